@@ -1,0 +1,40 @@
+"""Errors that become a row: a stable code, the stage that met them, and one line that a person can act on."""
+
+from __future__ import annotations
+
+# Codes are part of the manifest's contract: add, never rename.
+ERROR_CODES: dict[str, str] = {
+    "unreadable": "the source could not be opened or read from its store",
+    "empty": "the source has no bytes",
+    "not_an_image": "the bytes are not an image in a supported format",
+    "truncated": "the image ends before all its pixels",
+    "corrupt": "the image is damaged and cannot be decoded",
+    "zero_size": "the image has a side of zero pixels",
+    "too_small": "the restored image would be smaller than the model can take",
+    "too_many_pixels": "the image is larger than the pixel limit (a decompression bomb, or raise --max-pixels)",
+    "too_many_bytes": "the file is larger than the byte limit (or raise --max-bytes)",
+    "unsupported": "a valid image with features that are not supported",
+    "out_of_memory": "the device ran out of memory on this item alone",
+    "restore_error": "the model failed on this item",
+    "encode_error": "the restored image could not be encoded in the asked format",
+    "write_error": "the restored image could not be written to the output store",
+    "lost": "planned, but no result came back from the cluster",
+}
+
+
+class ItemError(Exception):
+    """One item cannot go on; the run can.
+
+    Args:
+        code: a key of `ERROR_CODES`.
+        reason: one line: what is wrong and what to do. Never holds secrets or source pixels.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        assert code in ERROR_CODES, code
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = " ".join(reason.split())
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"
