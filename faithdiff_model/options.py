@@ -1,0 +1,50 @@
+"""How a restoration is sampled: what a user may choose without touching the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faithdiff_model.colour import COLOUR_FIXES, ColourFix
+from faithdiff_model.sampling import SAMPLERS, STARTS, Start
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreOptions:
+    """Sampling options; the defaults are the reference's.
+
+    Attributes:
+        steps: denoising steps, 1 to 1000.
+        guidance_scale: classifier-free guidance; 1 or less switches it off and halves the work.
+        sampler: a name in `SAMPLERS`.
+        start: `lr` starts from the noised LQ image, `noise` from pure noise.
+        colour_fix: `adain`, `wavelet` or `none`.
+        negative_prompt: what guidance leads away from; empty is SDXL's zero embedding.
+        overlap: step between windows as a part of their side, in (0, 1].
+        window_batch: windows in one UNet call; part of what makes two runs give the same bits.
+    """
+
+    steps: int = 20
+    guidance_scale: float = 5.0
+    sampler: str = "euler"
+    start: Start = "lr"
+    colour_fix: ColourFix = "adain"
+    negative_prompt: str = ""
+    overlap: float = 0.5
+    window_batch: int = 1
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise ValueError(f"sampler is {self.sampler!r}: choose one of {', '.join(SAMPLERS)}")
+        if self.start not in STARTS:
+            raise ValueError(f"start is {self.start!r}: choose one of {', '.join(STARTS)}")
+        if self.colour_fix not in COLOUR_FIXES:
+            raise ValueError(f"colour fix is {self.colour_fix!r}: choose one of {', '.join(COLOUR_FIXES)}")
+        if not 0 < self.overlap <= 1:
+            raise ValueError(f"overlap is {self.overlap}: choose a value above 0 and up to 1")
+        if self.steps < 1 or self.window_batch < 1:
+            raise ValueError(f"steps is {self.steps} and window batch {self.window_batch}: both must be 1 or more")
+
+    @property
+    def guided(self) -> bool:
+        """Whether each window needs an unconditional copy."""
+        return self.guidance_scale > 1

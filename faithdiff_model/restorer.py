@@ -1,0 +1,276 @@
+"""`Restorer`: LQ photographs in, restored photographs out. The only door that the pipeline uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from faithdiff_model.colour import ColourStatistics, adain, wavelet
+from faithdiff_model.config import NetworkConfig
+from faithdiff_model.latents import decode_latent, embed_windows, encode_latent, to_model_range
+from faithdiff_model.noise import position_noise
+from faithdiff_model.options import RestoreOptions
+from faithdiff_model.resize import from_unit_float, to_unit_float
+from faithdiff_model.sampling import Canvas, denoise, make_scheduler, start_latent
+from faithdiff_model.text import PromptEncoder
+from faithdiff_model.unet import FaithDiffUNet
+from faithdiff_model.windows import Rect, Tile, WindowGrid, plan_tiles
+
+MIN_SIDE = 16  # image pixels
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a tile lies in its image. All in latent pixels of the whole image.
+
+    Attributes:
+        height, width: the whole image's size in latent pixels (padded).
+        original_height, original_width: the whole image's size in pixels, before padding.
+        tile: its core, region and windows.
+    """
+
+    height: int
+    width: int
+    original_height: int
+    original_width: int
+    tile: Tile
+
+
+class Restorer:
+    """One FaithDiff replica: batches of photographs through one network on one device.
+
+    Args:
+        config: what the network is.
+        unet, vae, prompt_encoder: its parts, on `device`, in evaluation mode.
+        options: how to sample.
+        digest: identifies the weights; equal digests mean equal weights.
+        trained: False for random weights, which only prove the plumbing.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: NetworkConfig,
+        unet: FaithDiffUNet,
+        vae: Any,
+        prompt_encoder: PromptEncoder,
+        options: RestoreOptions,
+        device: torch.device,
+        digest: str,
+        trained: bool,
+    ) -> None:
+        self.config = config
+        self.unet = unet
+        self.vae = vae
+        self.prompt_encoder = prompt_encoder
+        self.options = options
+        self.device = device
+        self.digest = digest
+        self.trained = trained
+
+    @classmethod
+    def from_pretrained(
+        cls, base: str, vae: str, faithdiff: str, *, options: RestoreOptions | None = None, **choices: Any
+    ) -> Restorer:
+        """Load the published network.
+
+        Args:
+            base: SDXL base model: local folder, fsspec URL or hub id.
+            vae: its VAE, likewise.
+            faithdiff: `FaithDiff.bin` or safetensors: local file, URL or hub id.
+            options: how to sample.
+            choices: other fields of `build.ModelSpec`, such as `device` and `dtype`.
+
+        Raises:
+            WeightsError: weights are missing, incomplete, misshapen or unsafe.
+            ValueError: an unusable device.
+        """
+        from faithdiff_model.build import ModelSpec, build_restorer
+
+        spec = ModelSpec(base=base, vae=vae, faithdiff=faithdiff, **choices)
+        return build_restorer(spec, options or RestoreOptions())
+
+    def with_options(self, **changes: Any) -> Restorer:
+        """The same network with other sampling options."""
+        other = object.__new__(Restorer)
+        other.__dict__.update(self.__dict__, options=replace(self.options, **changes))
+        return other
+
+    def grid(self, height: int, width: int) -> WindowGrid:
+        """The windows of an image of `height` x `width` pixels."""
+        return window_grid(height, width, self.config, self.options.overlap)
+
+    @torch.inference_mode()
+    def restore(
+        self,
+        images: Sequence[np.ndarray],
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        places: Sequence[Place | None] | None = None,
+    ) -> list[np.ndarray]:
+        """Restore photographs at their own size (enlarge them first, see `resize.enlarge`).
+
+        Args:
+            images: LQ images [H, W], [H, W, 1], [H, W, 2] (grey, alpha), [H, W, 3] or [H, W, 4] (RGB, alpha); uint8, uint16 or
+                float in [0, 1]; sides of 16 pixels or more. Alpha is passed on as it is.
+            prompts: a description of each, or "".
+            seeds: of each, 0 to 2**64 - 1.
+            places: where an image is a tile of a larger one: its place; `images` then holds the tile's region.
+
+        Returns:
+            For a whole image, the restored one in the same layout and dtype. For a tile, its core before any whole-image
+            colour fix (AdaIN): float32 [h, w, 3 or 4].
+
+        Raises:
+            ValueError: an image of a wrong shape or below 16 pixels a side; lists of different lengths.
+        """
+        places = places or [None] * len(images)
+        if not len(images) == len(prompts) == len(seeds) == len(places):
+            raise ValueError(f"{len(images)} images, {len(prompts)} prompts, {len(seeds)} seeds, {len(places)} places")
+        jobs = [
+            _Job(self.config, image, place, self.options.overlap) for image, place in zip(images, places, strict=True)
+        ]
+        scheduler = make_scheduler(self.options.sampler, self.config.noise_schedule, self.options.steps)
+        canvases = [
+            self._canvas(job, prompt, seed, scheduler) for job, prompt, seed in zip(jobs, prompts, seeds, strict=True)
+        ]
+        denoise(
+            self.unet,
+            canvases,
+            guidance_scale=self.options.guidance_scale,
+            window_batch=self.options.window_batch,
+        )
+        return [self._finish(job, canvas) for job, canvas in zip(jobs, canvases, strict=True)]
+
+    def _canvas(self, job: _Job, prompt: str, seed: int, scheduler: Any) -> Canvas:
+        dtype = next(self.unet.parameters()).dtype
+        noise = torch.from_numpy(position_noise(seed, job.tile.region, self.unet.core.config.out_channels))
+        image = to_model_range(job.padded.to(self.device))
+        pieces: dict[str, Any] = {"whole": job.in_one_piece, "pixels_per_latent": self.config.pixels_per_latent}
+        embeddings = embed_windows(self.unet, image.to(dtype), job.windows, **pieces)
+        encoded = None
+        if self.options.start == "lr":
+            encoded = encode_latent(
+                self.vae, image.to(self.vae.dtype), job.windows, scaling_factor=self.config.scaling_factor, **pieces
+            )
+        texts = [self.prompt_encoder.encode(prompt)]
+        if self.options.guided:
+            texts.insert(0, self.prompt_encoder.encode_negative(self.options.negative_prompt))
+        return Canvas(
+            latent=start_latent(encoded, noise.to(self.device), scheduler),
+            windows=job.windows,
+            lq_embeddings=embeddings,
+            text=torch.stack([t.text for t in texts]),
+            pooled=torch.stack([t.pooled for t in texts]),
+            time_ids=torch.tensor(job.time_ids, dtype=dtype, device=self.device),
+            scheduler=scheduler,
+        )
+
+    def _finish(self, job: _Job, canvas: Canvas) -> np.ndarray:
+        restored = decode_latent(
+            self.vae,
+            canvas.latent,
+            job.windows,
+            whole=job.in_one_piece,
+            pixels_per_latent=self.config.pixels_per_latent,
+            scaling_factor=self.config.scaling_factor,
+        )
+        if self.options.colour_fix == "wavelet":
+            restored = wavelet(restored, job.padded.to(self.device).permute(2, 0, 1))
+        restored = restored[:, job.core_pixels.slices[0], job.core_pixels.slices[1]]
+        if job.place is not None:
+            return job.with_alpha(restored.permute(1, 2, 0).cpu().numpy())
+        if self.options.colour_fix == "adain":
+            lq = job.padded[job.core_pixels.slices].permute(2, 0, 1)
+            restored = adain(restored, ColourStatistics.of(restored), ColourStatistics.of(lq))
+        return job.like_source(restored.permute(1, 2, 0).cpu().numpy())
+
+
+def window_grid(height: int, width: int, config: NetworkConfig, overlap: float) -> WindowGrid:
+    """The windows of an image of `height` x `width` pixels."""
+    scale = config.pixels_per_latent
+    return WindowGrid(height=-(-height // scale), width=-(-width // scale), window=config.window, overlap=overlap)
+
+
+class _Job:
+    """One input, brought to padded RGB, and what is needed to bring the result back."""
+
+    def __init__(self, config: NetworkConfig, image: np.ndarray, place: Place | None, overlap: float) -> None:
+        self.source = image
+        self.place = place
+        pixels = to_unit_float(image[..., None] if image.ndim == 2 else image)
+        if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
+            raise ValueError(f"an image of shape {image.shape}: give [H, W] or [H, W, 1 to 4]")
+        height, width, channels = pixels.shape
+        if min(height, width) < MIN_SIDE and place is None:
+            raise ValueError(f"an image of {width}x{height} pixels: the model takes sides of {MIN_SIDE} or more")
+        self.alpha = pixels[..., -1:] if channels in (2, 4) else None
+        self.grey = channels < 3
+        colour = pixels[..., :1] if self.grey else pixels[..., :3]
+        rgb = torch.from_numpy(np.broadcast_to(colour, (height, width, 3)).copy())
+        scale = config.pixels_per_latent
+        self.padded = _pad(rgb, -height % scale, -width % scale)
+        if place is None:
+            grid = window_grid(height, width, config, overlap)
+            place_ = Place(
+                height=grid.height,
+                width=grid.width,
+                original_height=height,
+                original_width=width,
+                tile=plan_tiles(grid, tile=max(grid.height, grid.width), halo=0)[0],
+            )
+        else:
+            place_ = place
+        self.tile = place_.tile
+        expected = (self.tile.region.height * scale, self.tile.region.width * scale)
+        if tuple(self.padded.shape[:2]) != expected:
+            raise ValueError(f"a tile of {tuple(self.padded.shape[:2])} pixels at a place of {expected}")
+        self.windows = [window.within(self.tile.region) for window in self.tile.windows]
+        # By the size of the whole image, so that every tile of one image takes the same way.
+        self.in_one_piece = max(place_.height, place_.width) <= config.codec_window
+        self.time_ids = [
+            (
+                place_.original_height,
+                place_.original_width,
+                window.top,
+                window.left,
+                config.window * scale,
+                config.window * scale,
+            )
+            for window in self.tile.windows
+        ]
+        core = self.tile.core.scaled(scale)
+        bottom, right = min(core.bottom, place_.original_height), min(core.right, place_.original_width)
+        inside = Rect(core.top, core.left, bottom - core.top, right - core.left)
+        self.core_pixels = inside.within(self.tile.region.scaled(scale))
+
+    def with_alpha(self, rgb_HWC: np.ndarray) -> np.ndarray:
+        """Join the core's own alpha channel, if there is one."""
+        if self.alpha is None:
+            return rgb_HWC
+        return np.concatenate([rgb_HWC, self.alpha[self.core_pixels.slices]], axis=2)
+
+    def like_source(self, rgb_HWC: np.ndarray) -> np.ndarray:
+        """Restored RGB in the layout and dtype of the source."""
+        colour = to_grey(rgb_HWC) if self.grey else rgb_HWC
+        result = from_unit_float(self.with_alpha(colour), self.source.dtype)
+        return result[..., 0] if self.source.ndim == 2 else result
+
+
+def to_grey(rgb_HWC: np.ndarray) -> np.ndarray:
+    """Luma (ITU-R BT.601) [H, W, 1] of an RGB image: a grey source stays grey."""
+    return (rgb_HWC @ np.array(_LUMA, rgb_HWC.dtype))[..., None]
+
+
+def _pad(image_HWC: Tensor, below: int, right: int) -> Tensor:
+    """Repeat the last row and column (golden README, fact 7)."""
+    if not below and not right:
+        return image_HWC
+    channels_first = image_HWC.permute(2, 0, 1)[None]
+    return torch.nn.functional.pad(channels_first, (0, right, 0, below), mode="replicate")[0].permute(1, 2, 0)

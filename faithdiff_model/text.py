@@ -1,0 +1,84 @@
+"""Prompts through SDXL's two CLIP text encoders."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_CACHE_SIZE = 256  # prompts; most of a night's photographs share the empty one
+
+
+@dataclass(frozen=True)
+class TextEmbedding:
+    """text: [L, C] of both encoders joined on channels; pooled: [C] of the second."""
+
+    text: Tensor
+    pooled: Tensor
+
+
+class PromptEncoder:
+    """Prompt -> embeddings, as SDXL makes them: the penultimate hidden states of both encoders, and the pooled projection.
+
+    Args:
+        tokenizers: of both encoders.
+        encoders: `CLIPTextModel` and `CLIPTextModelWithProjection`.
+        zero_empty_negative: an empty negative prompt becomes zeros instead of the encoded empty text
+            (`force_zeros_for_empty_prompt` in SDXL's model_index.json).
+    """
+
+    def __init__(
+        self, tokenizers: tuple[Any, Any], encoders: tuple[Any, Any], *, zero_empty_negative: bool = True
+    ) -> None:
+        self.tokenizers = tokenizers
+        self.encoders = encoders
+        self.zero_empty_negative = zero_empty_negative
+        self._cache: OrderedDict[str, TextEmbedding] = OrderedDict()
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> PromptEncoder:
+        """Move both encoders."""
+        for encoder in self.encoders:
+            encoder.to(device=device, dtype=dtype)
+        self._cache.clear()
+        return self
+
+    def encode(self, prompt: str) -> TextEmbedding:
+        """A prompt's embeddings. Text beyond 77 tokens is cut, as the encoders take no more."""
+        if prompt in self._cache:
+            self._cache.move_to_end(prompt)
+            return self._cache[prompt]
+        embedding = self._encode(prompt)
+        self._cache[prompt] = embedding
+        if len(self._cache) > _CACHE_SIZE:
+            self._cache.popitem(last=False)
+        return embedding
+
+    def encode_negative(self, prompt: str) -> TextEmbedding:
+        """A negative prompt's embeddings; zeros for the empty one where SDXL wants that."""
+        embedding = self.encode(prompt)
+        if prompt == "" and self.zero_empty_negative:
+            return TextEmbedding(torch.zeros_like(embedding.text), torch.zeros_like(embedding.pooled))
+        return embedding
+
+    @torch.inference_mode()
+    def _encode(self, prompt: str) -> TextEmbedding:
+        # One prompt at a time: its embedding must not depend on what else is encoded, and it is cheap beside the UNet.
+        states: list[Tensor] = []
+        pooled: Tensor | None = None
+        for tokenizer, encoder in zip(self.tokenizers, self.encoders, strict=True):
+            tokens = tokenizer(
+                prompt,
+                padding="max_length",
+                max_length=tokenizer.model_max_length,
+                truncation=True,
+                return_tensors="pt",
+            )
+            output = encoder(tokens.input_ids.to(encoder.device), output_hidden_states=True)
+            states.append(output.hidden_states[-2][0])
+            pooled = output[0]
+        assert pooled is not None
+        assert pooled.ndim == 2, "the second encoder must have a projection"
+        return TextEmbedding(torch.cat(states, dim=-1), pooled[0])

@@ -1,0 +1,168 @@
+"""Where weights lie: local paths, fsspec URLs and hub ids, brought to a local path; and the digest that names them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+_HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
+_CHUNK = 1 << 22
+
+
+class WeightsError(ValueError):
+    """Weights are missing, incomplete or unsafe; the message names them and says what to do."""
+
+
+def cache_folder() -> Path:
+    """Where downloads and digests are kept: `FAITHARCHIVE_CACHE`, or `~/.cache/faitharchive`."""
+    return Path(os.environ.get("FAITHARCHIVE_CACHE", "") or Path.home() / ".cache" / "faitharchive")
+
+
+def resolve_folder(location: str, patterns: Sequence[str]) -> Path:
+    """A model folder as a local path, downloaded if it is a URL or a hub id.
+
+    Args:
+        location: local folder, fsspec URL of a folder, or hub id (`owner/name`).
+        patterns: which files of a hub repository are wanted.
+
+    Raises:
+        WeightsError: nothing there, or it could not be fetched.
+    """
+    path = Path(location).expanduser()
+    if path.is_dir():
+        return path
+    if "://" in location:
+        return _download(location, folder=True)
+    if _HUB_ID.match(location):
+        return _from_hub(location, patterns)
+    raise WeightsError(
+        f"weights {location}: no such folder; give a local folder, a URL, or a hub id such as owner/name"
+    )
+
+
+def resolve_file(location: str, names: Sequence[str]) -> Path:
+    """A weights file as a local path.
+
+    Args:
+        location: local file, local folder holding one of `names`, fsspec URL of a file, or hub id.
+        names: file names to look for in a folder or hub repository, best first.
+
+    Raises:
+        WeightsError: nothing there, or it could not be fetched.
+    """
+    path = Path(location).expanduser()
+    if path.is_file():
+        return path
+    if "://" in location:
+        return _download(location, folder=False)
+    folder = resolve_folder(location, names)
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise WeightsError(f"weights {location}: holds none of {', '.join(names)}; name the file itself")
+
+
+def _from_hub(repo: str, patterns: Sequence[str]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo, allow_patterns=list(patterns)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise WeightsError(
+            f"weights {repo}: neither a local folder nor to be had from the hub ({type(error).__name__}); download it on a "
+            "connected machine and give the folder"
+        ) from error
+
+
+def _download(url: str, *, folder: bool) -> Path:
+    """Copy a URL into the cache once for each state of the remote files."""
+    import fsspec
+
+    try:
+        store, root = fsspec.core.url_to_fs(url)
+        files = sorted(store.find(root)) if folder else [root]
+        if not files:
+            raise WeightsError(f"weights {shown(url)}: nothing there; check the URL")
+        states = [(name, store.info(name).get("size"), str(_version(store.info(name)))) for name in files]
+        target = cache_folder() / "weights" / hashlib.sha256(json.dumps([url, states]).encode()).hexdigest()[:24]
+        for name in files:
+            local = target / (Path(name).name if not folder else os.path.relpath(name, root))
+            if not local.exists():
+                local.parent.mkdir(parents=True, exist_ok=True)
+                partial = local.with_name(f"{local.name}.{os.getpid()}.partial")
+                store.get_file(name, str(partial))
+                partial.replace(local)
+        return target if folder else target / Path(files[0]).name
+    except (OSError, ImportError, ValueError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(
+            f"weights {shown(url)}: could not be fetched ({type(error).__name__}); check the URL and credentials"
+        ) from error
+
+
+def _version(info: dict[str, object]) -> object:
+    return info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
+
+
+def shown(url: str) -> str:
+    """A URL without user name, password and query: what may stand in messages."""
+    return re.sub(r"//[^/@]*@", "//", url).split("?", 1)[0]
+
+
+def files_digest(config_digest: str, files: Iterable[tuple[str, Path]]) -> str:
+    """SHA-256 over a configuration and weights files.
+
+    File digests are remembered by path, size and modification time, since hashing SDXL takes most of a minute.
+
+    Args:
+        config_digest: what the weights are loaded into.
+        files: (name within the model, local path).
+    """
+    memory = _DigestMemory(cache_folder() / "digests.json")
+    total = hashlib.sha256(config_digest.encode())
+    for name, path in sorted(files):
+        total.update(f"{name}\0{memory.digest(path)}\n".encode())
+    memory.save()
+    return total.hexdigest()
+
+
+class _DigestMemory:
+    """SHA-256 of files, remembered between runs."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        try:
+            self._known: dict[str, str] = json.loads(store.read_text())
+        except (OSError, ValueError):
+            self._known = {}
+        self._changed = False
+
+    def digest(self, path: Path) -> str:
+        real = path.resolve()
+        stat = real.stat()
+        key = f"{real}|{stat.st_size}|{stat.st_mtime_ns}"
+        if key not in self._known:
+            sha = hashlib.sha256()
+            with real.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    sha.update(chunk)
+            self._known[key] = sha.hexdigest()
+            self._changed = True
+        return self._known[key]
+
+    def save(self) -> None:
+        if not self._changed:
+            return
+        try:
+            self._store.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._store.with_name(f"{self._store.name}.{os.getpid()}.partial")
+            partial.write_text(json.dumps(self._known, indent=0))
+            partial.replace(self._store)
+        except OSError:
+            pass  # a memory that cannot be kept costs time only

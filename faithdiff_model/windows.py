@@ -1,0 +1,198 @@
+"""Where windows and tiles lie, and how windows are merged. Integers are latent pixels unless a name says otherwise.
+
+A *window* is what one UNet call sees. A *tile* is what one scheduled row restores: a core, which it alone delivers, and the
+windows of the whole image's grid that shape the core. Every tile uses the same grid, so its windows are the ones that the
+image would have in one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, order=True)
+class Rect:
+    """A rectangle: first row, first column, height, width."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def bottom(self) -> int:
+        return self.top + self.height
+
+    @property
+    def right(self) -> int:
+        return self.left + self.width
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Row and column slices, for arrays whose last two axes are rows and columns."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def within(self, outer: Rect) -> Rect:
+        """The same rectangle in the coordinates of `outer`."""
+        return Rect(self.top - outer.top, self.left - outer.left, self.height, self.width)
+
+    def scaled(self, factor: int) -> Rect:
+        """In pixels `factor` times smaller."""
+        return Rect(self.top * factor, self.left * factor, self.height * factor, self.width * factor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowGrid:
+    """The windows of a whole image.
+
+    Attributes:
+        height, width: the image in latent pixels.
+        window: side of a window; a shorter side of the image makes windows as short.
+        overlap: the step between windows as a part of their side, in (0, 1]. The reference calls it overlap; smaller means
+            more windows.
+    """
+
+    height: int
+    width: int
+    window: int
+    overlap: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.overlap <= 1:
+            raise ValueError(f"window overlap is {self.overlap}: choose a value above 0 and up to 1, such as 0.5")
+        if min(self.height, self.width) < 1 or self.window < 1:
+            raise ValueError(f"a {self.height}x{self.width} image in windows of {self.window}: all must be positive")
+
+    @property
+    def window_height(self) -> int:
+        return min(self.window, self.height)
+
+    @property
+    def window_width(self) -> int:
+        return min(self.window, self.width)
+
+    def row_origins(self) -> list[int]:
+        return _origins(self.height, self.window_height, max(1, int(self.window * self.overlap)))
+
+    def column_origins(self) -> list[int]:
+        return _origins(self.width, self.window_width, max(1, int(self.window * self.overlap)))
+
+    def windows(self) -> list[Rect]:
+        """All windows, row by row."""
+        return [
+            Rect(row, column, self.window_height, self.window_width)
+            for row in self.row_origins()
+            for column in self.column_origins()
+        ]
+
+
+def _origins(length: int, window: int, step: int) -> list[int]:
+    """Starts of windows along one axis: every `step`, and a last one that ends at the border."""
+    starts = list(range(0, length - window, step))
+    return [*starts, length - window]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One tile: `core` is delivered, `region` is the rectangle around `windows` that must be known to restore it."""
+
+    core: Rect
+    region: Rect
+    windows: tuple[Rect, ...]
+
+
+def plan_tiles(grid: WindowGrid, *, tile: int, halo: int) -> list[Tile]:
+    """Cut an image into tiles whose cores cover it once.
+
+    Args:
+        grid: the image's windows.
+        tile: largest side of a core.
+        halo: how far from the core a window's middle may lie and still be computed with it. Merge weights fall to a
+            thousandth at a third of a window from the middle, so a quarter of a window keeps all that count.
+
+    Returns:
+        Tiles row by row; one alone if the image is no larger than `tile`.
+    """
+    row_windows = _by_core(grid.height, grid.row_origins(), grid.window_height, tile, halo)
+    column_windows = _by_core(grid.width, grid.column_origins(), grid.window_width, tile, halo)
+    tiles = []
+    for core_top, core_height, rows in row_windows:
+        for core_left, core_width, columns in column_windows:
+            windows = tuple(Rect(r, c, grid.window_height, grid.window_width) for r in rows for c in columns)
+            region = Rect(
+                rows[0],
+                columns[0],
+                rows[-1] + grid.window_height - rows[0],
+                columns[-1] + grid.window_width - columns[0],
+            )
+            tiles.append(Tile(core=Rect(core_top, core_left, core_height, core_width), region=region, windows=windows))
+    return tiles
+
+
+def _by_core(length: int, origins: list[int], window: int, tile: int, halo: int) -> list[tuple[int, int, list[int]]]:
+    """Along one axis: (core start, core length, origins of its windows)."""
+    count = -(-length // tile)
+    edges = [round(i * length / count) for i in range(count + 1)]
+    cores = []
+    for start, end in zip(edges[:-1], edges[1:], strict=True):
+        near = [o for o in origins if start - halo <= o + window / 2 <= end + halo]
+        # The core itself must be covered even where its windows' middles lie beyond the halo (at the image's border).
+        first = max(o for o in origins if o <= start)
+        last = min(o for o in origins if o + window >= end)
+        low, high = min([first, *near]), max([last, *near])
+        cores.append((start, end - start, [o for o in origins if low <= o <= high]))
+    return cores
+
+
+def window_weights(height: int, width: int) -> np.ndarray:
+    """Gaussian weights of a window [height, width], float64, variance 0.01 in units of the window's side.
+
+    The middle is (width - 1) / 2 across and height / 2 down: half a pixel apart, as in the reference.
+    """
+    variance = 0.01
+    across = np.exp(-(((np.arange(width) - (width - 1) / 2) / width) ** 2) / (2 * variance))
+    down = np.exp(-(((np.arange(height) - height / 2) / height) ** 2) / (2 * variance))
+    return np.outer(down, across) / (2 * np.pi * variance)
+
+
+class WindowMerger:
+    """Merges windows [C, h, w] into a canvas [C, H, W] by Gaussian weights, in float64 sums.
+
+    Args:
+        height, width: the canvas.
+        windows: all rectangles that will be added, once each.
+        scale: canvas pixels to one pixel of `windows` (8 to merge decoded windows), whose weights are then made at that size.
+    """
+
+    def __init__(self, height: int, width: int, windows: Sequence[Rect], *, scale: int = 1) -> None:
+        self._size = (height, width)
+        self._windows = [window.scaled(scale) for window in windows]
+        total = torch.zeros(height, width, dtype=torch.float64)
+        self._weights: dict[tuple[int, int], Tensor] = {}
+        for window in self._windows:
+            shape = (window.height, window.width)
+            if shape not in self._weights:
+                self._weights[shape] = torch.from_numpy(window_weights(*shape))
+            total[window.slices] += self._weights[shape]
+        assert bool((total > 0).all()), "the windows do not cover the canvas"
+        # Dividing first makes each window's share; shares of one pixel add up to one.
+        self._shares = [(self._weights[w.height, w.width] / total[w.slices]).to(torch.float32) for w in self._windows]
+
+    def to(self, device: torch.device) -> WindowMerger:
+        """Move the weights to a device."""
+        self._shares = [share.to(device) for share in self._shares]
+        return self
+
+    def empty(self, channels: int, device: torch.device) -> Tensor:
+        """A float32 canvas of zeros to add windows to."""
+        return torch.zeros(channels, *self._size, device=device)
+
+    def add(self, canvas_CHW: Tensor, index: int, value_Chw: Tensor) -> None:
+        """Add window number `index`, weighted."""
+        window = self._windows[index]
+        canvas_CHW[:, window.slices[0], window.slices[1]] += value_Chw.float() * self._shares[index]

@@ -1,0 +1,50 @@
+"""Shared fixtures. `tests/` is importable, so helpers are modules beside this one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from jobs.quiet import prepare_environment  # noqa: E402
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_homes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing that a test does touches the user's caches or Prefect set-up."""
+    home = tmp_path_factory.mktemp("home")
+    os.environ["FAITHARCHIVE_CACHE"] = str(home / "cache")
+    os.environ["PREFECT_HOME"] = str(home / "prefect")
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    prepare_environment()
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """One small local Ray for all tests that need one."""
+    import ray
+
+    ray.init(
+        address="local", num_cpus=3, object_store_memory=300 << 20, include_dashboard=False, log_to_driver=False,
+        logging_level="ERROR",
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def photographs() -> list[Path]:
+    """Real photographs of ../shared; tests that need them skip where it is missing."""
+    files = sorted((SHARED / "photos" / "val").glob("*.png"))
+    if not files:
+        pytest.skip("needs ../shared/photos, which is not here")
+    return files
