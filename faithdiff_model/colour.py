@@ -5,47 +5,15 @@ Images are float32 tensors [C, H, W] in [0, 1]; results are not clamped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-ColourFix = Literal["adain", "wavelet", "none"]
-COLOUR_FIXES: tuple[ColourFix, ...] = ("adain", "wavelet", "none")
+from faithdiff_model.colour_statistics import ColourStatistics
+
 WAVELET_LEVELS = 5
 # Blurs of radius 1, 2, 4, 8 and 16 in turn: a pixel sees this far.
 WAVELET_REACH = 2**WAVELET_LEVELS - 1
-
-
-@dataclass(frozen=True)
-class ColourStatistics:
-    """Per channel: pixel count, sum and sum of squares in float64. Those of tiles add up to those of the image."""
-
-    count: int
-    total: tuple[float, ...]
-    squares: tuple[float, ...]
-
-    @classmethod
-    def of(cls, image_CHW: Tensor) -> ColourStatistics:
-        """Statistics of an image or a part of one."""
-        flat = image_CHW.flatten(1).double()
-        return cls(flat.shape[1], tuple(flat.sum(1).tolist()), tuple((flat * flat).sum(1).tolist()))
-
-    def __add__(self, other: ColourStatistics) -> ColourStatistics:
-        return ColourStatistics(
-            self.count + other.count,
-            tuple(a + b for a, b in zip(self.total, other.total, strict=True)),
-            tuple(a + b for a, b in zip(self.squares, other.squares, strict=True)),
-        )
-
-    def mean_and_deviation(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation, [C, 1, 1] float64; 1e-5 keeps flat channels finite, as in the reference."""
-        mean = torch.tensor(self.total, dtype=torch.float64) / self.count
-        spread = torch.tensor(self.squares, dtype=torch.float64) - self.count * mean * mean
-        deviation = (spread.clamp(min=0) / max(1, self.count - 1) + 1e-5).sqrt()
-        return mean.view(-1, 1, 1), deviation.view(-1, 1, 1)
 
 
 def adain(restored_CHW: Tensor, restored: ColourStatistics, lq: ColourStatistics) -> Tensor:
@@ -56,11 +24,8 @@ def adain(restored_CHW: Tensor, restored: ColourStatistics, lq: ColourStatistics
         restored: statistics of the whole restored image.
         lq: statistics of the whole LQ image.
     """
-    mean, deviation = restored.mean_and_deviation()
-    lq_mean, lq_deviation = lq.mean_and_deviation()
-    gain = lq_deviation / deviation
-    offset = lq_mean - mean * gain
-    return restored_CHW * gain.to(restored_CHW) + offset.to(restored_CHW)
+    gain, offset = (torch.from_numpy(values).to(restored_CHW) for values in restored.transfer_to(lq))
+    return restored_CHW * gain[:, None, None] + offset[:, None, None]
 
 
 def wavelet(restored_CHW: Tensor, lq_CHW: Tensor) -> Tensor:

@@ -11,6 +11,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from faithdiff_model.windows import WindowGrid
+
+MIN_SIDE = 16  # image pixels of the smallest image that can be restored
+
 AttentionMode = Literal["guidance_pair", "spatial"]
 ATTENTION_MODES: tuple[AttentionMode, ...] = ("guidance_pair", "spatial")
 
@@ -101,6 +105,11 @@ class NetworkConfig:
     def scaling_factor(self) -> float:
         """Latents are the VAE's times this (0.13025 for SDXL)."""
         return float(self.vae.get("scaling_factor", 0.18215))
+
+    def grid(self, height: int, width: int, overlap: float) -> WindowGrid:
+        """The windows of an image of `height` x `width` pixels."""
+        scale = self.pixels_per_latent
+        return WindowGrid(height=-(-height // scale), width=-(-width // scale), window=self.window, overlap=overlap)
 
     def digest(self) -> str:
         """SHA-256 of the configuration, as hex."""

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from faithdiff_model.merging import WindowMerger
 from faithdiff_model.unet import FaithDiffUNet
-from faithdiff_model.windows import Rect, WindowMerger
+from faithdiff_model.windows import Rect
 
 
 def to_model_range(image_HWC: Tensor) -> Tensor:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from faithdiff_model.colour import COLOUR_FIXES, ColourFix
-from faithdiff_model.sampling import SAMPLERS, STARTS, Start
+Sampler = Literal["euler", "ddim", "dpmpp_2m", "unipc"]
+Start = Literal["lr", "noise"]
+ColourFix = Literal["adain", "wavelet", "none"]
+SAMPLERS: tuple[str, ...] = get_args(Sampler)
+STARTS: tuple[str, ...] = get_args(Start)
+COLOUR_FIXES: tuple[str, ...] = get_args(ColourFix)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +30,7 @@ class RestoreOptions:
 
     steps: int = 20
     guidance_scale: float = 5.0
-    sampler: str = "euler"
+    sampler: Sampler = "euler"
     start: Start = "lr"
     colour_fix: ColourFix = "adain"
     negative_prompt: str = ""

@@ -7,6 +7,8 @@ from PIL import Image
 
 from faithdiff_model.windows import Rect
 
+_LUMA = (0.299, 0.587, 0.114)
+
 
 def to_unit_float(pixels_HWC: np.ndarray) -> np.ndarray:
     """uint8, uint16 or float pixels -> float32 in [0, 1] (integers by their full range, floats as they are)."""
@@ -21,6 +23,11 @@ def from_unit_float(pixels_HWC: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if np.issubdtype(dtype, np.integer):
         return np.rint(clamped * np.float32(np.iinfo(dtype).max)).astype(dtype)
     return clamped.astype(dtype)
+
+
+def to_grey(rgb_HWC: np.ndarray) -> np.ndarray:
+    """Luma (ITU-R BT.601) [H, W, 1] of an RGB image: a grey source stays grey."""
+    return (rgb_HWC @ np.array(_LUMA, rgb_HWC.dtype))[..., None]
 
 
 def enlarge(pixels_HWC: np.ndarray, height: int, width: int, part: Rect | None = None) -> np.ndarray:

@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from faithdiff_model.colour import ColourStatistics, adain, wavelet
-from faithdiff_model.config import NetworkConfig
+from faithdiff_model.colour import adain, wavelet
+from faithdiff_model.colour_statistics import ColourStatistics
+from faithdiff_model.config import MIN_SIDE, NetworkConfig
 from faithdiff_model.latents import decode_latent, embed_windows, encode_latent, to_model_range
 from faithdiff_model.noise import position_noise
 from faithdiff_model.options import RestoreOptions
-from faithdiff_model.resize import from_unit_float, to_unit_float
+from faithdiff_model.resize import from_unit_float, to_grey, to_unit_float
 from faithdiff_model.sampling import Canvas, denoise, make_scheduler, start_latent
 from faithdiff_model.text import PromptEncoder
 from faithdiff_model.unet import FaithDiffUNet
-from faithdiff_model.windows import Rect, Tile, WindowGrid, plan_tiles
-
-MIN_SIDE = 16  # image pixels
-_LUMA = (0.299, 0.587, 0.114)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a tile lies in its image. All in latent pixels of the whole image.
-
-    Attributes:
-        height, width: the whole image's size in latent pixels (padded).
-        original_height, original_width: the whole image's size in pixels, before padding.
-        tile: its core, region and windows.
-    """
-
-    height: int
-    width: int
-    original_height: int
-    original_width: int
-    tile: Tile
+from faithdiff_model.windows import Place, Rect, WindowGrid, plan_tiles
 
 
 class Restorer:
@@ -85,13 +66,14 @@ class Restorer:
             vae: its VAE, likewise.
             faithdiff: `FaithDiff.bin` or safetensors: local file, URL or hub id.
             options: how to sample.
-            choices: other fields of `build.ModelSpec`, such as `device` and `dtype`.
+            choices: other fields of `spec.ModelSpec`, such as `device` and `dtype`.
 
         Raises:
             WeightsError: weights are missing, incomplete, misshapen or unsafe.
             ValueError: an unusable device.
         """
-        from faithdiff_model.build import ModelSpec, build_restorer
+        from faithdiff_model.build import build_restorer
+        from faithdiff_model.spec import ModelSpec
 
         spec = ModelSpec(base=base, vae=vae, faithdiff=faithdiff, **choices)
         return build_restorer(spec, options or RestoreOptions())
@@ -104,7 +86,7 @@ class Restorer:
 
     def grid(self, height: int, width: int) -> WindowGrid:
         """The windows of an image of `height` x `width` pixels."""
-        return window_grid(height, width, self.config, self.options.overlap)
+        return self.config.grid(height, width, self.options.overlap)
 
     @torch.inference_mode()
     def restore(
@@ -188,14 +170,8 @@ class Restorer:
             return job.with_alpha(restored.permute(1, 2, 0).cpu().numpy())
         if self.options.colour_fix == "adain":
             lq = job.padded[job.core_pixels.slices].permute(2, 0, 1)
-            restored = adain(restored, ColourStatistics.of(restored), ColourStatistics.of(lq))
+            restored = adain(restored, ColourStatistics.of(restored.cpu().numpy()), ColourStatistics.of(lq.numpy()))
         return job.like_source(restored.permute(1, 2, 0).cpu().numpy())
-
-
-def window_grid(height: int, width: int, config: NetworkConfig, overlap: float) -> WindowGrid:
-    """The windows of an image of `height` x `width` pixels."""
-    scale = config.pixels_per_latent
-    return WindowGrid(height=-(-height // scale), width=-(-width // scale), window=config.window, overlap=overlap)
 
 
 class _Job:
@@ -217,7 +193,7 @@ class _Job:
         scale = config.pixels_per_latent
         self.padded = _pad(rgb, -height % scale, -width % scale)
         if place is None:
-            grid = window_grid(height, width, config, overlap)
+            grid = config.grid(height, width, overlap)
             place_ = Place(
                 height=grid.height,
                 width=grid.width,
@@ -261,11 +237,6 @@ class _Job:
         colour = to_grey(rgb_HWC) if self.grey else rgb_HWC
         result = from_unit_float(self.with_alpha(colour), self.source.dtype)
         return result[..., 0] if self.source.ndim == 2 else result
-
-
-def to_grey(rgb_HWC: np.ndarray) -> np.ndarray:
-    """Luma (ITU-R BT.601) [H, W, 1] of an RGB image: a grey source stays grey."""
-    return (rgb_HWC @ np.array(_LUMA, rgb_HWC.dtype))[..., None]
 
 
 def _pad(image_HWC: Tensor, below: int, right: int) -> Tensor:

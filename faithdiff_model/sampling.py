@@ -10,21 +10,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import diffusers
 import torch
 from torch import Tensor
 
+from faithdiff_model.merging import WindowMerger
+from faithdiff_model.options import Sampler
 from faithdiff_model.unet import FaithDiffUNet
-from faithdiff_model.windows import Rect, WindowMerger
+from faithdiff_model.windows import Rect
 
-Start = Literal["lr", "noise"]
-STARTS: tuple[Start, ...] = ("lr", "noise")
 START_TIMESTEP = 999  # start "lr" noises the encoded LQ image up to here (golden README, fact 3)
 
 # Name -> diffusers' class and the settings it needs beside the noise schedule.
-SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
+SCHEDULERS: dict[Sampler, tuple[str, dict[str, Any]]] = {
     "euler": ("EulerDiscreteScheduler", {"timestep_spacing": "leading", "steps_offset": 1}),
     "ddim": (
         "DDIMScheduler",
@@ -38,18 +38,16 @@ SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def make_scheduler(sampler: str, noise_schedule: Mapping[str, Any], steps: int) -> Any:
+def make_scheduler(sampler: Sampler, noise_schedule: Mapping[str, Any], steps: int) -> Any:
     """A diffusers scheduler with its timesteps set.
 
     Raises:
-        ValueError: unknown sampler, or a number of steps that the schedule cannot take.
+        ValueError: a number of steps that the schedule cannot take.
     """
-    if sampler not in SAMPLERS:
-        raise ValueError(f"sampler is {sampler!r}: choose one of {', '.join(SAMPLERS)}")
     trained = int(noise_schedule["num_train_timesteps"])
     if not 1 <= steps <= trained:
         raise ValueError(f"steps is {steps}: choose 1 to {trained}")
-    class_name, settings = SAMPLERS[sampler]
+    class_name, settings = SCHEDULERS[sampler]
     scheduler = getattr(diffusers, class_name)(**noise_schedule, **settings)
     scheduler.set_timesteps(steps)
     return scheduler

@@ -18,6 +18,7 @@ ERROR_CODES: dict[str, str] = {
     "restore_error": "the model failed on this item",
     "encode_error": "the restored image could not be encoded in the asked format",
     "write_error": "the restored image could not be written to the output store",
+    "bad_name": "the source's name is not valid Unicode and cannot be recorded",
     "lost": "planned, but no result came back from the cluster",
 }
 

@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from jobs.quiet import prepare_environment  # noqa: E402
+from jobs.quiet import prepare_environment
 
 SHARED = Path(__file__).parents[2] / "shared"
 

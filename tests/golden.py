@@ -15,7 +15,7 @@ from torch import Tensor
 
 from faithdiff_model.build import build_vae
 from faithdiff_model.checkpoint_keys import to_published
-from faithdiff_model.config import AttentionMode, AlignmentConfig, NetworkConfig
+from faithdiff_model.config import AlignmentConfig, AttentionMode, NetworkConfig
 from faithdiff_model.unet import FaithDiffUNet, assemble_unet
 
 DATA = Path(__file__).parent / "data"

@@ -1,0 +1,57 @@
+"""The files that a network is loaded from, and the digest that names them without loading any."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from faithdiff_model.presets.sdxl import FAITHDIFF_FILES
+from faithdiff_model.presets.tiny import SEED
+from faithdiff_model.spec import ModelSpec
+from faithdiff_model.weights import WeightsError, files_digest, resolve_file, resolve_folder
+
+TEXT_FOLDERS = ("tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2")
+_BASE_PATTERNS = ("model_index.json", *(f"{folder}/*" for folder in TEXT_FOLDERS))
+
+
+def model_digest(spec: ModelSpec) -> str:
+    """Identifies the weights and the network, without loading them. Two equal digests restore alike.
+
+    Raises:
+        WeightsError: weights are missing.
+    """
+    config = spec.network()
+    if not spec.trained:
+        return files_digest(f"{config.digest()} seed {SEED}", ())
+    return files_digest(config.digest(), _files(spec))
+
+
+def base_folder(spec: ModelSpec) -> Path:
+    """The SDXL base model's folder. Raises WeightsError: missing, or without tokenizers or text encoders."""
+    base = resolve_folder(spec.base, _BASE_PATTERNS)
+    absent = [folder for folder in TEXT_FOLDERS if not (base / folder).is_dir()]
+    if absent:
+        raise WeightsError(f"base {spec.base}: has no {', '.join(absent)}; give a whole SDXL model folder")
+    return base
+
+
+def vae_folder(spec: ModelSpec) -> Path:
+    """The VAE's folder. Raises WeightsError: missing."""
+    folder = resolve_folder(spec.vae, ("config.json", "vae/*", "diffusion_pytorch_model.safetensors"))
+    for candidate in (folder, folder / "vae"):
+        if (candidate / "config.json").is_file():
+            return candidate
+    raise WeightsError(f"VAE {spec.vae}: no config.json in it or in its vae folder; give the VAE's own folder")
+
+
+def weights_file(spec: ModelSpec) -> Path:
+    """The FaithDiff weights. Raises WeightsError: missing."""
+    return resolve_file(spec.faithdiff, FAITHDIFF_FILES)
+
+
+def _files(spec: ModelSpec) -> list[tuple[str, Path]]:
+    """Every file that the weights come from: (name within the model, local path)."""
+    base, vae = base_folder(spec), vae_folder(spec)
+    texts = [path for folder in TEXT_FOLDERS for path in sorted((base / folder).glob("*")) if path.is_file()]
+    files = [(f"base/{path.relative_to(base).as_posix()}", path) for path in texts]
+    files += [(f"vae/{path.name}", path) for path in (vae / "config.json", *sorted(vae.glob("*.safetensors")))]
+    return [*files, ("faithdiff", weights_file(spec))]

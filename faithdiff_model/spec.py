@@ -1,0 +1,81 @@
+"""Which network to build, from what, and on what: a light value that travels to actors. Torch is imported only when asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from faithdiff_model.config import AttentionMode, NetworkConfig
+from faithdiff_model.presets import PRESETS, UNTRAINED
+from faithdiff_model.presets.sdxl import DEFAULT_BASE, DEFAULT_FAITHDIFF, DEFAULT_VAE
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """Which network to build and from what.
+
+    Attributes:
+        preset: a name in `PRESETS`.
+        base: SDXL base model with tokenizers and text encoders: local folder, fsspec URL or hub id.
+        vae: likewise, the VAE (a folder with its config.json, or one whose `vae` subfolder has it).
+        faithdiff: the weights file (or a folder or hub id that holds it).
+        attention: alignment attention; None takes the preset's, which is what its weights were trained with.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        dtype: `auto` (float16 on a GPU as in the reference, float32 elsewhere), `float32`, `float16` or `bfloat16`.
+        compile: compile the UNet with torch.compile (minutes at start, faster windows).
+    """
+
+    preset: str = "sdxl"
+    base: str = DEFAULT_BASE
+    vae: str = DEFAULT_VAE
+    faithdiff: str = DEFAULT_FAITHDIFF
+    attention: AttentionMode | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset is {self.preset!r}: choose one of {', '.join(PRESETS)}")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype is {self.dtype!r}: choose one of {', '.join(DTYPES)}")
+
+    @property
+    def trained(self) -> bool:
+        """False where the weights are random."""
+        return self.preset not in UNTRAINED
+
+    def network(self) -> NetworkConfig:
+        """The preset with this spec's choices."""
+        config = PRESETS[self.preset]
+        if self.attention is None:
+            return config
+        return replace(config, alignment=replace(config.alignment, attention=self.attention))
+
+    def torch_device(self) -> torch.device:
+        """The device, `auto` resolved on this machine.
+
+        Raises:
+            ValueError: CUDA is asked for and there is none.
+        """
+        import torch
+
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch.device(self.device)
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"device is {self.device!r} but this machine has no usable GPU: choose auto or cpu")
+        return device
+
+    def torch_dtype(self) -> torch.dtype:
+        """The dtype, `auto` resolved on this machine."""
+        import torch
+
+        if self.dtype == "auto":
+            return torch.float16 if self.torch_device().type == "cuda" else torch.float32
+        return getattr(torch, self.dtype)

@@ -1,0 +1,111 @@
+"""The command line: commands parse, build settings, call and print. Exit codes: 0 all done, 1 some failed, 2 nothing ran."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from jobs.quiet import prepare_environment
+
+prepare_environment()
+
+from jobs import manifest_cli  # noqa: E402
+from jobs.flags import with_settings  # noqa: E402
+from jobs.settings import load_settings, settings_yaml  # noqa: E402
+from jobs.show import print_plan, print_summary  # noqa: E402
+from pipelines.settings import Settings  # noqa: E402
+
+ALL_DONE, SOME_FAILED, NOTHING_RAN = 0, 1, 2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Restores archives of old photographs faithfully, and says what was done to each.\n\nStart with "
+    "[bold]faitharchive demo[/], then [bold]faitharchive restore SCANS RESTORED[/].",
+    epilog="Exit codes: 0 all done, 1 some items failed, 2 bad usage or nothing could run.",
+)
+app.add_typer(manifest_cli.app, name="manifest")
+_out = Console()
+_err = Console(stderr=True)
+
+
+@app.command()
+@with_settings
+def restore(settings: Settings) -> None:
+    """Restore what is new or changed in SOURCE into OUTPUT.
+
+    Sources are never written to. Each result has a sidecar beside it and a row in the manifest under OUTPUT/_faitharchive.
+    Running again continues and repeats nothing.
+    """
+    raise typer.Exit(run_restore(settings))
+
+
+@app.command()
+@with_settings
+def plan(settings: Settings, limit: Annotated[int, typer.Option(help="Items to list.", min=0)] = 20) -> None:
+    """Show what `restore` would do and why, without doing it."""
+    from pipelines.plan import make_plan
+
+    print_plan(make_plan(settings), _out, limit)
+
+
+@app.command()
+@with_settings
+def doctor(settings: Settings) -> None:
+    """Check Python, Ray, device, weights and stores, each with a fix."""
+    from jobs.doctor import check_all
+
+    failed = check_all(settings, _out)
+    raise typer.Exit(NOTHING_RAN if failed else ALL_DONE)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to make the demo.")] = Path("demo"),
+) -> None:
+    """Make a small archive of real photographs, restore it, and say what to open."""
+    from jobs.demo import run_demo
+
+    raise typer.Exit(run_demo(folder, _out, run_restore))
+
+
+@app.command(name="settings")
+def settings_command(
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file to start from.")] = None,
+) -> None:
+    """Print every setting as a commented YAML file, for `--config`."""
+    sys.stdout.write(settings_yaml(load_settings({}, config=config)))
+
+
+def run_restore(settings: Settings) -> int:
+    """Run the flow and print its summary; the exit code."""
+    from jobs.flows.restore import restore_archive
+
+    if not settings.model_spec().trained:
+        _err.print(
+            f"[yellow]preset {settings.preset} is untrained:[/] the pipeline is real, the pictures are not restorations."
+        )
+    summary: dict[str, Any] = restore_archive(settings.model_dump())
+    print_summary(summary, settings, _out)
+    return SOME_FAILED if summary["failed"] or summary["quarantined"] else ALL_DONE
+
+
+def main() -> None:
+    """Entry point: what a user can mend becomes one line and exit code 2."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        # Our own errors name the file, the fault and the remedy; ValueError is their common base.
+        text = " ".join(str(error).split()) or type(error).__name__
+        _err.print("[bold red]error:[/]", end=" ")
+        _err.print(text, markup=False, highlight=False)
+        sys.exit(NOTHING_RAN)
+    except KeyboardInterrupt:
+        _err.print("interrupted; run the same command again to continue")
+        sys.exit(130)

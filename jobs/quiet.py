@@ -1,0 +1,33 @@
+"""Environment that must stand before Prefect and Ray are imported. Nothing here overrides what a person has set."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from faithdiff_model.weights import cache_folder
+
+
+def prepare_environment() -> None:
+    """Quiet libraries, and let flows run without a server and without touching a Prefect set-up of the user's own."""
+    defaults = {
+        "PREFECT_LOGGING_LEVEL": "ERROR",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+        "RAY_DEDUP_LOGS": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "DIFFUSERS_VERBOSITY": "error",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    own_setup = Path.home() / ".prefect" / "profiles.toml"
+    if "PREFECT_API_URL" not in os.environ and "PREFECT_HOME" not in os.environ and not own_setup.exists():
+        home = cache_folder() / "prefect"
+        home.mkdir(parents=True, exist_ok=True)  # Prefect makes the last folder only
+        os.environ["PREFECT_HOME"] = str(home)

@@ -1,0 +1,102 @@
+"""Settings from flags, environment and a YAML file, in that order of precedence, into one validated object."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pipelines.settings import Settings
+
+ENV_PREFIX = "FAITHARCHIVE_"
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message says which, where it came from and what to do."""
+
+
+def load_settings(
+    flags: Mapping[str, Any], *, config: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Merge all sources of settings.
+
+    Args:
+        flags: by setting name; None means not given.
+        config: YAML file, or None.
+        environment: variables, the process's own by default.
+
+    Raises:
+        SettingsError: an unknown name or a bad value, with its source.
+    """
+    environment = os.environ if environment is None else environment
+    sources: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    for source, given in (
+        (f"settings file {config}", _from_yaml(config) if config else {}),
+        ("environment", _from_environment(environment)),
+        ("flag", {name: value for name, value in flags.items() if value is not None}),
+    ):
+        for name, value in given.items():
+            values[name] = value
+            sources[name] = source
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_one_line(error, sources)) from error
+
+
+def settings_yaml(settings: Settings) -> str:
+    """A commented YAML file with every setting, ready to be edited."""
+    lines = ["# FaithArchive settings. Flags and FAITHARCHIVE_* variables go before this file."]
+    section = ""
+    for name, field in Settings.model_fields.items():
+        extra = field.json_schema_extra
+        assert isinstance(extra, dict)
+        if extra["section"] != section:
+            section = str(extra["section"])
+            lines += ["", f"# {section}"]
+        value = yaml.safe_dump({name: getattr(settings, name)}, default_flow_style=False, allow_unicode=True).strip()
+        lines.append(f"{value}  # {field.description}")
+    return "\n".join(lines) + "\n"
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    names = {f"{ENV_PREFIX}{name.upper()}": name for name in Settings.model_fields}
+    return {name: environment[variable] for variable, name in names.items() if variable in environment}
+
+
+def _from_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"settings file {path}: cannot be read ({error.strerror}); check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise SettingsError(f"settings file {path}: not YAML ({reason}); write lines like 'upscale: 2'") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(
+            f"settings file {path}: must hold lines like 'upscale: 2', found a {type(content).__name__}"
+        )
+    for name in content:
+        if name not in Settings.model_fields:
+            near = difflib.get_close_matches(str(name), Settings.model_fields, n=1)
+            hint = f"did you mean {near[0]}?" if near else "see 'faitharchive settings' for all names"
+            raise SettingsError(f"settings file {path}: unknown setting {name!r}; {hint}")
+    return content
+
+
+def _one_line(error: ValidationError, sources: Mapping[str, str]) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    text = first["msg"].removeprefix("Value error, ")
+    if not name:
+        return text
+    flag = f"--{name.replace('_', '-')}"
+    return f"{sources.get(name, 'setting')}: {name} is {first['input']!r}: {text}; see {flag} in 'faitharchive restore --help'"

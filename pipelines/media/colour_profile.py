@@ -1,0 +1,93 @@
+"""ICC profiles: what they are called, whether they fit the pixels, and colour conversion through them."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+from PIL import Image, ImageCms
+
+# Colour space signature in a profile's header -> channels of colour, for the spaces a photo can be in.
+_CHANNELS = {b"RGB ": 3, b"GRAY": 1}
+_HEADER_SIZE = 128
+
+
+def colour_space_of(profile: bytes) -> bytes | None:
+    """The four-byte colour space signature (b"RGB ", b"GRAY", b"CMYK", ...); None when the bytes are not a profile."""
+    if len(profile) < _HEADER_SIZE + 4 or profile[36:40] != b"acsp":
+        return None
+    # The header states the profile's length: a cut profile must not travel on into results.
+    if struct.unpack_from(">I", profile)[0] > len(profile):
+        return None
+    return profile[16:20]
+
+
+def fits(profile: bytes, colour_channels: int) -> bool:
+    """Whether pixels of 1 (grey) or 3 (RGB) colour channels can be in this profile's space."""
+    return _CHANNELS.get(colour_space_of(profile) or b"") == colour_channels
+
+
+def description(profile: bytes) -> str:
+    """One line that names the profile, "unnamed profile" when it does not say.
+
+    Read here rather than by lcms: a name is wanted of every profile, and hostile ones should meet little code.
+    """
+    (count,) = struct.unpack_from(">I", profile, _HEADER_SIZE)
+    table = profile[_HEADER_SIZE + 4 : _HEADER_SIZE + 4 + 12 * min(count, 100)]
+    for position in range(0, len(table) - 11, 12):
+        tag, offset, size = struct.unpack_from(">4sII", table, position)
+        if tag == b"desc":
+            name = " ".join(_text(profile[offset : offset + min(size, 4096)]).split())
+            return "".join(letter for letter in name if letter.isprintable()) or "unnamed profile"
+    return "unnamed profile"
+
+
+def _text(body: bytes) -> str:
+    if body[:4] == b"desc" and len(body) >= 12:  # version 2: length, then ASCII
+        return body[12 : 12 + struct.unpack_from(">I", body, 8)[0]].split(b"\0")[0].decode("latin-1")
+    if body[:4] == b"mluc" and len(body) >= 28:  # version 4: records of (language, length, offset), UTF-16
+        length, offset = struct.unpack_from(">II", body, 20)
+        return body[offset : offset + length].decode("utf-16-be", "ignore")
+    return ""
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
+    """An image of a colour space that photos are not kept in, as sRGB.
+
+    Args:
+        image: mode "CMYK", "LAB" or "YCbCr", 8 bits.
+        profile: its embedded profile, used for CMYK when it is one of CMYK.
+
+    Returns:
+        (mode "RGB", a line that says how it was converted).
+    """
+    if image.mode == "LAB":
+        lab = ImageCms.createProfile("LAB")
+        return _through(image, ImageCms.ImageCmsProfile(lab)), "Lab was converted to sRGB"
+    if image.mode == "CMYK" and profile is not None and colour_space_of(profile) == b"CMYK":
+        try:
+            converted = _through(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+            return converted, f"CMYK was converted to sRGB through its profile ({description(profile)})"
+        except (ImageCms.PyCMSError, OSError):
+            note = (
+                "CMYK was converted to RGB without a profile: the embedded one is damaged, so colours are approximate"
+            )
+            return image.convert("RGB"), note
+    if image.mode == "CMYK":
+        return image.convert("RGB"), "CMYK was converted to RGB without a profile: colours are approximate"
+    return image.convert("RGB"), f"{image.mode} was converted to RGB"
+
+
+def _through(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+    target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    # Relative colorimetric with black point compensation: what photographs are usually converted with.
+    converted = ImageCms.profileToProfile(
+        image,
+        source,
+        target,
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGB",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    assert converted is not None  # None only when asked to work in place
+    return converted

@@ -1,0 +1,148 @@
+"""The columns of a row: what a part carries through the stages, and which of them the manifest keeps.
+
+A row is a plain dict with exactly these keys. A stage fills its own columns; a failed row passes through untouched.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.errors import ItemError
+
+SCHEMA_VERSION = 1
+
+PENDING, RESTORED, FAILED, QUARANTINED = "pending", "restored", "failed", "quarantined"
+PART_DONE = "part_done"  # one tile of several is durable; the item is finished by `assemble`
+
+
+class Column(NamedTuple):
+    """A column, its Arrow type and what it means to a reader of the manifest."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+
+
+_TEXT, _INT, _REAL = pa.string(), pa.int64(), pa.float64()
+_TIME = pa.timestamp("us", tz="UTC")
+
+MANIFEST_COLUMNS: tuple[Column, ...] = (
+    Column("schema_version", pa.int16(), "version of these columns"),
+    Column("run_id", _TEXT, "the run that wrote this row; sorts by time"),
+    Column("flow_run_id", _TEXT, "Prefect's id of the run"),
+    Column("item_id", _TEXT, "names the source within the archive: from its path"),
+    Column("source_uri", _TEXT, "where the source was read"),
+    Column("source_path", _TEXT, "its path below the source root"),
+    Column("source_size", _INT, "bytes"),
+    Column("source_version", _TEXT, "the store's own version mark: ETag, or time of change"),
+    Column("source_sha256", _TEXT, "fixity of the source, hashed while it was read"),
+    Column("output_uri", _TEXT, "where the restored file is"),
+    Column("output_path", _TEXT, "its path below the output root"),
+    Column("output_size", _INT, "bytes"),
+    Column("output_sha256", _TEXT, "fixity of the restored file"),
+    Column("status", _TEXT, "restored, failed or quarantined"),
+    Column("error_code", _TEXT, "stable code of a failure"),
+    Column("error_stage", _TEXT, "the stage that failed"),
+    Column("error_reason", _TEXT, "one line: what is wrong and what to do"),
+    Column("warnings", pa.list_(_TEXT), "what was done to the source beyond restoring, or could not be done"),
+    Column("attempt", pa.int32(), "how many runs have tried this source in this state, this one included"),
+    Column("media_kind", _TEXT, "photo"),
+    Column("media_format", _TEXT, "file format of the source"),
+    Column("width", _INT, "source pixels, upright"),
+    Column("height", _INT, "source pixels, upright"),
+    Column("channels", pa.int32(), "1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha"),
+    Column("bit_depth", pa.int32(), "bits a channel, kept where the result's format can"),
+    Column("colour_profile", _TEXT, "name of the ICC profile, or what was assumed"),
+    Column("orientation", pa.int32(), "EXIF orientation found, 1 to 8, and applied"),
+    Column("frames", _INT, "images in the file; the first is restored"),
+    Column("frame_rate", _REAL, "frames a second of film; empty for photographs"),
+    Column("output_width", _INT, "pixels of the restored file"),
+    Column("output_height", _INT, "pixels of the restored file"),
+    Column("output_format", _TEXT, "file format of the restored file"),
+    Column("caption", _TEXT, "the description as it was given"),
+    Column("prompt", _TEXT, "what the model was given of it"),
+    Column("caption_source", _TEXT, "none, llava or catalogue"),
+    Column("caption_model", _TEXT, "the captioner, where there was one"),
+    Column("settings", _TEXT, "JSON of every setting that changes the result"),
+    Column("settings_digest", _TEXT, "SHA-256 of them"),
+    Column("model_preset", _TEXT, "the network"),
+    Column("model_trained", pa.bool_(), "false where the weights are random: not a restoration"),
+    Column("model_digest", _TEXT, "SHA-256 of the network and its weights"),
+    Column("seed", _INT, "seed of the noise"),
+    Column("identity", _TEXT, "SHA-256 of source, settings, model and seed: equal identities, equal results"),
+    Column("parts", pa.int32(), "tiles that the result was restored in"),
+    Column("device", _TEXT, "what the model ran on"),
+    Column("software", _TEXT, "JSON of versions"),
+    Column("lq_psnr_db", _REAL, "faithfulness: PSNR between source and result, both at the source's size, dB"),
+    Column("seconds_read", _REAL, "reading and hashing"),
+    Column("seconds_decode", _REAL, "decoding"),
+    Column("seconds_caption", _REAL, "describing"),
+    Column("seconds_tile", _REAL, "enlarging"),
+    Column("seconds_restore", _REAL, "the model, of all parts"),
+    Column("seconds_write", _REAL, "encoding and publishing"),
+    Column("started_at", _TIME, "when reading began"),
+    Column("finished_at", _TIME, "when the row became final"),
+)
+
+PAYLOAD_COLUMNS: tuple[Column, ...] = (
+    Column("part", pa.int32(), "number of the tile"),
+    Column("pixels", pa.large_binary(), "raw pixels, rows first"),
+    Column("pixels_shape", pa.list_(pa.int32()), "height, width, channels"),
+    Column("pixels_dtype", _TEXT, "uint8 or uint16"),
+    Column("icc_profile", pa.large_binary(), "carried to the result"),
+    Column("dpi", pa.list_(_REAL), "across, down"),
+    Column("statistics", _TEXT, "JSON of a tile's colour statistics and error, for `assemble`"),
+)
+
+MANIFEST_SCHEMA = pa.schema([(c.name, c.type) for c in MANIFEST_COLUMNS])
+ROW_SCHEMA = pa.schema([(c.name, c.type) for c in (*MANIFEST_COLUMNS, *PAYLOAD_COLUMNS)])
+_PAYLOAD_NAMES = tuple(c.name for c in PAYLOAD_COLUMNS)
+
+Row = dict[str, Any]
+
+
+def new_row(**values: Any) -> Row:
+    """A row with every column, empty but for `values`."""
+    row: Row = dict.fromkeys(ROW_SCHEMA.names)
+    assert not set(values) - set(row), set(values) - set(row)
+    row.update(schema_version=SCHEMA_VERSION, status=PENDING, warnings=[], **values)
+    return row
+
+
+def to_table(rows: list[Row]) -> pa.Table:
+    """Rows as an Arrow table whose types do not depend on what the rows hold."""
+    return pa.Table.from_pylist(rows, schema=ROW_SCHEMA)
+
+
+def put_pixels(row: Row, pixels_HWC: np.ndarray) -> None:
+    """Store an image [H, W, C] in a row."""
+    row["pixels"] = np.ascontiguousarray(pixels_HWC).data.cast("B") if pixels_HWC.size else b""
+    row["pixels_shape"] = list(pixels_HWC.shape)
+    row["pixels_dtype"] = str(pixels_HWC.dtype)
+
+
+def get_pixels(row: Row) -> np.ndarray:
+    """The image [H, W, C] of a row, read-only."""
+    return np.frombuffer(row["pixels"], row["pixels_dtype"]).reshape(row["pixels_shape"])
+
+
+def drop_payload(row: Row) -> Row:
+    """Forget all but the part's number and what the manifest keeps."""
+    row.update(dict.fromkeys(_PAYLOAD_NAMES[1:]))
+    return row
+
+
+def fail(row: Row, stage: str, error: ItemError) -> Row:
+    """Turn a row into a failed one; it has no output."""
+    row.update(
+        status=FAILED,
+        output_uri=None,
+        output_path=None,
+        error_code=error.code,
+        error_stage=stage,
+        error_reason=error.reason,
+    )
+    return drop_payload(row)

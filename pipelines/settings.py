@@ -1,0 +1,159 @@
+"""Every setting of a restoration, typed and validated. Flags, environment and YAML all fill this one object."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from faithdiff_model.options import RestoreOptions
+from faithdiff_model.presets import PRESETS
+from faithdiff_model.presets.sdxl import DEFAULT_BASE, DEFAULT_FAITHDIFF, DEFAULT_VAE
+from faithdiff_model.spec import ModelSpec
+
+GIB = 1 << 30
+
+
+def _setting(default: Any, section: str, text: str, *, result: bool = False, **limits: Any) -> Any:
+    """A field of `Settings`. `result` marks what changes the restored bytes and so belongs to an output's identity."""
+    return Field(default, description=text, json_schema_extra={"section": section, "result": result}, **limits)
+
+
+class Settings(BaseModel):
+    """All settings with their defaults. Each is a flag of `faitharchive restore`, a key of the YAML file, and an environment
+    variable `FAITHARCHIVE_<NAME>`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = _setting("", "Archive", "Folder or URL of the scans. Never written to.")
+    output: str = _setting("", "Archive", "Folder or URL for restored files, sidecars and the manifest.")
+    only: str = _setting("", "Archive", "Only sources whose path matches this glob, such as '1924/*.tif'.")
+    redo: bool = _setting(False, "Archive", "Restore again what is already done, and clear quarantine.")
+    max_attempts: int = _setting(3, "Archive", "Failed runs after which a source is quarantined.", ge=1, le=100)
+
+    upscale: int = _setting(2, "Result", "Enlargement, 1 to 8.", ge=1, le=8, result=True)
+    format: Literal["auto", "png", "tiff", "jpeg", "webp"] = _setting(
+        "auto", "Result", "File format; auto is lossless: TIFF for TIFF, PNG for the rest.", result=True
+    )
+    jpeg_quality: int = _setting(95, "Result", "Quality of JPEG results.", ge=1, le=100, result=True)
+    seed: int = _setting(0, "Result", "Seed of the noise.", ge=0, lt=2**63)
+
+    preset: str = _setting("tiny", "Model", f"Network: {', '.join(PRESETS)}. tiny is untrained.", result=True)
+    base: str = _setting(DEFAULT_BASE, "Model", "SDXL base model: folder, URL or hub id.")
+    vae: str = _setting(DEFAULT_VAE, "Model", "VAE: folder, URL or hub id.")
+    faithdiff: str = _setting(DEFAULT_FAITHDIFF, "Model", "FaithDiff weights: file, folder, URL or hub id.")
+    attention: Literal["preset", "guidance_pair", "spatial"] = _setting(
+        "preset", "Model", "Alignment attention; preset is what the weights were trained with.", result=True
+    )
+    device: str = _setting("auto", "Model", "auto, cpu, cuda.")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = _setting(
+        "auto", "Model", "Arithmetic; auto is float16 on a GPU, float32 elsewhere.", result=True
+    )
+    compile: bool = _setting(False, "Model", "Compile the UNet: minutes at start, faster after.", result=True)
+
+    steps: int = _setting(20, "Sampling", "Denoising steps.", ge=1, le=1000, result=True)
+    guidance_scale: float = _setting(
+        5.0, "Sampling", "Guidance by the prompt; 1 or less is off and halves the work.", ge=0, le=50, result=True
+    )
+    sampler: Literal["euler", "ddim", "dpmpp_2m", "unipc"] = _setting("euler", "Sampling", "Sampler.", result=True)
+    start: Literal["lr", "noise"] = _setting("lr", "Sampling", "Start from the noised scan or from noise.", result=True)
+    colour_fix: Literal["adain", "wavelet", "none"] = _setting(
+        "adain", "Sampling", "How the scan's colours are carried over.", result=True
+    )
+    negative_prompt: str = _setting("", "Sampling", "What guidance leads away from.", result=True)
+    window_overlap: float = _setting(
+        0.5, "Sampling", "Step between windows as a part of their side.", gt=0, le=1, result=True
+    )
+    window_batch: int = _setting(
+        0, "Sampling", "Windows in one UNet call; 0 is 8 on a GPU and 1 elsewhere.", ge=0, le=256, result=True
+    )
+    tile: int = _setting(4096, "Sampling", "Largest side of a tile in result pixels.", ge=64, le=65536, result=True)
+    tile_halo: int = _setting(
+        512, "Sampling", "How far around a tile windows are computed with it, in pixels.", ge=0, le=8192, result=True
+    )
+
+    captions: Literal["none", "llava", "catalogue"] = _setting(
+        "none", "Captions", "Where descriptions come from.", result=True
+    )
+    captioner: str = _setting("llava-hf/llava-1.5-7b-hf", "Captions", "LLaVA: folder or hub id.")
+    catalogue: str = _setting("", "Captions", "CSV or Parquet with descriptions by source path.")
+    catalogue_path: str = _setting("path", "Captions", "The catalogue's column of source paths.")
+    catalogue_text: str = _setting("caption", "Captions", "The catalogue's column of descriptions.")
+
+    max_pixels: int = _setting(400_000_000, "Limits", "Largest source, in pixels.", ge=1)
+    max_bytes: int = _setting(2 * GIB, "Limits", "Largest source, in bytes.", ge=1)
+
+    ray_address: str = _setting("local", "Cluster", "local starts Ray here; auto or ray://host:10001 joins a cluster.")
+    cpus: int = _setting(0, "Cluster", "CPUs for a local Ray; 0 takes all.", ge=0)
+    replicas: int = _setting(0, "Cluster", "Model replicas; 0 is one a GPU, or one without GPUs.", ge=0)
+    caption_replicas: int = _setting(1, "Cluster", "Captioner replicas.", ge=1)
+    gpus_per_replica: float = _setting(
+        -1.0, "Cluster", "GPU share of a replica; -1 is one where the cluster has GPUs.", ge=-1, le=64
+    )
+    rows_per_call: int = _setting(4, "Cluster", "Photographs whose windows share UNet calls.", ge=1, le=256)
+    object_store_mb: int = _setting(0, "Cluster", "Memory for rows in flight of a local Ray, MB; 0 is chosen.", ge=0)
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, value: str) -> str:
+        if value not in PRESETS:
+            raise ValueError(f"{value!r} is not a preset: choose one of {', '.join(PRESETS)}")
+        return value
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+            raise ValueError(f"{value!r} is not a device: choose auto, cpu, mps, cuda or cuda:N")
+        return value
+
+    @model_validator(mode="after")
+    def _catalogue_named(self) -> Settings:
+        if self.captions == "catalogue" and not self.catalogue:
+            raise ValueError("captions is catalogue but no catalogue is given: set catalogue to a CSV or Parquet file")
+        return self
+
+    def model_spec(self) -> ModelSpec:
+        """Which network to build."""
+        return ModelSpec(
+            preset=self.preset,
+            base=self.base,
+            vae=self.vae,
+            faithdiff=self.faithdiff,
+            attention=None if self.attention == "preset" else self.attention,
+            device=self.device,
+            dtype=self.dtype,
+            compile=self.compile,
+        )
+
+    def restore_options(self, window_batch: int) -> RestoreOptions:
+        """How to sample, with the window batch that `window_batch` 0 stands for."""
+        return RestoreOptions(
+            steps=self.steps,
+            guidance_scale=self.guidance_scale,
+            sampler=self.sampler,
+            start=self.start,
+            colour_fix=self.colour_fix,
+            negative_prompt=self.negative_prompt,
+            overlap=self.window_overlap,
+            window_batch=self.window_batch or window_batch,
+        )
+
+    def result_settings(self) -> dict[str, Any]:
+        """The settings that change restored bytes, by name: what the manifest and the sidecar record."""
+        chosen = {
+            name: getattr(self, name)
+            for name, field in type(self).model_fields.items()
+            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["result"]
+        }
+        if self.captions == "llava":
+            chosen["captioner"] = self.captioner
+        return chosen
+
+    def result_digest(self, catalogue_caption: str | None = None) -> str:
+        """SHA-256 of `result_settings` and, where descriptions come from a catalogue, of the item's own description."""
+        content = {**self.result_settings(), "catalogue_caption": catalogue_caption}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,70 @@
+"""Describe photographs by LLaVA on its own actors. Row in, row with caption and prompt out (1:1)."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.rows import PENDING, Row, get_pixels, to_table
+from pipelines.settings import Settings
+
+STAGE = "caption"
+# LLaVA sees 336 pixels a side; more would only be shipped and thrown away.
+_SIDE = 672
+
+
+class CaptionStage:
+    """An actor with one LLaVA.
+
+    Args:
+        settings: which captioner, on what.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        from faithdiff_model.captioner import LlavaCaptioner
+
+        spec = settings.model_spec()
+        self.captioner = LlavaCaptioner.from_pretrained(
+            settings.captioner, device=str(spec.torch_device()), dtype=spec.torch_dtype()
+        )
+        self.model = settings.captioner
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        rows = table.to_pylist()
+        self.core([row for row in rows if row["status"] == PENDING])
+        return to_table(rows)
+
+    def core(self, rows: list[Row]) -> None:
+        """Fill caption and prompt; a failure leaves the row without them and warns in it."""
+        if not rows:
+            return
+        started = time.monotonic()
+        try:
+            captions = self.captioner.caption([_view(get_pixels(row)) for row in rows], [row["seed"] for row in rows])
+        except Exception as error:
+            if len(rows) > 1:
+                for row in rows:  # one photograph must not cost its neighbours their captions
+                    self.core([row])
+                return
+            rows[0].update(caption="", prompt="", caption_source="none")
+            rows[0]["warnings"] = [*rows[0]["warnings"], f"no caption: {type(error).__name__}: {error}"[:200]]
+            return
+        for row, caption in zip(rows, captions, strict=True):
+            row.update(caption=caption.text, prompt=caption.prompt, caption_source="llava", caption_model=self.model)
+            row["seconds_caption"] = (time.monotonic() - started) / len(rows)
+
+
+def _view(pixels_HWC: np.ndarray) -> np.ndarray:
+    """A small 8-bit RGB view [H, W, 3] of any decoded photograph."""
+    import cv2
+
+    colour = pixels_HWC[..., :1] if pixels_HWC.shape[2] < 3 else pixels_HWC[..., :3]
+    if colour.dtype == np.uint16:
+        colour = (colour >> 8).astype(np.uint8)
+    scale = min(1.0, _SIDE / max(colour.shape[:2]))
+    size = (max(1, round(colour.shape[1] * scale)), max(1, round(colour.shape[0] * scale)))
+    small = cv2.resize(np.ascontiguousarray(colour), size, interpolation=cv2.INTER_AREA)
+    small = small[..., None] if small.ndim == 2 else small
+    return np.ascontiguousarray(np.broadcast_to(small, (*small.shape[:2], 3)))

@@ -1,0 +1,112 @@
+"""The model on its actors: each holds one replica. Rows with LQ pixels in, rows with restored pixels out (1:1)."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pyarrow as pa
+
+from faithdiff_model.colour_statistics import ColourStatistics
+from faithdiff_model.resize import to_unit_float
+from faithdiff_model.windows import Place
+from pipelines.errors import ItemError
+from pipelines.faithfulness import psnr_db, squared_error
+from pipelines.geometry import places
+from pipelines.parts import PartStatistics
+from pipelines.provenance import software_versions
+from pipelines.rows import PENDING, Row, fail, get_pixels, put_pixels, to_table
+from pipelines.settings import Settings
+from pipelines.stages.adapter import describe
+
+STAGE = "restore"
+_WINDOW_BATCH = {"cuda": 8}  # a CPU gains nothing from batches
+
+
+class Restore:
+    """An actor with one replica, loaded once.
+
+    Args:
+        settings: model, sampling and tiles.
+        threads: CPU threads of the replica; 0 leaves torch's choice.
+    """
+
+    def __init__(self, settings: Settings, threads: int = 0) -> None:
+        import torch
+
+        from faithdiff_model.build import build_restorer
+
+        if threads:
+            torch.set_num_threads(threads)
+        spec = settings.model_spec()
+        device = spec.torch_device()
+        self.settings = settings
+        self.restorer = build_restorer(spec, settings.restore_options(_WINDOW_BATCH.get(device.type, 1)))
+        self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        rows = table.to_pylist()
+        self.core([row for row in rows if row["status"] == PENDING])
+        return to_table(rows)
+
+    def core(self, rows: list[Row]) -> None:
+        """Restore rows together; if that fails, each alone, so that only the culprit's row fails."""
+        import torch  # the driver imports this module too, and has no use for it
+
+        if not rows:
+            return
+        started = time.monotonic()
+        try:
+            self._restore(rows)
+        except Exception as error:
+            out_of_memory = isinstance(error, torch.OutOfMemoryError)
+            if out_of_memory:
+                torch.cuda.empty_cache()
+            if len(rows) > 1:
+                for row in rows:
+                    self.core([row])
+                return
+            code = "out_of_memory" if out_of_memory else "restore_error"
+            fail(rows[0], STAGE, ItemError(code, describe(error, rows[0])))
+            return
+        for row in rows:
+            row["seconds_restore"] = (time.monotonic() - started) / len(rows)
+            row["device"] = self.device
+            row["software"] = software_versions()
+            row["model_preset"] = self.settings.preset
+            row["model_trained"] = self.restorer.trained
+
+    def _restore(self, rows: list[Row]) -> None:
+        images = [get_pixels(row) for row in rows]
+        at = [self._place(row) for row in rows]
+        prompts, seeds = [row["prompt"] for row in rows], [row["seed"] for row in rows]
+        results = self.restorer.restore(images, prompts, seeds, at)
+        for row, lq, restored, place in zip(rows, images, results, at, strict=True):
+            if place is None:
+                factor = self.settings.upscale
+                row["lq_psnr_db"] = psnr_db(*squared_error(_colour(restored), _colour(lq), factor))
+                put_pixels(row, restored)
+            else:
+                row["statistics"] = self._statistics(lq, restored, place).to_json()
+                put_pixels(row, np.rint(np.clip(restored, 0, 1) * np.float32(65535)).astype(np.uint16))
+
+    def _place(self, row: Row) -> Place | None:
+        if row["parts"] == 1:
+            return None
+        return places(row["width"], row["height"], self.settings)[row["part"]]
+
+    def _statistics(self, lq: np.ndarray, restored: np.ndarray, place: Place) -> PartStatistics:
+        scale = self.restorer.config.pixels_per_latent
+        core = place.tile.core.within(place.tile.region).scaled(scale)
+        inside = lq[core.top : core.top + restored.shape[0], core.left : core.left + restored.shape[1]]
+        return PartStatistics(ColourStatistics.of(_rgb_planes(inside)), ColourStatistics.of(_rgb_planes(restored)))
+
+
+def _colour(pixels_HWC: np.ndarray) -> np.ndarray:
+    """Without alpha, float32 in [0, 1]."""
+    return to_unit_float(pixels_HWC[..., :1] if pixels_HWC.shape[2] < 3 else pixels_HWC[..., :3])
+
+
+def _rgb_planes(pixels_HWC: np.ndarray) -> np.ndarray:
+    colour = _colour(pixels_HWC)
+    return np.broadcast_to(colour, (*colour.shape[:2], 3)).transpose(2, 0, 1)

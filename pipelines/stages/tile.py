@@ -1,0 +1,66 @@
+"""Enlarge a photograph by Lanczos and cut it into tiles. Row in, a row a tile out (1:N; 1 for most photographs)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from faithdiff_model.config import MIN_SIDE
+from faithdiff_model.resize import enlarge, from_unit_float
+from pipelines.errors import ItemError
+from pipelines.geometry import pixels_of, places
+from pipelines.parts import has_part
+from pipelines.provenance import identity
+from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, put_pixels
+from pipelines.settings import Settings
+from pipelines.stages.adapter import run_rows
+from pipelines.storage import Store
+
+STAGE = "tile"
+
+
+class Tile:
+    """The stage; knows the settings that shape tiles, and the output store for tiles that an earlier run finished.
+
+    Args:
+        settings: all settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.output = Store(settings.output)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return run_rows(STAGE, "restore_error", self.core, table)
+
+    def core(self, row: Row) -> Iterator[Row]:
+        """Yield a row for each tile, its pixels being the tile's region of the enlarged photograph.
+
+        Raises:
+            ItemError: the result would be smaller than the model takes.
+        """
+        settings = self.settings
+        width, height = row["width"], row["height"]
+        if min(width, height) * settings.upscale < MIN_SIDE:
+            raise ItemError(
+                "too_small",
+                f"{row['source_path']}: {width}x{height} pixels enlarged {settings.upscale}x is below {MIN_SIDE} a side; "
+                "raise --upscale",
+            )
+        row["identity"] = identity(row["source_sha256"], row["settings_digest"], row["model_digest"], row["seed"])
+        tiles = places(width, height, settings)
+        source = get_pixels(row)
+        row.update(output_width=width * settings.upscale, output_height=height * settings.upscale, parts=len(tiles))
+        for number, place in enumerate(tiles):
+            started = time.monotonic()
+            part = {**row, "part": number}
+            if len(tiles) > 1 and not settings.redo and has_part(self.output, part["identity"], number):
+                yield drop_payload({**part, "status": PART_DONE})
+                continue
+            area = pixels_of(place.tile.region, place, settings)
+            pixels = enlarge(source, place.original_height, place.original_width, area)
+            put_pixels(part, from_unit_float(pixels, source.dtype))
+            part["seconds_tile"] = time.monotonic() - started
+            yield part

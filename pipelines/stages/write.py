@@ -1,0 +1,51 @@
+"""Publish what the model made: a whole photograph as the result, a tile as a durable part. Row in, final row out (1:1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from pipelines.errors import ItemError
+from pipelines.parts import write_part
+from pipelines.publish import publish_result
+from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels
+from pipelines.settings import Settings
+from pipelines.stages.adapter import run_rows
+from pipelines.storage import Store
+
+STAGE = "write"
+
+
+class Write:
+    """The stage; holds the output store.
+
+    Args:
+        settings: output, format and quality.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.output = Store(settings.output)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return run_rows(STAGE, "write_error", self.core, table)
+
+    def core(self, row: Row) -> Iterator[Row]:
+        """Publish.
+
+        Raises:
+            ItemError: it could not be encoded or written.
+        """
+        if row["parts"] == 1:
+            yield publish_result(row, get_pixels(row), self.output, self.settings)
+            return
+        try:
+            write_part(self.output, row, get_pixels(row), row["statistics"])
+        except OSError as error:
+            reason = (
+                f"{row['source_path']}: tile {row['part']} cannot be written ({error.strerror}); check space and access"
+            )
+            raise ItemError("write_error", reason) from error
+        row["status"] = PART_DONE
+        yield drop_payload(row)
