@@ -1,8 +1,8 @@
 """Between pixels and latents: the VAE and the LQ encoder, whole or by windows.
 
-Both normalise over all the pixels they see and attend across them, so their result depends on the piece they are given. An image no
-larger than one window is encoded and decoded whole, as the reference does. A larger one goes window by window on the same grid
-as denoising, so that a tile of it does not depend on how the image was cut.
+Both normalise over all the pixels they see and attend across them, so their result depends on the piece they are given. An
+image no larger than one window is encoded and decoded whole, as the reference does. A larger one goes window by window on the
+same grid as denoising, so that a tile of it does not depend on how the image was cut.
 """
 
 from __future__ import annotations

@@ -59,5 +59,6 @@ def enlarge(pixels_HWC: np.ndarray, height: int, width: int, part: Rect | None =
         plane = Image.fromarray(np.ascontiguousarray(cut[..., channel]))
         limits = (0.0, 0.0, float(plane.width), float(plane.height))
         clipped = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], limits[2]), min(box[3], limits[3]))
-        result[..., channel] = plane.resize((part.width, part.height), Image.Resampling.LANCZOS, box=clipped)
+        enlarged = plane.resize((part.width, part.height), Image.Resampling.LANCZOS, box=clipped)
+        result[..., channel] = np.asarray(enlarged)
     return np.clip(result, 0.0, 1.0, out=result)

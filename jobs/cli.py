@@ -85,6 +85,9 @@ def settings_command(
 
 def run_restore(settings: Settings) -> int:
     """Run the flow and print its summary; the exit code."""
+    from pipelines.plan import open_stores
+
+    open_stores(settings)  # what is wrong with the command is said before Prefect takes its seconds to start
     from jobs.flows.restore import restore_archive
 
     if not settings.model_spec().trained:

@@ -69,14 +69,14 @@ def _flags() -> list[inspect.Parameter]:
         option = typer.Option(
             f"{flag}/--no-{name.replace('_', '-')}" if is_switch else flag,
             help=field.description,
-            show_default=str(field.default) if str(field.default) else False,  # type: ignore[arg-type]
+            show_default=str(field.default) if str(field.default) else False,
             rich_help_panel=str(extra["section"]),
         )
         # Limits and choices are checked by Settings, whose message names the source; typer only needs the basic type.
         basic = field.annotation if field.annotation in (bool, int, float) else str
         if basic is str and field.annotation is not str:
             option.metavar = "|".join(getattr(field.annotation, "__args__", ()))
-        parameters.append(_parameter(name, Annotated[Optional[basic], option]))  # type: ignore[valid-type]  # noqa: UP045
+        parameters.append(_parameter(name, Annotated[Optional[basic], option]))  # noqa: UP045
     return parameters
 
 

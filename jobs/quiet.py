@@ -11,7 +11,8 @@ from faithdiff_model.weights import cache_folder
 def prepare_environment() -> None:
     """Quiet libraries, and let flows run without a server and without touching a Prefect set-up of the user's own."""
     defaults = {
-        "PREFECT_LOGGING_LEVEL": "ERROR",
+        # A failed task's exception reaches the command line, which prints it as one line.
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
         "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",

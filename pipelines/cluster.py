@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ def connected(settings: Settings) -> Iterator[None]:
         yield
         return
     try:
-        ray.init(**_init_arguments(settings))
+        with _silenced_core():
+            ray.init(**_init_arguments(settings))
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         text = (str(error).strip().splitlines() or [""])[0]
         raise StoreError(
@@ -49,6 +51,25 @@ def connected(settings: Settings) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _silenced_core() -> Iterator[None]:
+    """Keep Ray's C++ core off the terminal: it logs harmless things as errors there, and announces being told not to."""
+    if "RAY_BACKEND_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (its descriptor is what counts)
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        del os.environ["RAY_BACKEND_LOG_LEVEL"]
 
 
 def _init_arguments(settings: Settings) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -196,6 +198,9 @@ def _task(stage: type, settings: Settings) -> Callable[[Any], Any]:
 
 
 def _configure_ray_data() -> None:
+    # Ray 2.60 has no other name yet for max_restarts and max_task_retries, and warns at each use.
+    warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current()
     context.enable_progress_bars = False  # ours counts items, not blocks
     context.print_on_execution_start = False
