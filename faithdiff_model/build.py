@@ -19,7 +19,7 @@ from faithdiff_model.spec import ModelSpec
 from faithdiff_model.text import PromptEncoder
 from faithdiff_model.tiny_text import random_prompt_encoder
 from faithdiff_model.unet import FaithDiffUNet, assemble_unet
-from faithdiff_model.weights import WeightsError
+from faithdiff_model.weights import WeightsError, shown
 
 
 def build_restorer(spec: ModelSpec, options: RestoreOptions) -> Restorer:
@@ -74,7 +74,9 @@ def _from_files(spec: ModelSpec, config: NetworkConfig, dtype: torch.dtype) -> t
         vae = AutoencoderKL.from_pretrained(vae_at, torch_dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"base {spec.base} or VAE {spec.vae}: could not be loaded ({reason})") from error
+        raise WeightsError(
+            f"base {shown(spec.base)} or VAE {shown(spec.vae)}: could not be loaded ({reason})"
+        ) from error
     with torch.device("meta"):
         unet = assemble_unet(config)
     load_published(unet, read_tensors(weights), source=str(weights), dtype=dtype)

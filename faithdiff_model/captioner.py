@@ -17,18 +17,12 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration, LlavaProcessor, LogitsProcessor, LogitsProcessorList
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from faithdiff_model.files import captioner_folder
 from faithdiff_model.prompts import caption_to_prompt
-from faithdiff_model.weights import WeightsError, resolve_folder
+from faithdiff_model.weights import WeightsError
 
 QUESTION = "Describe this image and its style in a very detailed manner."
 _PLAIN_PROMPT = f"USER: <image>\n{QUESTION} ASSISTANT:"
-_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.jinja")
-_NEEDED = (
-    ("config.json",),
-    ("*.safetensors",),
-    ("tokenizer.json", "tokenizer.model"),
-    ("processor_config.json", "preprocessor_config.json"),
-)
 _EPSILON = 1e-20  # keeps logarithms of a uniform draw finite
 
 
@@ -112,11 +106,7 @@ class LlavaCaptioner:
         Raises:
             WeightsError: missing or incomplete; safetensors alone are read.
         """
-        folder = resolve_folder(location, _PATTERNS)
-        # Without its config.json transformers would build its default LLaVA, of seven thousand million random parameters.
-        for wanted in _NEEDED:
-            if not any(next(folder.glob(pattern), None) for pattern in wanted):
-                raise WeightsError(f"captioner {location}: has no {' or '.join(wanted)}; give a whole LLaVA folder")
+        folder = captioner_folder(location)
         try:
             model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=dtype, use_safetensors=True)
             processor = _processor(folder)

@@ -69,6 +69,7 @@ class NetworkConfig:
         window: side of a denoising window in latent pixels (128 at SDXL size, 1024 image pixels).
         codec_window: an image with no side longer than this, in latent pixels, goes through VAE and LQ encoder in one
             piece; a longer one window by window.
+        host_memory_gib: what one replica on a CPU takes, for deciding how many fit.
         text_encoders: keyword arguments of the two CLIP text encoders; empty where they come from a base model folder.
     """
 
@@ -80,6 +81,7 @@ class NetworkConfig:
     alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
     window: int = 128
     codec_window: int = 128
+    host_memory_gib: float = 1.0
     text_encoders: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
@@ -112,5 +114,6 @@ class NetworkConfig:
         return WindowGrid(height=-(-height // scale), width=-(-width // scale), window=self.window, overlap=overlap)
 
     def digest(self) -> str:
-        """SHA-256 of the configuration, as hex."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=dict).encode()).hexdigest()
+        """SHA-256, as hex, of all that makes results."""
+        content = {name: value for name, value in asdict(self).items() if name != "host_memory_gib"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=dict).encode()).hexdigest()

@@ -7,10 +7,18 @@ from pathlib import Path
 from faithdiff_model.presets.sdxl import FAITHDIFF_FILES
 from faithdiff_model.presets.tiny import SEED
 from faithdiff_model.spec import ModelSpec
-from faithdiff_model.weights import WeightsError, files_digest, resolve_file, resolve_folder
+from faithdiff_model.weights import WeightsError, files_digest, resolve_file, resolve_folder, shown
 
 TEXT_FOLDERS = ("tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2")
 _BASE_PATTERNS = ("model_index.json", *(f"{folder}/*" for folder in TEXT_FOLDERS))
+
+_CAPTIONER_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.jinja")
+_CAPTIONER_NEEDS = (
+    ("config.json",),
+    ("*.safetensors",),
+    ("tokenizer.json", "tokenizer.model"),
+    ("processor_config.json", "preprocessor_config.json"),
+)
 
 
 def model_digest(spec: ModelSpec) -> str:
@@ -30,7 +38,7 @@ def base_folder(spec: ModelSpec) -> Path:
     base = resolve_folder(spec.base, _BASE_PATTERNS)
     absent = [folder for folder in TEXT_FOLDERS if not (base / folder).is_dir()]
     if absent:
-        raise WeightsError(f"base {spec.base}: has no {', '.join(absent)}; give a whole SDXL model folder")
+        raise WeightsError(f"base {shown(spec.base)}: has no {', '.join(absent)}; give a whole SDXL model folder")
     return base
 
 
@@ -40,12 +48,28 @@ def vae_folder(spec: ModelSpec) -> Path:
     for candidate in (folder, folder / "vae"):
         if (candidate / "config.json").is_file():
             return candidate
-    raise WeightsError(f"VAE {spec.vae}: no config.json in it or in its vae folder; give the VAE's own folder")
+    raise WeightsError(f"VAE {shown(spec.vae)}: no config.json in it or in its vae folder; give the VAE's own folder")
 
 
 def weights_file(spec: ModelSpec) -> Path:
     """The FaithDiff weights. Raises WeightsError: missing."""
     return resolve_file(spec.faithdiff, FAITHDIFF_FILES)
+
+
+def captioner_folder(location: str) -> Path:
+    """A LLaVA's folder. Raises WeightsError: missing or incomplete; safetensors alone are accepted."""
+    folder = resolve_folder(location, _CAPTIONER_PATTERNS)
+    # Without its config.json transformers would build its default LLaVA, of seven thousand million random parameters.
+    for wanted in _CAPTIONER_NEEDS:
+        if not any(next(folder.glob(pattern), None) for pattern in wanted):
+            raise WeightsError(f"captioner {location}: has no {' or '.join(wanted)}; give a whole LLaVA folder")
+    return folder
+
+
+def captioner_digest(location: str) -> str:
+    """Identifies a captioner by its files. Raises WeightsError as `captioner_folder`."""
+    folder = captioner_folder(location)
+    return files_digest("llava", [(path.name, path) for path in sorted(folder.iterdir()) if path.is_file()])
 
 
 def _files(spec: ModelSpec) -> list[tuple[str, Path]]:

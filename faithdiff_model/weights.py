@@ -111,8 +111,13 @@ def _version(info: dict[str, object]) -> object:
 
 
 def shown(url: str) -> str:
-    """A URL without user name, password and query: what may stand in messages."""
-    return re.sub(r"//[^/@]*@", "//", url).split("?", 1)[0]
+    """A URL without user name, password and query: what may stand in messages. A local path stays as it is."""
+    return without_credentials(url).split("?", 1)[0] if "://" in url else url
+
+
+def without_credentials(text: str) -> str:
+    """A URI or a message without user names and passwords; unlike `shown` it keeps `?`, which may be part of a file's name."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", text)
 
 
 def files_digest(config_digest: str, files: Iterable[tuple[str, Path]]) -> str:

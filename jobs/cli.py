@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -108,6 +109,15 @@ def main() -> None:
         text = " ".join(str(error).split()) or type(error).__name__
         _err.print("[bold red]error:[/]", end=" ")
         _err.print(text, markup=False, highlight=False)
+        sys.exit(NOTHING_RAN)
+    except Exception as error:
+        # Not ours to explain: a fault in the cluster or in our code. The details are for whoever looks into it.
+        if os.environ.get("FAITHARCHIVE_DEBUG"):
+            raise
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        _err.print("[bold red]error:[/]", end=" ")
+        _err.print(f"{type(error).__name__}: {lines[-1] if lines else ''}", markup=False, highlight=False)
+        _err.print("what was finished is kept; run again to continue, with FAITHARCHIVE_DEBUG=1 for the details")
         sys.exit(NOTHING_RAN)
     except KeyboardInterrupt:
         _err.print("interrupted; run the same command again to continue")

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from faithdiff_model.weights import shown
 from pipelines.settings import Settings
 from pipelines.storage import Store, check_apart
 
@@ -82,9 +83,9 @@ def _weights(settings: Settings) -> str:
 
 def _captions(settings: Settings) -> str:
     if settings.captions == "llava":
-        from faithdiff_model.weights import resolve_folder
+        from faithdiff_model.files import captioner_folder
 
-        return f"LLaVA in {resolve_folder(settings.captioner, ('*.json', '*.safetensors', '*.model', '*.jinja'))}"
+        return f"LLaVA in {captioner_folder(settings.captioner)}"
     if settings.captions == "catalogue":
         from pipelines.catalogue import load_catalogue
 
@@ -123,7 +124,7 @@ def _source(settings: Settings) -> str:
         return "none given (faitharchive doctor SOURCE OUTPUT checks them)"
     store = Store(settings.source)
     if not store.exists():
-        raise ValueError(f"{settings.source}: there is no such folder; check the path")
+        raise ValueError(f"{shown(settings.source)}: there is no such folder; check the path")
     for entry in store.list():
         try:
             store.read(entry.path)

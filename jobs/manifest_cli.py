@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from faithdiff_model.weights import shown
 from jobs.show import printable
 from pipelines.manifest import newest, read_rows
 from pipelines.rows import MANIFEST_COLUMNS, Row
@@ -98,7 +99,7 @@ def select(output: str, *, status: str, code: str, path: str, run: str, every: b
     """
     rows = read_rows(Store(output)).to_pylist()
     if not rows:
-        raise StoreError(f"output {output}: has no manifest yet; run faitharchive restore first")
+        raise StoreError(f"output {shown(output)}: has no manifest yet; run faitharchive restore first")
     chosen = rows if every else list(newest(rows).values())
     wanted = [
         row
@@ -115,7 +116,7 @@ def to_csv(rows: list[Row]) -> str:
     """CSV text; lists are joined by `; `, times are ISO 8601."""
     buffer = io.StringIO()
     names = [column.name for column in MANIFEST_COLUMNS]
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = csv.writer(buffer)  # lines end as in RFC 4180; so a lone carriage return in a name is quoted, too
     writer.writerow(names)
     writer.writerows([_cell(row[name]) for name in names] for row in rows)
     return buffer.getvalue()
@@ -126,6 +127,6 @@ def _cell(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, list):
         value = "; ".join(value)
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
         return "'" + value  # a file's name must not become a spreadsheet's formula
     return value

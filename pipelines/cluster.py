@@ -11,6 +11,7 @@ from typing import Any
 
 import ray
 
+from faithdiff_model.presets import PRESETS
 from pipelines.settings import Settings
 from pipelines.storage import StoreError
 
@@ -78,8 +79,8 @@ def _init_arguments(settings: Settings) -> dict[str, Any]:
         return {"address": settings.ray_address, **quiet}
     return {
         "address": "local",
-        # One more than there are: a replica waits on its model while decoding goes on.
-        "num_cpus": (settings.cpus or os.cpu_count() or 1) + 1,
+        # Logical CPUs: one an actor, and as many as there are for decoding while actors wait on their models.
+        "num_cpus": _cores(settings) + _local_replicas(settings) + settings.caption_replicas,
         "object_store_memory": (settings.object_store_mb or _OBJECT_STORE_MB) * _MB,
         "include_dashboard": False,
         **quiet,
@@ -93,9 +94,23 @@ def replica_resources(settings: Settings) -> Resources:
     share = settings.gpus_per_replica
     if share < 0:
         share = 1.0 if gpus and settings.device != "cpu" else 0.0
-    replicas = settings.replicas or (max(1, int(gpus / share)) if share else 1)
-    # Replicas of a local CPU share its cores; elsewhere torch decides.
-    threads = 0
-    if not share and settings.ray_address == "local":
-        threads = max(1, (settings.cpus or os.cpu_count() or 1) // replicas)
-    return Resources(replicas=replicas, num_cpus=0 if share else 1, num_gpus=share, threads=threads)
+    if share:
+        return Resources(replicas=settings.replicas or max(1, int(gpus / share)), num_cpus=0, num_gpus=share, threads=0)
+    threads = settings.cpu_threads
+    if settings.ray_address == "local":
+        return Resources(replicas=_local_replicas(settings), num_cpus=1, num_gpus=0, threads=threads)
+    fitting = max(1, int(available.get("CPU", 1)) // (threads + 1))  # each leaves a CPU to decode for it
+    return Resources(replicas=settings.replicas or fitting, num_cpus=threads, num_gpus=0, threads=threads)
+
+
+def _cores(settings: Settings) -> int:
+    return settings.cpus or os.cpu_count() or 1
+
+
+def _local_replicas(settings: Settings) -> int:
+    """As many as the cores and the memory of this machine carry."""
+    if settings.replicas:
+        return settings.replicas
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    by_memory = int(memory / 2 / PRESETS[settings.preset].host_memory_gib)  # half is for pixels and everything else
+    return max(1, min(_cores(settings) // settings.cpu_threads, by_memory))

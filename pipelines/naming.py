@@ -29,9 +29,9 @@ def item_id(path: str) -> str:
 def assign_outputs(paths: Iterable[str], choice: str, owned: Mapping[str, str]) -> dict[str, str]:
     """Give every source an output path.
 
-    A source keeps the output that it already has. Otherwise it gets `folder/stem.ext` if no other source could want that
-    (names differing in letter case only count as equal: not every file system tells them apart), else
-    `folder/name.with.its.extension.ext`. What a source gets does not depend on the order of `paths`.
+    A source keeps the output that it already has. Otherwise it gets `folder/stem.ext` if no other source could want that and
+    it is no folder of another's (names differing in letter case only count as equal: not every file system tells them
+    apart), else `folder/name.with.its.extension.ext`. What a source gets does not depend on the order of `paths`.
 
     Args:
         paths: source paths below the root.
@@ -47,6 +47,8 @@ def assign_outputs(paths: Iterable[str], choice: str, owned: Mapping[str, str]) 
     assigned = {path: owned[path] for path in paths if _reusable(path, owned, choice)}
     owners = {_folded(output): path for path, output in owned.items()}
     taken = {_folded(output) for output in assigned.values()}
+    # A name cannot be both a file and a folder of the output store.
+    taken |= {_folded(str(folder)) for path in paths for folder in PurePosixPath(path).parents}
     for path in paths:
         if path in assigned:
             continue
@@ -67,7 +69,7 @@ def _reusable(path: str, owned: Mapping[str, str], choice: str) -> bool:
 def _named(path: str, stem: str, choice: str) -> str:
     extension = _EXTENSIONS[output_format(path, choice)]
     room = _MAX_NAME_BYTES - len(extension)
-    encoded = stem.encode()
+    encoded = stem.encode("utf-8", "surrogateescape")  # a name that is not UTF-8 fails alone, later
     if len(encoded) > room:
         mark = f"~{item_id(path)[:8]}"
         stem = encoded[: room - len(mark)].decode(errors="ignore") + mark

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from faithdiff_model.files import model_digest
+from faithdiff_model.files import captioner_digest, model_digest
 from faithdiff_model.prompts import description_to_prompt
+from faithdiff_model.weights import shown
 from pipelines.catalogue import Catalogue, load_catalogue
 from pipelines.errors import ItemError
 from pipelines.manifest import current_rows
@@ -74,7 +75,7 @@ def make_plan(settings: Settings) -> Plan:
     existing = {entry.path: entry for entry in output.list() if not entry.path.startswith(f"{PRIVATE}/")}
     prior = current_rows(output, _PRIOR_COLUMNS)
     owned = {row["source_path"]: row["output_path"] for row in prior.values() if row["output_path"]}
-    owned |= _sidecar_owners(output, existing, known=set(owned.values()))
+    owned = _sidecar_owners(output, existing, known=set(owned.values())) | owned
     outputs = assign_outputs([entry.path for entry in entries], settings.format, owned)
     planner = _Planner(settings, source, output, plan, existing, prior, catalogue)
     for entry in entries:
@@ -93,7 +94,7 @@ def open_stores(settings: Settings) -> tuple[Store, Store]:
     source, output = Store(settings.source), Store(settings.output)
     check_apart(source, output)
     if not source.exists():
-        raise StoreError(f"source {settings.source}: there is no such folder; check the path")
+        raise StoreError(f"source {shown(settings.source)}: there is no such folder; check the path")
     return source, output
 
 
@@ -134,7 +135,8 @@ class _Planner:
     ) -> None:
         self.settings, self.source, self.output, self.plan = settings, source, output, plan
         self.existing, self.prior, self.catalogue = existing, prior, catalogue
-        self.digest = settings.result_digest()
+        captioner = captioner_digest(settings.captioner) if settings.captions == "llava" else None
+        self.digest = settings.result_digest(captioner)
 
     def consider(self, entry: Entry, output_path: str) -> None:
         """File one source under done, pending, quarantined or settled."""

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from pipelines.naming import SIDECAR_SUFFIX
-from pipelines.rows import MANIFEST_SCHEMA, RESTORED, SCHEMA_VERSION, Row, new_row
+from pipelines.rows import MANIFEST_SCHEMA, RESTORED, SCHEMA_VERSION, Row, new_row, to_table
 
 _TIMES = ("started_at", "finished_at")
 _ABOUT = "What was done to the source to make the file beside this one. Fields: FaithArchive manifest, version 1."
@@ -46,7 +46,8 @@ def read_sidecar(data: bytes) -> Row | None:
             row[name] = datetime.fromisoformat(record[name])
         for name in ("settings", "software"):
             row[name] = json.dumps(record[name], sort_keys=True)
-    except (ValueError, KeyError, TypeError):
+        to_table([row])  # a value of another type would stop the manifest that it is adopted into
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     return row
 

@@ -16,7 +16,7 @@ from pipelines.cluster import Resources, replica_resources
 from pipelines.errors import ItemError
 from pipelines.manifest import ManifestWriter
 from pipelines.plan import Plan
-from pipelines.rows import FAILED, PART_DONE, RESTORED, Row, fail, new_row, to_table
+from pipelines.rows import FAILED, PART_DONE, PENDING, RESTORED, Row, fail, new_row, to_table
 from pipelines.settings import Settings
 from pipelines.stages.caption import CaptionStage
 from pipelines.stages.decode import Decode
@@ -106,13 +106,13 @@ def run(plan: Plan, settings: Settings, *, run_id: str, flow_run_id: str = "", o
         flow_run_id: Prefect's id.
         on_row: called with each final row, for progress.
     """
-    _configure_ray_data()
     store = Store(settings.output)
     writer = ManifestWriter(store, run_id)
     outcome = Outcome()
     stamp = {"run_id": run_id, "flow_run_id": flow_run_id}
 
     def settle(row: Row) -> None:
+        assert row["status"] in (RESTORED, FAILED), row["status"]
         row = {**row, **stamp, "finished_at": row["finished_at"] or datetime.now(UTC)}
         writer.add(row)
         outcome.count(row)
@@ -127,10 +127,11 @@ def run(plan: Plan, settings: Settings, *, run_id: str, flow_run_id: str = "", o
         waiting = {row["item_id"]: {**row, **stamp} for row in plan.pending}
         complete = []
         if waiting:
+            _configure_ray_data()
             stream = build_stream(list(waiting.values()), settings, replica_resources(settings))
             for row in _items(final_rows(stream), waiting):
                 if row["status"] == PART_DONE:
-                    complete.append(row)
+                    complete.append({**row, "status": PENDING})
                 else:
                     del waiting[row["item_id"]]
                     settle(row)

@@ -88,7 +88,15 @@ class Settings(BaseModel):
 
     ray_address: str = _setting("local", "Cluster", "local starts Ray here; auto or ray://host:10001 joins a cluster.")
     cpus: int = _setting(0, "Cluster", "CPUs for a local Ray; 0 takes all.", ge=0)
-    replicas: int = _setting(0, "Cluster", "Model replicas; 0 is one a GPU, or one without GPUs.", ge=0)
+    replicas: int = _setting(0, "Cluster", "Model replicas; 0 is one a GPU, or what cores and memory carry.", ge=0)
+    cpu_threads: int = _setting(
+        2,
+        "Cluster",
+        "CPU threads of a replica without a GPU; part of what makes equal bytes.",
+        ge=1,
+        le=256,
+        result=True,
+    )
     caption_replicas: int = _setting(1, "Cluster", "Captioner replicas.", ge=1)
     gpus_per_replica: float = _setting(
         -1.0, "Cluster", "GPU share of a replica; -1 is one where the cluster has GPUs.", ge=-1, le=64
@@ -153,7 +161,11 @@ class Settings(BaseModel):
             chosen["captioner"] = self.captioner
         return chosen
 
-    def result_digest(self, catalogue_caption: str | None = None) -> str:
-        """SHA-256 of `result_settings` and, where descriptions come from a catalogue, of the item's own description."""
-        content = {**self.result_settings(), "catalogue_caption": catalogue_caption}
+    def result_digest(self, described_by: str | None = None) -> str:
+        """SHA-256 of `result_settings` and of what a description depends on beyond them.
+
+        Args:
+            described_by: an item's description from the catalogue, or the digest of the captioner's weights.
+        """
+        content = {**self.result_settings(), "described_by": described_by}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from faithdiff_model.weights import shown
+from faithdiff_model.weights import shown, without_credentials
 
 PRIVATE = "_faitharchive"  # our own folder in an output store: manifest, runs, parts
 _PARTIAL = ".faitharchive-partial-"
@@ -42,6 +42,8 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        if url.startswith(("http://", "https://")) and "?" in url:
+            raise StoreError(f"store {shown(url)}: a URL with a query cannot hold files; give the folder's own URL")
         try:
             self.fs, root = fsspec.core.url_to_fs(
                 str(Path(url).expanduser().absolute()) if _is_local_path(url) else url
@@ -50,7 +52,7 @@ class Store:
             raise StoreError(
                 f"store {shown(url)}: {error}; install the extra for it, such as faitharchive[s3]"
             ) from error
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: ~ of an unknown user
             raise StoreError(f"store {shown(url)}: cannot be opened ({type(error).__name__}); check the URL") from error
         self.root = root.rstrip("/")
         self.local = isinstance(self.fs, LocalFileSystem)
@@ -70,7 +72,7 @@ class Store:
 
     def uri(self, path: str) -> str:
         """The URI of a path: the exact name, not percent-encoded, without credentials."""
-        return shown_key(self.fs.unstrip_protocol(self.key(path)))
+        return without_credentials(self.fs.unstrip_protocol(self.key(path)))
 
     def exists(self, path: str = "") -> bool:
         return bool(self.fs.exists(self.key(path)))
@@ -87,7 +89,8 @@ class Store:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise StoreError(f"store {shown(self.url)}: cannot be listed ({error}); check access") from error
+            text = without_credentials(str(error))
+            raise StoreError(f"store {shown(self.url)}: cannot be listed ({text}); check access") from error
         for key in sorted(found):
             if _PARTIAL not in key:
                 info = found[key]
@@ -125,9 +128,12 @@ class Store:
 
     def remove_folder(self, path: str) -> None:
         """Delete a folder of our own below `PRIVATE`; nothing else is ever deleted."""
-        assert path.startswith(f"{PRIVATE}/"), path
-        if self.exists(path):
-            self.fs.rm(self.key(path), recursive=True)
+        assert PurePosixPath(path).parts[:-1][:1] == (PRIVATE,), path
+        if self.local:
+            shutil.rmtree(self.key(path), ignore_errors=True)
+            return
+        for entry in list(self.list(path)):  # fsspec's recursive rm would take `[` or `*` in the root for a pattern
+            self.fs.rm_file(self.key(entry.path))
 
     def check_writable(self) -> None:
         """Write, read back and delete a small file.
@@ -142,9 +148,9 @@ class Store:
                 raise OSError("what was written did not come back")
             self.fs.rm_file(self.key(path))
         except Exception as error:  # stores raise what they like; all of it means no
+            text = without_credentials(f"{type(error).__name__}: {error}")
             raise StoreError(
-                f"output {shown(self.url)}: cannot be written ({type(error).__name__}: {error}); check the path and "
-                "permissions"
+                f"output {shown(self.url)}: cannot be written ({text}); check the path and permissions"
             ) from error
 
 
@@ -174,11 +180,6 @@ def _real(store: Store) -> PurePosixPath:
 
 def _is_local_path(url: str) -> bool:
     return "://" not in url and "::" not in url
-
-
-def shown_key(uri: str) -> str:
-    """A URI without user name and password; unlike `shown` it keeps `?`, which may be part of a file's name."""
-    return re.sub(r"//[^/@]*@", "//", uri)
 
 
 def version_of(info: dict[str, Any]) -> str:

@@ -43,4 +43,5 @@ SDXL = NetworkConfig(
         "beta_end": 0.012,
         "beta_schedule": "scaled_linear",
     },
+    host_memory_gib=20.0,  # 3.5 G float32 parameters with text encoders and VAE, and a window's activations
 )
