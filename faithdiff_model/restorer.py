@@ -164,7 +164,8 @@ class Restorer:
             scaling_factor=self.config.scaling_factor,
         )
         if self.options.colour_fix == "wavelet":
-            restored = wavelet(restored, job.padded.to(self.device).permute(2, 0, 1))
+            # Clamped before a grey source's channels are mixed, since a tile's core is stored in [0, 1] before that, too.
+            restored = wavelet(restored, job.padded.to(self.device).permute(2, 0, 1)).clamp(0, 1)
         restored = restored[:, job.core_pixels.slices[0], job.core_pixels.slices[1]]
         if job.place is not None:
             return job.with_alpha(restored.permute(1, 2, 0).cpu().numpy())

@@ -22,9 +22,10 @@ _OBJECT_STORE_MB = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one replica takes, and how many there are at most."""
+    """What one replica takes, how many there are at most, and how many rows each is given at a time."""
 
     replicas: int
+    rows_per_call: int
     num_cpus: float
     num_gpus: float
     threads: int
@@ -94,13 +95,17 @@ def replica_resources(settings: Settings) -> Resources:
     share = settings.gpus_per_replica
     if share < 0:
         share = 1.0 if gpus and settings.device != "cpu" else 0.0
+    rows = settings.rows_per_call or (4 if share else 1)
     if share:
-        return Resources(replicas=settings.replicas or max(1, int(gpus / share)), num_cpus=0, num_gpus=share, threads=0)
+        replicas = settings.replicas or max(1, int(gpus / share))
+        return Resources(replicas=replicas, rows_per_call=rows, num_cpus=0, num_gpus=share, threads=0)
     threads = settings.cpu_threads
     if settings.ray_address == "local":
-        return Resources(replicas=_local_replicas(settings), num_cpus=1, num_gpus=0, threads=threads)
+        replicas = _local_replicas(settings)
+        return Resources(replicas=replicas, rows_per_call=rows, num_cpus=1, num_gpus=0, threads=threads)
     fitting = max(1, int(available.get("CPU", 1)) // (threads + 1))  # each leaves a CPU to decode for it
-    return Resources(replicas=settings.replicas or fitting, num_cpus=threads, num_gpus=0, threads=threads)
+    replicas = settings.replicas or fitting
+    return Resources(replicas=replicas, rows_per_call=rows, num_cpus=threads, num_gpus=0, threads=threads)
 
 
 def _cores(settings: Settings) -> int:

@@ -95,12 +95,21 @@ def open_stores(settings: Settings) -> tuple[Store, Store]:
     check_apart(source, output)
     if not source.exists():
         raise StoreError(f"source {shown(settings.source)}: there is no such folder; check the path")
+    if source.fs.isfile(source.root):
+        raise StoreError(f"source {shown(settings.source)}: is a file; give its folder, and its name by --only")
     return source, output
 
 
 def _photographs(source: Store, settings: Settings, plan: Plan) -> list[Entry]:
     found = []
-    for entry in source.list():
+
+    def refused(folder: str, error: OSError) -> None:
+        """A folder that cannot be listed is reported like a file that cannot be read: what it holds must not just vanish."""
+        reason = f"{folder}: this folder cannot be listed ({error.strerror or type(error).__name__}); check access"
+        row = new_row(item_id=item_id(folder), source_path=folder, source_uri=source.uri(folder), attempt=1)
+        plan.settled.append(fail(row, "plan", ItemError("unreadable", reason)) | {"finished_at": datetime.now(UTC)})
+
+    for entry in source.list(on_refused=refused):
         suffix = PurePosixPath(entry.path).suffix.lower()
         if suffix not in PHOTO_SUFFIXES or entry.path.startswith(f"{PRIVATE}/"):
             plan.skipped[suffix or PurePosixPath(entry.path).name] += 1
@@ -145,9 +154,15 @@ class _Planner:
             self.plan.settled.append(row)
             return
         prior = self.prior.get(row["item_id"])
-        if prior is None:
-            prior = self._adopt(row)
         reason = "redo" if self.settings.redo else self._reason(row, prior)
+        if reason not in (None, "redo"):
+            # A run that died may have finished the file without getting to its manifest row: the sidecar knows.
+            adopted = self._adopt(row)
+            if adopted is not None and self._reason(row, adopted) is None:
+                self.plan.settled.append(adopted)
+                reason = None
+            elif prior is None:
+                prior, reason = adopted, self._reason(row, adopted)
         if reason is None:
             self.plan.done += 1
         elif reason == QUARANTINED:
@@ -192,7 +207,6 @@ class _Planner:
         found = read_sidecar(self.output.read(path))
         if found is None or found["source_path"] != row["source_path"]:
             return None
-        self.plan.settled.append(found)
         return found
 
     def _reason(self, row: Row, prior: Row | None) -> str | None:
@@ -230,10 +244,17 @@ class _Planner:
         except OSError:
             return False
         if same and prior["status"] == RESTORED:
-            full = self._full_rows.get(row["item_id"])
-            if full is not None:
-                self.plan.settled.append(new_row() | full | {"source_version": row["source_version"]})
+            self._record_version(prior, row["source_version"])
         return same
+
+    def _record_version(self, prior: Row, version: str) -> None:
+        """Remember the version of a source whose bytes are as they were, so that they are not read again next time."""
+        if "identity" in prior:  # a whole row, from a sidecar, which is settled by whoever adopts it
+            prior["source_version"] = version
+            return
+        full = self._full_rows.get(prior["item_id"])
+        if full is not None:
+            self.plan.settled.append(new_row() | full | {"source_version": version})
 
     @cached_property
     def _full_rows(self) -> dict[str, Row]:

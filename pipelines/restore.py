@@ -62,7 +62,7 @@ def build_stream(rows: list[Row], settings: Settings, resources: Resources) -> A
         ds = ds.map_batches(
             CaptionStage,
             fn_constructor_kwargs={"settings": settings},
-            batch_size=settings.rows_per_call,
+            batch_size=resources.rows_per_call,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(min_size=1, max_size=settings.caption_replicas),
             num_gpus=resources.num_gpus,
@@ -76,7 +76,7 @@ def build_stream(rows: list[Row], settings: Settings, resources: Resources) -> A
     ds = ds.map_batches(
         Restore,
         fn_constructor_kwargs={"settings": settings, "threads": resources.threads},
-        batch_size=settings.rows_per_call,
+        batch_size=resources.rows_per_call,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(min_size=1, max_size=resources.replicas),
         num_gpus=resources.num_gpus,
@@ -186,7 +186,7 @@ def _items(rows: Iterator[Row], waiting: dict[str, Row]) -> Iterator[Row]:
 
 
 def _task(stage: type, settings: Settings) -> Callable[[Any], Any]:
-    """A stage as a function for stateless tasks: made once in each worker process."""
+    """A stage as a function for stateless tasks, which make it when they first call it."""
     made: dict[str, Any] = {}
 
     def call(table: Any) -> Any:

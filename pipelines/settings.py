@@ -101,7 +101,9 @@ class Settings(BaseModel):
     gpus_per_replica: float = _setting(
         -1.0, "Cluster", "GPU share of a replica; -1 is one where the cluster has GPUs.", ge=-1, le=64
     )
-    rows_per_call: int = _setting(4, "Cluster", "Photographs whose windows share UNet calls.", ge=1, le=256)
+    rows_per_call: int = _setting(
+        0, "Cluster", "Photographs whose windows share UNet calls; 0 is 4 on a GPU and 1 elsewhere.", ge=0, le=256
+    )
     object_store_mb: int = _setting(0, "Cluster", "Memory for rows in flight of a local Ray, MB; 0 is chosen.", ge=0)
 
     @field_validator("preset")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -77,15 +77,26 @@ class Store:
     def exists(self, path: str = "") -> bool:
         return bool(self.fs.exists(self.key(path)))
 
-    def list(self, under: str = "") -> Iterator[Entry]:
+    def list(self, under: str = "", on_refused: Callable[[str, OSError], None] | None = None) -> Iterator[Entry]:
         """Every file below a folder, by path; nothing if the folder is missing.
+
+        Args:
+            under: the folder.
+            on_refused: called with the path of a folder inside that may not be listed; without it that is a StoreError.
 
         Raises:
             StoreError: the store refuses to list.
         """
         root = self.key(under)
+
+        def refused(error: OSError) -> None:
+            folder = str(error.filename or root)
+            if on_refused is None or folder.rstrip("/") == root:
+                raise error
+            on_refused(folder[len(self.root) + 1 :], error)
+
         try:
-            found = self.fs.find(root, detail=True)
+            found = dict(self._walk(root, refused)) if self.local else self.fs.find(root, detail=True)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -95,6 +106,19 @@ class Store:
             if _PARTIAL not in key:
                 info = found[key]
                 yield Entry(key[len(self.root) + 1 :], int(info.get("size") or 0), version_of(info))
+
+    def _walk(self, folder: str, refused: Callable[[OSError], None]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Files below a local folder by name. fsspec's own walk leaves out what it may not list below the first level."""
+        try:
+            listing = self.fs.ls(folder, detail=True)
+        except OSError as error:
+            refused(error)
+            return
+        for info in listing:
+            if info["type"] == "directory":
+                yield from self._walk(info["name"], refused)
+            else:
+                yield info["name"], info
 
     def info(self, path: str) -> Entry:
         """One file's entry. Raises FileNotFoundError."""

@@ -1,4 +1,4 @@
-"""An archive in a folder and its way through the stages one call at a time, without Ray and, unless asked for, without a model."""
+"""An archive in a folder and its way through the stages one call at a time, without Ray and without a model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def archive_settings(folder: Path, **changes: Any) -> Settings:
     return Settings(**(values | changes))
 
 
-def restore_without_model(settings: Settings, plan: Plan | None = None, run_id: str = "", record: bool = True) -> list[Row]:
+def restore_without_model(
+    settings: Settings, plan: Plan | None = None, run_id: str = "", record: bool = True
+) -> list[Row]:
     """Carry a plan out as a run would, the model's result being the enlarged scan itself.
 
     Args:

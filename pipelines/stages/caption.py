@@ -49,7 +49,8 @@ class CaptionStage:
                     self.core([row])
                 return
             rows[0].update(caption="", prompt="", caption_source="none")
-            rows[0]["warnings"] = [*rows[0]["warnings"], f"no caption: {type(error).__name__}: {error}"[:200]]
+            warning = " ".join(f"no caption: {type(error).__name__}: {error}".split())[:200]
+            rows[0]["warnings"] = [*rows[0]["warnings"], warning]
             return
         for row, caption in zip(rows, captions, strict=True):
             row.update(caption=caption.text, prompt=caption.prompt, caption_source="llava", caption_model=self.model)

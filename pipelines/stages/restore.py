@@ -81,14 +81,21 @@ class Restore:
         at = [self._place(row) for row in rows]
         prompts, seeds = [row["prompt"] for row in rows], [row["seed"] for row in rows]
         results = self.restorer.restore(images, prompts, seeds, at)
-        for row, lq, restored, place in zip(rows, images, results, at, strict=True):
-            if place is None:
-                factor = self.settings.upscale
-                row["lq_psnr_db"] = psnr_db(*squared_error(_colour(restored), _colour(lq), factor))
-                put_pixels(row, restored)
-            else:
-                row["statistics"] = self._statistics(lq, restored, place).to_json()
-                put_pixels(row, np.rint(np.clip(restored, 0, 1) * np.float32(65535)).astype(np.uint16))
+        # All results before any row changes: rows that are tried again must still hold the scan.
+        changes = [self._changes(*each) for each in zip(images, results, at, strict=True)]
+        for row, change in zip(rows, changes, strict=True):
+            row.update(change)
+
+    def _changes(self, lq: np.ndarray, restored: np.ndarray, place: Place | None) -> Row:
+        """A row's columns that restoring it changes."""
+        change: Row = {}
+        if place is None:
+            change["lq_psnr_db"] = psnr_db(*squared_error(_colour(restored), _colour(lq), self.settings.upscale))
+            put_pixels(change, restored)
+        else:
+            change["statistics"] = self._statistics(lq, restored, place).to_json()
+            put_pixels(change, np.rint(np.clip(restored, 0, 1) * np.float32(65535)).astype(np.uint16))
+        return change
 
     def _place(self, row: Row) -> Place | None:
         if row["parts"] == 1:

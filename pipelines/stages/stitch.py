@@ -52,8 +52,12 @@ class Stitch:
         count, key = row["parts"], row["identity"]
         try:
             tiles = [read_part(self.output, key, number) for number in range(count)]
-        except (OSError, ValueError, KeyError) as error:
-            reason = f"{row['source_path']}: a restored tile is missing or damaged ({type(error).__name__}); run again"
+        except OSError as error:
+            reason = f"{row['source_path']}: a restored tile is missing ({type(error).__name__}); run again"
+            raise ItemError("write_error", reason) from error
+        except Exception as error:  # a damaged archive: zip, zlib, JSON and numpy each complain in their own way
+            self.output.remove_folder(folder(key))  # else the next run would take the tile for done again
+            reason = f"{row['source_path']}: a restored tile is damaged ({type(error).__name__}), all were removed; run again"
             raise ItemError("write_error", reason) from error
         seconds = sum(part["seconds_restore"] or 0.0 for _, _, part in tiles)
         whole = tiles[0][2] | {

@@ -70,7 +70,9 @@ def test_columns_can_be_chosen(store: Store) -> None:
     assert row == {"seed": 2**40, "item_id": "0" * 24, "run_id": full_row()["run_id"], "finished_at": MOMENT}
 
 
-@pytest.mark.parametrize("changes", [{}, dict.fromkeys(("caption", "width", "warnings", "model_trained", "started_at"))])
+@pytest.mark.parametrize(
+    "changes", [{}, dict.fromkeys(("caption", "width", "warnings", "model_trained", "started_at"))]
+)
 def test_files_have_the_declared_schema_whatever_they_hold(tmp_path: Path, changes: dict[str, Any]) -> None:
     record(Store(str(tmp_path)), full_row(**changes))
     (file,) = tmp_path.rglob("*.parquet")

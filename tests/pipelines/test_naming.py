@@ -18,7 +18,9 @@ STEMS = ("a", "A", "a.jpg", "b", "é", "e\u0301", "É", "straße", "STRASSE", "a
 SUFFIXES = (".jpg", ".JPG", ".tif", ".TIF", ".png")
 FOLDERS = ("", "F/", "f/", "a.png/", "a.tif/", "f/é/")
 
-paths = st.builds(lambda folder, stem, suffix: folder + stem + suffix, *map(st.sampled_from, (FOLDERS, STEMS, SUFFIXES)))
+paths = st.builds(
+    lambda folder, stem, suffix: folder + stem + suffix, *map(st.sampled_from, (FOLDERS, STEMS, SUFFIXES))
+)
 archives = st.lists(paths, unique=True, max_size=14)
 choices = st.sampled_from(CHOICES)
 

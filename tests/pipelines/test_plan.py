@@ -6,15 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from archive_steps import archive_settings, picture, restore_without_model, save_photo
 
-from pipelines.manifest import MANIFEST, ManifestWriter, current_rows
+from pipelines.manifest import ManifestWriter, current_rows
 from pipelines.naming import item_id
 from pipelines.plan import Plan, make_plan
 from pipelines.provenance import sidecar_path
-from pipelines.rows import FAILED, QUARANTINED, RESTORED, Row
+from pipelines.rows import RESTORED, Row
 from pipelines.settings import Settings
 from pipelines.storage import Store, StoreError
 
@@ -210,7 +209,8 @@ def test_two_sources_that_differ_in_extension_only(tmp_path: Path) -> None:
     settings = archive_settings(tmp_path)
     rows = restore_without_model(settings)
     outputs = {row["source_path"]: row["output_path"] for row in rows}
-    assert outputs == {name: f"{name}.png" for name in ("twin.png", "twin.jpg", "Twin.PNG")}
+    third = f"twin.png~{item_id('twin.png')[:8]}.png"
+    assert outputs == {"Twin.PNG": "Twin.PNG.png", "twin.jpg": "twin.jpg.png", "twin.png": third}
     assert len({row["output_sha256"] for row in rows}) == 3
     assert make_plan(settings).done == 3
 

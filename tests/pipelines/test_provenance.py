@@ -11,7 +11,6 @@ from archive_steps import full_row
 from pipelines.provenance import identity, read_sidecar, sidecar_bytes, sidecar_path, software_versions
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, PAYLOAD_COLUMNS, new_row
 
-
 # SHA-256 of "a\nb\nc\n1" by another program: manifests hold identities for decades.
 NEVER_CHANGES = "1ad34366a81d6e6632daf9d2f64b93eadae0b04426723de75419fd482298b80c"
 
@@ -98,7 +97,9 @@ def test_an_identity_changes_with_each_of_its_parts() -> None:
     known = identity(*parts)
     assert known == identity(*parts)
     assert len(known) == 64
-    others = {identity(*(*parts[:number], other, *parts[number + 1 :])) for number, other in enumerate(["x", "x", "x", 8])}
+    others = {
+        identity(*(*parts[:number], other, *parts[number + 1 :])) for number, other in enumerate(["x", "x", "x", 8])
+    }
     assert len({known, *others}) == 5
     assert identity("a", "b", "c", 1) == NEVER_CHANGES
 

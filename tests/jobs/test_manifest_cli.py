@@ -1,0 +1,175 @@
+"""`faitharchive manifest` over a manifest made by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archive_steps import MOMENT, full_row
+from typer.testing import CliRunner, Result
+
+from jobs import manifest_cli
+from pipelines.manifest import ManifestWriter
+from pipelines.rows import FAILED, MANIFEST_COLUMNS, QUARANTINED, RESTORED
+from pipelines.storage import Store, StoreError
+
+NAMES = [column.name for column in MANIFEST_COLUMNS]
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> str:
+    """Three items over two runs; one was restored in the second after it had failed in the first."""
+
+    def item(path: str, run: str, **changes: Any) -> dict[str, Any]:
+        result = path.rsplit(".", 1)[0] + ".png"
+        sizes = {"width": 30, "height": 20, "output_width": 60, "output_height": 40}
+        measured = {"seconds_restore": 1.25, "lq_psnr_db": 31.26}
+        values = {"item_id": path, "source_path": path, "output_path": result, "run_id": run, **sizes, **measured}
+        return full_row(**(values | changes))
+
+    failed = {"status": FAILED, "error_code": "corrupt", "error_reason": "b.jpg: broken"}
+    failed |= dict.fromkeys(("output_path", "lq_psnr_db"))
+    store = Store(str(tmp_path / "out"))
+    for run, rows in (
+        ("run1", [item("1924/a.jpg", "run1"), item("1924/b.jpg", "run1", **failed), item("c.jpg", "run1", **failed)]),
+        (
+            "run2",
+            [
+                item("1924/b.jpg", "run2", finished_at=MOMENT + timedelta(days=1)),
+                item("c.jpg", "run2", **(failed | {"status": QUARANTINED, "error_code": "empty"})),
+            ],
+        ),
+    ):
+        writer = ManifestWriter(store, run)
+        for row in rows:
+            writer.add(row)
+        writer.flush()
+    return store.root
+
+
+def call(*arguments: str) -> Result:
+    result = CliRunner().invoke(manifest_cli.app, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def exported(*arguments: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(call("export", *arguments).output, newline="")))
+
+
+def test_show_lists_current_rows(output: str) -> None:
+    lines = [line for line in call("show", output).output.splitlines() if ".jpg" in line]
+    assert [line.split()[1] for line in lines] == ["1924/a.jpg", "1924/b.jpg", "c.jpg"]
+    for wanted in ("1924/a.png", "restored", "30x20 > 60x40", "31.3", "1.2"):
+        assert wanted in lines[0]
+    assert QUARANTINED in lines[2]
+    assert "empty: b.jpg: broken" in lines[2]
+    assert "3 of 3 rows" in call("show", output).output
+
+
+def test_show_at_most(output: str) -> None:
+    shown = call("show", output, "--limit", "1").output
+    assert "1 of 3 rows" in shown
+    assert "c.jpg" not in shown
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ([], ["1924/a.jpg", "1924/b.jpg", "c.jpg"]),
+        (["--status", RESTORED], ["1924/a.jpg", "1924/b.jpg"]),
+        (["--status", FAILED], []),
+        (["--status", QUARANTINED], ["c.jpg"]),
+        (["--code", "empty"], ["c.jpg"]),
+        (["--code", "corrupt"], []),
+        (["--path", "1924/*"], ["1924/a.jpg", "1924/b.jpg"]),
+        (["--path", "*/A.jpg"], []),
+        (["--run", "run2"], ["1924/b.jpg", "c.jpg"]),
+        (["--run", "run2", "--status", RESTORED], ["1924/b.jpg"]),
+        (["--all"], ["1924/a.jpg", "1924/b.jpg", "1924/b.jpg", "c.jpg", "c.jpg"]),
+        (["--all", "--status", FAILED, "--run", "run1"], ["1924/b.jpg", "c.jpg"]),
+        (["--all", "--code", "corrupt", "--path", "c.*"], ["c.jpg"]),
+    ],
+)
+def test_filters(output: str, filters: list[str], expected: list[str]) -> None:
+    assert [row["source_path"] for row in exported(output, "-", *filters)] == expected
+    assert f"{len(expected)} of {len(expected)} rows" in call("show", output, *filters).output
+
+
+def test_export_holds_every_column(output: str, tmp_path: Path) -> None:
+    rows = exported(output, "-")
+    assert list(rows[0]) == NAMES
+    row = rows[0]
+    assert row["finished_at"] == "2025-06-11T22:15:00.123456+00:00"
+    assert row["warnings"] == 'one; two; three "quoted"'
+    assert row["error_code"] == ""
+    assert row["lq_psnr_db"] == "31.26"
+    assert row["source_size"] == str(2**40)
+    assert row["settings"] == '{"steps": 1}'
+    call("export", output, str(tmp_path / "rows.csv"))
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.DictReader(file)) == rows
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_names_are_never_formulas(start: str) -> None:
+    name = f"{start}HYPERLINK('x')"
+    (row,) = csv.DictReader(io.StringIO(manifest_cli.to_csv([full_row(source_path=name, warnings=[name])]), newline=""))
+    assert (row["source_path"], row["warnings"]) == ("'" + name, "'" + name)
+
+
+@pytest.mark.parametrize(
+    "name", ["a,b.jpg", 'a"b.jpg', "a\nb.jpg", "a\rb.jpg", "a\r\nb.jpg", "a;b'.jpg", " a ", "Семья.jpg"]
+)
+def test_odd_names_come_back_from_csv(name: str, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    writer = ManifestWriter(store, "run1")
+    writer.add(full_row(source_path=name))
+    writer.flush()
+    call("export", store.root, str(tmp_path / "rows.csv"))
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["source_path"] == name
+
+
+def test_negative_numbers_stay_numbers() -> None:
+    (row,) = csv.DictReader(io.StringIO(manifest_cli.to_csv([full_row(lq_psnr_db=-3.5)]), newline=""))
+    assert row["lq_psnr_db"] == "-3.5"
+
+
+def test_control_characters_are_made_visible(tmp_path: Path) -> None:
+    """A name must neither colour the terminal nor forge a row."""
+    store = Store(str(tmp_path))
+    writer = ManifestWriter(store, "run1")
+    name = "a\x1b[31m\n\r\x07[bold]\u202egpj.exe"
+    writer.add(full_row(source_path=name, output_path=name))
+    writer.add(full_row(item_id="1", source_path="b", status=FAILED, error_code="x", error_reason=name))
+    writer.flush()
+    shown = call("show", store.root).output
+    assert not {"\x1b", "\r", "\x07", "\u202e"} & set(shown)
+    assert shown.count("a\\x1b[31m\\n\\r\\x07[bold]\\u202egpj.exe") == 3
+
+
+def test_fields_explains_every_column() -> None:
+    shown = call("fields").output
+    for column in MANIFEST_COLUMNS:
+        assert f" {column.name} " in shown
+        assert column.meaning in shown
+
+
+def test_a_store_without_manifest(tmp_path: Path) -> None:
+    for command in (["show", str(tmp_path)], ["export", str(tmp_path), "-"]):
+        result = CliRunner().invoke(manifest_cli.app, command)
+        assert isinstance(result.exception, StoreError)
+        assert "run faitharchive restore first" in str(result.exception)
+    result = CliRunner().invoke(manifest_cli.app, ["show", "memory://user:s3cret@nothing"])
+    assert "s3cret" not in str(result.exception)

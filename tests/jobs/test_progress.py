@@ -1,0 +1,99 @@
+"""Progress: rates, time left, and what is shown without a terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from jobs.progress import RunProgress, rate_per_hour, time_left
+from pipelines.rows import FAILED, RESTORED, new_row
+
+
+def row(status: str = RESTORED) -> dict[str, object]:
+    return new_row() | {"status": status}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_rates() -> None:
+    assert rate_per_hour(10, 3600) == 10
+    assert rate_per_hour(1, 0.5) == 7200
+    assert rate_per_hour(0, 10) == 0
+    assert rate_per_hour(5, 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "expected"),
+    [
+        (0, 10, 100, "-"),
+        (1, 2, 59.9, "0:00:59"),
+        (1, 2, 60, "0:01:00"),
+        (1, 101, 36, "1:00:00"),
+        (10, 10, 100, "0:00:00"),
+        (1, 1001, 3661, "1016:56:40"),
+    ],
+)
+def test_time_left(done: int, total: int, seconds: float, expected: str) -> None:
+    assert time_left(done, total, seconds) == expected
+
+
+def test_lines_without_a_terminal() -> None:
+    clock, out = Clock(), io.StringIO()
+    with RunProgress(5, Console(file=out, width=200), clock) as progress:
+        clock.now += 10
+        progress(row())
+        assert out.getvalue() == ""  # not a line for each
+        clock.now += 21
+        progress(row(FAILED))
+        clock.now += 5
+        progress(row())
+        clock.now += 24
+        progress(row())
+    assert out.getvalue().splitlines() == [
+        "2/5 done, 1 failed, 232/hour, 0:00:46 left",
+        "4/5 done, 1 failed, 240/hour, 0:00:15 left",
+    ]
+
+
+def test_a_line_every_half_minute() -> None:
+    clock, out = Clock(), io.StringIO()
+    with RunProgress(100, Console(file=out, width=200), clock) as progress:
+        for _ in range(10):
+            clock.now += 10
+            progress(row())
+    assert len(out.getvalue().splitlines()) == 3  # at 40 and 80 seconds, and at the end
+
+
+def test_nothing_is_said_of_nothing() -> None:
+    out = io.StringIO()
+    with RunProgress(5, Console(file=out)):
+        pass
+    assert out.getvalue() == ""
+
+
+def test_the_last_line_comes_even_when_the_run_breaks() -> None:
+    out = io.StringIO()
+    with pytest.raises(RuntimeError), RunProgress(5, Console(file=out, width=200), Clock()) as progress:
+        progress(row(FAILED))
+        raise RuntimeError
+    assert out.getvalue() == "1/5 done, 1 failed, 0/hour, 0:00:00 left\n"
+
+
+def test_a_bar_on_a_terminal() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=200, color_system=None)
+    with RunProgress(3, console) as progress:
+        progress(row())
+        progress(row(FAILED))
+    shown = out.getvalue()
+    assert "2/3 done, 1 failed" in shown
+    assert "/hour" in shown
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor comes back

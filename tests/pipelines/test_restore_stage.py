@@ -1,0 +1,92 @@
+"""The restore stage by itself, with the tiny network: what it fills in, and that one bad row costs no other."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from archive_steps import archive_settings, picture, table_of
+
+from pipelines.rows import FAILED, PENDING, Row, get_pixels, new_row, put_pixels
+from pipelines.stages.restore import Restore
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Restore:
+    return Restore(archive_settings(tmp_path_factory.mktemp("model"), guidance_scale=1.0), threads=1)
+
+
+def enlarged(seed: int = 0, **values: Any) -> Row:
+    """A pending row as the tile stage leaves it."""
+    row = new_row(source_path=f"{seed}.png", seed=5, prompt="", parts=1, width=24, height=16, **values)
+    put_pixels(row, picture(32, 48, seed=seed))
+    return row
+
+
+def test_restore_fills_in_what_it_did(model: Restore) -> None:
+    row = enlarged()
+    before = get_pixels(row).copy()
+    model.core([row])
+    assert row["status"] == PENDING
+    assert get_pixels(row).shape == before.shape
+    assert get_pixels(row).dtype == np.uint8
+    assert not np.array_equal(get_pixels(row), before)
+    assert (row["device"], row["model_preset"], row["model_trained"]) == ("cpu", "tiny", False)
+    assert json.loads(row["software"])["torch"]
+    assert 0 < row["lq_psnr_db"] <= 100
+    assert row["seconds_restore"] > 0
+
+
+def test_one_row_that_breaks_the_model_costs_no_other(model: Restore, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = [enlarged(seed) for seed in (0, 2)]
+    for row in alone:
+        model.core([row])
+    real = model.restorer.restore
+
+    def restore(images: Any, prompts: Any, *rest: Any) -> Any:
+        if "culprit" in prompts:
+            raise ValueError("cannot restore\nthis")
+        return real(images, prompts, *rest)
+
+    monkeypatch.setattr(model.restorer, "restore", restore)
+    together = [enlarged(0), enlarged(1) | {"prompt": "culprit"}, enlarged(2)]
+    table = model(table_of(*together)).to_pylist()
+    assert [row["status"] for row in table] == [PENDING, FAILED, PENDING]
+    assert (table[1]["error_code"], table[1]["error_stage"]) == ("restore_error", "restore")
+    assert table[1]["error_reason"].startswith("1.png: ValueError: cannot restore this")
+    for got, expected in zip((table[0], table[2]), alone, strict=True):
+        assert np.array_equal(get_pixels(got), get_pixels(expected))
+        assert got["lq_psnr_db"] == expected["lq_psnr_db"]
+
+
+def test_a_failure_after_the_model_restores_no_row_twice(model: Restore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again one by one must still be the scan, not a result."""
+    alone = enlarged(0)
+    model.core([alone])
+    calls = []
+
+    def psnr(error: float, count: int) -> float:
+        calls.append(count)
+        if len(calls) == 2:
+            raise MemoryError
+        return 1.0
+
+    monkeypatch.setattr("pipelines.stages.restore.psnr_db", psnr)
+    rows = [enlarged(0), enlarged(1)]
+    model.core(rows)
+    assert [row["status"] for row in rows] == [PENDING, PENDING]
+    assert np.array_equal(get_pixels(rows[0]), get_pixels(alone))
+
+
+def test_out_of_memory_has_its_own_code(model: Restore, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def restore(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(model.restorer, "restore", restore)
+    row = enlarged()
+    model.core([row])
+    assert (row["status"], row["error_code"]) == (FAILED, "out_of_memory")

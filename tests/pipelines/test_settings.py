@@ -1,0 +1,124 @@
+"""The settings object: explained, limited, and honest on what changes a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from pipelines.settings import Settings
+
+# What may differ between two runs that must give equal bytes. A new setting has to be put on one side or the other.
+CHANGE_BYTES = {
+    "upscale", "format", "jpeg_quality", "preset", "attention", "dtype", "compile", "steps", "guidance_scale", "sampler",
+    "start", "colour_fix", "negative_prompt", "window_overlap", "window_batch", "tile", "tile_halo", "captions", "cpu_threads",
+}  # fmt: skip
+# Identified by digests of their own: the model's weights, the item's description, the seed.
+DIGESTED = {"base", "vae", "faithdiff", "captioner", "catalogue", "catalogue_path", "catalogue_text", "seed"}
+CHANGE_NOTHING = {
+    "source", "output", "only", "redo", "max_attempts", "device", "max_pixels", "max_bytes", "ray_address", "cpus",
+    "replicas", "caption_replicas", "gpus_per_replica", "rows_per_call", "object_store_mb",
+}  # fmt: skip
+
+
+def test_every_setting_is_on_one_side() -> None:
+    assert set(Settings.model_fields) == CHANGE_BYTES | DIGESTED | CHANGE_NOTHING
+    assert set(Settings().result_settings()) == CHANGE_BYTES
+
+
+def test_result_settings_hold_values() -> None:
+    settings = Settings(steps=7, tile=256, format="webp")
+    assert settings.result_settings() == {name: getattr(settings, name) for name in CHANGE_BYTES}
+    assert Settings(captions="llava", captioner="x/y").result_settings()["captioner"] == "x/y"
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_setting_has_a_section_and_a_description(name: str) -> None:
+    field = Settings.model_fields[name]
+    extra = field.json_schema_extra
+    assert isinstance(extra, dict)
+    assert extra["section"] in {"Archive", "Result", "Model", "Sampling", "Captions", "Limits", "Cluster"}
+    assert isinstance(extra["result"], bool)
+    assert field.description
+    assert field.description.endswith(".")
+    assert "\n" not in field.description
+
+
+def test_sections_are_in_one_piece() -> None:
+    """So that help and YAML show each heading once."""
+    sections = [field.json_schema_extra["section"] for field in Settings.model_fields.values()]  # type: ignore[index, call-overload]
+    headings = [section for number, section in enumerate(sections) if number == 0 or sections[number - 1] != section]
+    assert len(headings) == len(set(headings))
+
+
+@pytest.mark.parametrize("changes", [{"steps": 3}, {"format": "png"}, {"upscale": 4}, {"negative_prompt": "blur"}])
+def test_the_digest_changes_with_results(changes: dict[str, Any]) -> None:
+    assert Settings(**changes).result_digest() != Settings().result_digest()
+
+
+def test_the_digest_changes_with_nothing_else() -> None:
+    same = Settings(
+        source="a", output="b", only="*", redo=True, max_attempts=9, device="cpu", replicas=4, seed=3, max_pixels=5
+    )
+    assert same.result_digest() == Settings().result_digest()
+    assert Settings().result_digest("a mill") != Settings().result_digest("a boat") != Settings().result_digest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"upscale": 0}, "greater than or equal to 1"),
+        ({"upscale": 9}, "less than or equal to 8"),
+        ({"upscale": 2.5}, "valid integer"),
+        ({"seed": -1}, "greater than or equal to 0"),
+        ({"seed": 2**63}, "less than"),
+        ({"steps": 0}, "greater than or equal to 1"),
+        ({"format": "gif"}, "'auto', 'png'"),
+        ({"preset": "huge"}, "choose one of"),
+        ({"device": "gpu"}, "choose auto"),
+        ({"device": "cuda:x"}, "choose auto"),
+        ({"window_overlap": 0}, "greater than 0"),
+        ({"window_overlap": float("nan")}, "less than or equal to 1"),
+        ({"guidance_scale": float("inf")}, "less than or equal to 50"),
+        ({"captions": "catalogue"}, "no catalogue is given"),
+        ({"no_such_setting": 1}, "Extra inputs"),
+    ],
+)
+def test_bad_values_are_refused(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValidationError, match=text):
+        Settings(**changes)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:1"])
+def test_devices(device: str) -> None:
+    assert Settings(device=device).model_spec().device == device
+
+
+def test_settings_are_frozen_and_hashable() -> None:
+    settings = Settings()
+    with pytest.raises(ValidationError):
+        settings.steps = 3  # type: ignore[misc]
+    assert len({settings, Settings(), Settings(steps=3)}) == 2
+
+
+def test_the_model_and_sampling_get_the_settings() -> None:
+    settings = Settings(
+        preset="tiny", attention="spatial", dtype="float32", compile=True, base="b", vae="v", faithdiff="f"
+    )
+    spec = settings.model_spec()
+    assert (spec.preset, spec.attention, spec.dtype, spec.compile) == ("tiny", "spatial", "float32", True)
+    assert (spec.base, spec.vae, spec.faithdiff) == ("b", "v", "f")
+    assert Settings(attention="preset").model_spec().attention is None
+    sampling = {"steps": 3, "guidance_scale": 2.0, "sampler": "ddim", "start": "noise", "colour_fix": "wavelet"}
+    options = Settings(**sampling, negative_prompt="n", window_overlap=0.25).restore_options(8)
+    assert {name: getattr(options, name) for name in sampling} == sampling
+    assert (options.negative_prompt, options.overlap) == ("n", 0.25)
+    assert options.window_batch == 8
+    assert Settings(window_batch=3).restore_options(8).window_batch == 3
+
+
+def test_no_secret_is_a_setting_of_the_result(tmp_path: Path) -> None:
+    settings = Settings(source="s3://key:s3cret@bucket", output="s3://key:s3cret@other", base="https://u:s3cret@host/x")
+    assert "s3cret" not in str(settings.result_settings())
