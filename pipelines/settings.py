@@ -68,7 +68,7 @@ class Settings(BaseModel):
         0.5, "Sampling", "Step between windows as a part of their side.", gt=0, le=1, result=True
     )
     window_batch: int = _setting(
-        0, "Sampling", "Windows in one UNet call; 0 is 8 on a GPU and 1 elsewhere.", ge=0, le=256, result=True
+        0, "Sampling", "Windows in one UNet call; 0 is 4 on a GPU and 1 elsewhere.", ge=0, le=256, result=True
     )
     tile: int = _setting(4096, "Sampling", "Largest side of a tile in result pixels.", ge=64, le=65536, result=True)
     tile_halo: int = _setting(

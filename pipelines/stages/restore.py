@@ -20,7 +20,7 @@ from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
 
 STAGE = "restore"
-_WINDOW_BATCH = {"cuda": 8}  # a CPU gains nothing from batches
+_WINDOW_BATCH = {"cuda": 4}  # a guess until it is measured on a GPU; a CPU gains nothing from batches
 
 
 class Restore:
