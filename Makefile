@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format bench install clean
+.PHONY: demo test lint format bench bench-gpu install clean
 
 demo: install
 	$(BIN)/faitharchive demo demo
@@ -22,8 +22,16 @@ format: install
 	$(BIN)/ruff format .
 
 bench: install
-	$(BIN)/python tests/benchmarks/replica.py
+	$(BIN)/python tests/benchmarks/replica.py --window-batches 1,0 --repeats 8
+	$(BIN)/python tests/benchmarks/replica.py --preset small --window-batches 1,0
 	$(BIN)/python tests/benchmarks/pipeline.py
+
+# One GPU with 40 GB or more; random weights, nothing to download.
+bench-gpu: install
+	$(BIN)/python tests/benchmarks/replica.py --preset sdxl --random-weights --device cuda --dtype bfloat16 \
+		--modes eager --batches 1,2,4,8
+	$(BIN)/python tests/benchmarks/replica.py --preset sdxl --random-weights --device cuda --dtype bfloat16 \
+		--modes compiled --batches 1,4 --no-reference --label=-compiled
 
 install: $(STAMP)
 

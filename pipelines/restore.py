@@ -30,8 +30,8 @@ OnRow = Callable[[Row], None]
 
 # A source block: several small files share one trip through the driver (it manages some 30 trips a second), large ones go
 # alone so that their pixels do not pile up.
-_BLOCK_ROWS = 8
-_BLOCK_BYTES = 8 << 20
+_BLOCK_ROWS = 32
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass
@@ -55,8 +55,8 @@ def build_stream(rows: list[Row], settings: Settings, resources: Resources) -> A
     """Planned rows -> a lazy Ray dataset of final rows, without any all-to-all step."""
     # 1. planned rows, small ones several a block                                            (driver)
     ds = ray.data.from_arrow([to_table(block) for block in blocks(rows, spread=4 * resources.replicas)])
-    # 2. read, hash and decode                            1:1, a CPU task; a row at a time keeps one photograph in memory
-    ds = ds.map_batches(_task(Decode, settings), batch_size=1, batch_format="pyarrow", num_cpus=1)
+    # 2. read, hash and decode                            1:1, a CPU task a block; cutting blocks into rows costs more
+    ds = ds.map_batches(_task(Decode, settings), batch_size=None, batch_format="pyarrow", num_cpus=1)
     # 3. describe                                         1:1, LLaVA actors, a GPU each; left out without LLaVA
     if settings.captions == "llava":
         ds = ds.map_batches(
@@ -71,7 +71,7 @@ def build_stream(rows: list[Row], settings: Settings, resources: Resources) -> A
             max_task_retries=3,
         )
     # 4. enlarge and cut into tiles                       1:N, a CPU task, one with step 2 where nothing stands between
-    ds = ds.map_batches(_task(Tile, settings), batch_size=1, batch_format="pyarrow", num_cpus=1)
+    ds = ds.map_batches(_task(Tile, settings), batch_size=None, batch_format="pyarrow", num_cpus=1)
     # 5. restore                                          1:1, FaithDiff actors, a replica each, windows of rows batched
     ds = ds.map_batches(
         Restore,
@@ -85,7 +85,7 @@ def build_stream(rows: list[Row], settings: Settings, resources: Resources) -> A
         max_task_retries=3,  # ... and its rows are tried again, but not for ever
     )
     # 6. publish: a photograph with its sidecar, or a durable tile               1:1, a CPU task
-    return ds.map_batches(_task(Write, settings), batch_size=1, batch_format="pyarrow", num_cpus=1)
+    return ds.map_batches(_task(Write, settings), batch_size=None, batch_format="pyarrow", num_cpus=1)
 
 
 def build_assembly(rows: list[Row], settings: Settings) -> Any:
@@ -148,7 +148,7 @@ def run(plan: Plan, settings: Settings, *, run_id: str, flow_run_id: str = "", o
 
 
 def blocks(rows: list[Row], *, spread: int) -> Iterator[list[Row]]:
-    """Rows in source blocks of at most 8 rows and 8 MiB of files, and in at least `spread` blocks where there are as many."""
+    """Rows in source blocks of at most 32 rows and 1 MiB of files, and in at least `spread` blocks where there are as many."""
     most = max(1, min(_BLOCK_ROWS, len(rows) // max(1, spread)))
     block: list[Row] = []
     size = 0
@@ -192,7 +192,7 @@ def _task(stage: type, settings: Settings) -> Callable[[Any], Any]:
     def call(table: Any) -> Any:
         if "stage" not in made:
             made["stage"] = stage(settings)
-        return made["stage"](table)
+        return made["stage"].stream(table)
 
     call.__name__ = stage.__name__
     return call

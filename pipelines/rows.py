@@ -119,7 +119,8 @@ def to_table(rows: list[Row]) -> pa.Table:
 
 def put_pixels(row: Row, pixels_HWC: np.ndarray) -> None:
     """Store an image [H, W, C] in a row."""
-    row["pixels"] = np.ascontiguousarray(pixels_HWC).data.cast("B").toreadonly() if pixels_HWC.size else b""
+    # A copy, not a view: pyarrow 26 never frees what it makes of a memoryview.
+    row["pixels"] = pixels_HWC.tobytes()
     row["pixels_shape"] = list(pixels_HWC.shape)
     row["pixels_dtype"] = str(pixels_HWC.dtype)
 

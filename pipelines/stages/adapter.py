@@ -1,9 +1,9 @@
-"""From a function of one row to what Ray Data calls: a table in, a table out, and every failure a row."""
+"""From a function of one row to what Ray Data calls: a table in, tables out, and every failure a row."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
 
@@ -12,9 +12,17 @@ from pipelines.rows import PENDING, Row, fail, to_table
 
 Core = Callable[[Row], Iterable[Row]]
 
+# Pixels in one table that leaves a stage: many small photographs together, the tiles of a giant scan one by one.
+_TABLE_BYTES = 32 << 20
+
 
 def run_rows(stage: str, fallback_code: str, core: Core, table: pa.Table) -> pa.Table:
-    """Apply `core` to the pending rows of a table.
+    """`stream_rows` as one table."""
+    return pa.concat_tables([to_table([]), *stream_rows(stage, fallback_code, core, table)])
+
+
+def stream_rows(stage: str, fallback_code: str, core: Core, table: pa.Table) -> Iterator[pa.Table]:
+    """Apply `core` to the pending rows of a table, and hand results on before they pile up.
 
     Args:
         stage: named in failed rows.
@@ -22,20 +30,29 @@ def run_rows(stage: str, fallback_code: str, core: Core, table: pa.Table) -> pa.
         core: one pending row in, one or more rows out (1:1 or 1:N).
         table: rows; those not pending pass through.
     """
-    done: list[Row] = []
-    for row in table.to_pylist():
-        done.extend(guarded(stage, fallback_code, core, row) if row["status"] == PENDING else [row])
-    return to_table(done)
+    held: list[Row] = []
+    size = 0
+    for number in range(table.num_rows):
+        (row,) = table.slice(number, 1).to_pylist()  # one row's pixels at a time become Python's
+        results = guarded(stage, fallback_code, core, row) if row["status"] == PENDING else [row]
+        for result in results:
+            held.append(result)
+            size += len(result["pixels"] or b"")
+            if size >= _TABLE_BYTES:
+                yield to_table(held)
+                held, size = [], 0
+    if held:
+        yield to_table(held)
 
 
-def guarded(stage: str, fallback_code: str, core: Core, row: Row) -> list[Row]:
-    """`core` on one row; an exception becomes a failed row."""
+def guarded(stage: str, fallback_code: str, core: Core, row: Row) -> Iterator[Row]:
+    """`core` on one row; an exception becomes a failed row, after what came before it."""
     try:
-        return list(core(row))
+        yield from core(row)
     except ItemError as error:
-        return [fail(row, stage, error)]
+        yield fail(dict(row), stage, error)
     except Exception as error:  # one bad item never stops a run, whatever it raises
-        return [fail(row, stage, ItemError(fallback_code, describe(error, row)))]
+        yield fail(dict(row), stage, ItemError(fallback_code, describe(error, row)))
 
 
 def describe(error: Exception, row: Row) -> str:

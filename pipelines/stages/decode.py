@@ -14,7 +14,7 @@ from pipelines.errors import ItemError
 from pipelines.media.photo import DecodeLimits, decode
 from pipelines.rows import Row, put_pixels
 from pipelines.settings import Settings
-from pipelines.stages.adapter import run_rows
+from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.storage import Store
 
 STAGE = "decode"
@@ -34,6 +34,10 @@ class Decode:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         return run_rows(STAGE, "corrupt", self.core, table)
+
+    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
+        """As a call, in tables of bounded size."""
+        return stream_rows(STAGE, "corrupt", self.core, table)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Fill fixity, media facts and pixels.

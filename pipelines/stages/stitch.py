@@ -21,7 +21,7 @@ from pipelines.parts import PartStatistics, folder, read_part
 from pipelines.publish import publish_result
 from pipelines.rows import Row
 from pipelines.settings import Settings
-from pipelines.stages.adapter import run_rows
+from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.storage import Store
 
 STAGE = "stitch"
@@ -41,6 +41,10 @@ class Stitch:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         return run_rows(STAGE, "write_error", self.core, table)
+
+    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
+        """As a call, in tables of bounded size."""
+        return stream_rows(STAGE, "write_error", self.core, table)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Assemble one photograph; its parts are removed once it is published.

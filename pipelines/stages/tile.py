@@ -15,7 +15,7 @@ from pipelines.parts import has_part
 from pipelines.provenance import identity
 from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, put_pixels
 from pipelines.settings import Settings
-from pipelines.stages.adapter import run_rows
+from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.storage import Store
 
 STAGE = "tile"
@@ -34,6 +34,10 @@ class Tile:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         return run_rows(STAGE, "restore_error", self.core, table)
+
+    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
+        """As a call, in tables of bounded size."""
+        return stream_rows(STAGE, "restore_error", self.core, table)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Yield a row for each tile, its pixels being the tile's region of the enlarged photograph.

@@ -11,7 +11,7 @@ from pipelines.parts import write_part
 from pipelines.publish import publish_result
 from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels
 from pipelines.settings import Settings
-from pipelines.stages.adapter import run_rows
+from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.storage import Store
 
 STAGE = "write"
@@ -30,6 +30,10 @@ class Write:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         return run_rows(STAGE, "write_error", self.core, table)
+
+    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
+        """As a call, in tables of bounded size."""
+        return stream_rows(STAGE, "write_error", self.core, table)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Publish.
