@@ -124,7 +124,9 @@ def run(plan: Plan, settings: Settings, *, run_id: str, flow_run_id: str = "", o
         if row["status"] == FAILED:
             outcome.count(row)
     try:
-        waiting = {row["item_id"]: {**row, **stamp} for row in plan.pending}
+        waiting = {row["item_id"]: row for row in plan.pending}
+        for row in plan.pending:
+            row.update(stamp)  # in place: a copy of every planned row would be the driver's largest thing
         complete = []
         if waiting:
             _configure_ray_data()

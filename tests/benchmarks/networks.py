@@ -49,7 +49,7 @@ NETWORKS: dict[str, NetworkConfig] = {
 
 
 class RandomPrompts:
-    """Stands in for the text encoders: random embeddings of their shapes. Text is encoded once a prompt and cached; not timed."""
+    """Stands in for the text encoders: random embeddings of their shapes. A replica encodes a prompt once; it is not timed."""
 
     def __init__(self, config: NetworkConfig, device: torch.device, dtype: torch.dtype) -> None:
         draw = torch.Generator().manual_seed(1)

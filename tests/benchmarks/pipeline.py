@@ -38,9 +38,9 @@ def settings_of(options: argparse.Namespace, source: Path, output: Path) -> Any:
         device="cpu",
         steps=options.steps,
         upscale=2,
-        cpus=options.cpus,
         object_store_mb=_STORE_MB,
-        **json.loads(options.settings),
+        cpus=1,  # with one replica: logical CPUs for Ray's own planning, three in all
+        **{"replicas": 1, "cpu_threads": options.threads, **json.loads(options.settings)},
     )
 
 
@@ -100,8 +100,8 @@ def loop_way(options: argparse.Namespace, source: Path, output: Path) -> dict[st
     from pipelines.media.encode import encode
     from pipelines.media.photo import PHOTO_SUFFIXES, DecodeLimits, decode
 
-    torch.set_num_threads(options.cpus)  # as the pipeline gives its one replica
     settings = settings_of(options, source, output)
+    torch.set_num_threads(settings.cpu_threads)  # changes bits, so as many as the pipeline gives its replica
     restorer = build_restorer(settings.model_spec(), settings.restore_options(1))
     files = sorted(path for path in source.rglob("*") if path.suffix in PHOTO_SUFFIXES)
     loaded = time.monotonic()
@@ -154,7 +154,7 @@ def in_process(way: str, source: Path, output: Path, options: argparse.Namespace
     output.mkdir(parents=True)
     report = output.parent / "report.json"
     command = [sys.executable, __file__, "--only", way, "--source", str(source), "--output", str(output)]
-    command += ["--report", str(report), "--steps", str(options.steps), "--cpus", str(options.cpus)]
+    command += ["--report", str(report), "--steps", str(options.steps), "--threads", str(options.threads)]
     command += ["--sample", str(sample), "--settings", options.settings]
     started = time.monotonic()
     subprocess.run(command, check=True, timeout=1800)
@@ -214,9 +214,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     if memory:
         print("\n" + text_table(memory, MEMORY_COLUMNS) + "\nMiB")
     chosen = {key: str(value) for key, value in vars(options).items() if key not in ("only", "report", "out")}
-    what = "tiny preset, 64x64 photographs to 128x128, whole pipeline without Prefect against a plain loop; memory in MiB"
+    what = (
+        "tiny preset, 64x64 photographs to 128x128, whole pipeline without Prefect against a plain loop; memory in MiB"
+    )
     result = {"what": what, "arguments": chosen, "comparison": compared, "memory": memory}
-    print(f"kept in {write_results('pipeline', 'cpu', result, options.out)}")
+    print(f"kept in {write_results('pipeline' + options.label, 'cpu', result, options.out)}")
     assert not compared or compared["identical_files"], "both ways must write the same bytes"
     return result
 
@@ -226,10 +228,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--items", type=int, default=200, help="photographs for the comparison; 0 leaves it out")
     parser.add_argument("--memory-items", default="200,1000", help="archive sizes for memory; empty leaves it out")
     parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--cpus", type=int, default=2, help="cores for Ray and for torch")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of the model, both ways")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each way, in turns; the best counts")
     parser.add_argument("--interval", type=float, default=1.0, help="seconds between memory samples")
-    parser.add_argument("--settings", default="{}", help='other settings as JSON, such as \'{"rows_per_call": 16}\'')
+    parser.add_argument("--settings", default="{}", help="other settings as JSON, such as '{\"rows_per_call\": 16}'")
+    parser.add_argument("--label", default="", help="added to the file's name")
     parser.add_argument("--out", type=Path, default=RESULTS)
     for name in ("--only", "--sample"):
         parser.add_argument(name, help=argparse.SUPPRESS)

@@ -1,0 +1,66 @@
+"""The benchmarks run, and both ways of working give the same images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import replica
+from archive import make_archive
+from facts import text_table
+from networks import NETWORKS, count_cost
+
+from faithdiff_model.options import RestoreOptions
+
+
+def test_replica_gives_the_reference_s_images_and_keeps_its_figures(tmp_path: Path) -> None:
+    arguments = ["--size", "192", "--steps", "2", "--batches", "1,2", "--window-batches", "1,0", "--repeats", "1"]
+    kept = replica.main([*arguments, "--out", str(tmp_path)])
+    (file,) = tmp_path.iterdir()
+    assert json.loads(file.read_text())["rows"] == kept["rows"]
+    assert kept["cost"]["windows"] == 4
+    found = [(row["way"], row["batch"], row["windows_a_call"]) for row in kept["rows"]]
+    assert found == [("reference", 1, 1), ("eager", 1, 1), ("eager", 1, 4), ("eager", 2, 1), ("eager", 2, 8)]
+    for row in kept["rows"]:
+        assert row["finite"]
+        assert row["s_an_image"] > 0
+        assert row["tflop_s_done"] > 0
+    assert kept["largest_difference"] <= replica.LIMIT
+    machine = json.loads(file.read_text())["machine"]
+    assert {"date", "command", "commit", "cpu", "cores", "memory_gib", "gpu", "python", "torch", "ray"} <= set(machine)
+
+
+@pytest.mark.parametrize("guidance", ["1", "5"])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_one_window_with_and_without_guidance(tmp_path: Path, guidance: str, seed: int) -> None:
+    size = str(64 + 64 * (seed > 0))
+    options = ["--size", size, "--steps", "3", "--guidance", guidance, "--batches", "1", "--repeats", "1"]
+    assert replica.main([*options, "--out", str(tmp_path)])["largest_difference"] <= replica.LIMIT
+
+
+def test_published_size_is_what_the_figures_assume() -> None:
+    cost = count_cost(NETWORKS["sdxl"], 1024, RestoreOptions())
+    assert cost.windows == 1
+    assert round(cost.image(20, 2, reference=True)) == 305  # TFLOP an image at 1024x1024, 20 steps, guidance
+    assert round(cost.parameters / 1e6, 1) == 2695.9  # UNet, LQ encoder, alignment and VAE
+
+
+def test_sdxl_asks_for_random_weights() -> None:
+    with pytest.raises(SystemExit):
+        replica.main(["--preset", "sdxl", "--dry-run"])
+
+
+def test_archive_depends_on_its_seed_alone(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make_archive(tmp_path / name, 8)
+    files = [sorted(p for p in (tmp_path / name).rglob("*") if p.is_file()) for name in ("a", "b")]
+    assert len(files[0]) == 8
+    assert [p.read_bytes() for p in files[0]] == [p.read_bytes() for p in files[1]]
+
+
+def test_table() -> None:
+    table = text_table([{"a": 1, "b": 0.123456}, {"a": 2, "b": np.pi * 1000}], ["a", "b", "c"])
+    assert table.splitlines()[0] == "| a | b      | c |"
+    assert table.splitlines()[2:] == ["| 1 | 0.1235 | - |", "| 2 | 3142   | - |"]
