@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from faithdiff_model.config import AlignmentConfig, LQEncoderConfig, NetworkConfig
+from faithdiff_model.presets.sdxl import SDXL
 
 SEED = 20250611  # the weights are a function of this and torch's generator
 
@@ -33,12 +34,7 @@ TINY = NetworkConfig(
         "scaling_factor": 0.13025,
         "force_upcast": False,
     },
-    noise_schedule={
-        "num_train_timesteps": 1000,
-        "beta_start": 0.00085,
-        "beta_end": 0.012,
-        "beta_schedule": "scaled_linear",
-    },
+    noise_schedule=SDXL.noise_schedule,
     lq_encoder=LQEncoderConfig(block_out_channels=(8, 8, 16, 16), layers_per_block=1, norm_num_groups=4),
     alignment=AlignmentConfig(heads=4),
     window=16,
