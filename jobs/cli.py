@@ -106,19 +106,22 @@ def main() -> None:
         app()
     except (ValueError, OSError) as error:
         # Our own errors name the file, the fault and the remedy; ValueError is their common base.
-        text = " ".join(str(error).split()) or type(error).__name__
-        _err.print("[bold red]error:[/]", end=" ")
-        _err.print(text, markup=False, highlight=False)
+        _print_error(" ".join(str(error).split()) or type(error).__name__)
         sys.exit(NOTHING_RAN)
     except Exception as error:
         # Not ours to explain: a fault in the cluster or in our code. The details are for whoever looks into it.
         if os.environ.get("FAITHARCHIVE_DEBUG"):
             raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        _err.print("[bold red]error:[/]", end=" ")
-        _err.print(f"{type(error).__name__}: {lines[-1] if lines else ''}", markup=False, highlight=False)
+        _print_error(f"{type(error).__name__}: {lines[-1] if lines else ''}")
         _err.print("what was finished is kept; run again to continue, with FAITHARCHIVE_DEBUG=1 for the details")
         sys.exit(NOTHING_RAN)
     except KeyboardInterrupt:
         _err.print("interrupted; run the same command again to continue")
         sys.exit(130)
+
+
+def _print_error(text: str) -> None:
+    """One line; what it quotes comes from outside, so only the label has markup."""
+    _err.print("[bold red]error:[/]", end=" ")
+    _err.print(text, markup=False, highlight=False)

@@ -58,11 +58,10 @@ def write_part(store: Store, row: Row, core_HWC: np.ndarray, statistics: str) ->
     Args:
         store: the output store.
         row: its row.
-        core_HWC: float32 in [0, 1] or uint16, [h, w, 3 or 4].
+        core_HWC: uint16 over [0, 1], [h, w, 3 or 4].
         statistics: `PartStatistics` as JSON.
     """
-    if core_HWC.dtype != np.uint16:
-        core_HWC = np.rint(np.clip(core_HWC, 0, 1) * np.float32(65535)).astype(np.uint16)
+    assert core_HWC.dtype == np.uint16, core_HWC.dtype
     record: dict[str, Any] = {name: row[name] for name in _KEPT if name != "icc_profile"}
     text = json.dumps(record, default=datetime.isoformat)
     buffer = io.BytesIO()

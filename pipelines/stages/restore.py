@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from faithdiff_model.colour_statistics import ColourStatistics
-from faithdiff_model.resize import to_unit_float
+from faithdiff_model.resize import from_unit_float, to_unit_float
 from faithdiff_model.windows import Place
 from pipelines.errors import ItemError
 from pipelines.faithfulness import psnr_db, squared_error
@@ -94,7 +94,7 @@ class Restore:
             put_pixels(change, restored)
         else:
             change["statistics"] = self._statistics(lq, restored, place).to_json()
-            put_pixels(change, np.rint(np.clip(restored, 0, 1) * np.float32(65535)).astype(np.uint16))
+            put_pixels(change, from_unit_float(restored, np.dtype(np.uint16)))
         return change
 
     def _place(self, row: Row) -> Place | None:
