@@ -17,8 +17,8 @@ from faithdiff_model.latents import decode_latent, embed_windows, encode_latent,
 from faithdiff_model.noise import position_noise
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.resize import from_unit_float, to_grey, to_unit_float
-from faithdiff_model.sampling import Canvas, denoise, make_scheduler, start_latent
-from faithdiff_model.text import PromptEncoder
+from faithdiff_model.sampling import Canvas, Observer, denoise, make_scheduler, start_latent
+from faithdiff_model.text import PromptEncoder, TextEmbedding
 from faithdiff_model.unet import FaithDiffUNet
 from faithdiff_model.windows import Place, Rect, WindowGrid, plan_tiles
 
@@ -28,7 +28,7 @@ class Restorer:
 
     Args:
         config: what the network is.
-        unet, vae, prompt_encoder: its parts, on `device`, in evaluation mode.
+        unet, vae, prompt_encoder: its parts, on `device`, in evaluation mode; no prompt encoder where it takes no text.
         options: how to sample.
         digest: identifies the weights; equal digests mean equal weights.
         trained: False for random weights, which only prove the plumbing.
@@ -40,12 +40,16 @@ class Restorer:
         config: NetworkConfig,
         unet: FaithDiffUNet,
         vae: Any,
-        prompt_encoder: PromptEncoder,
+        prompt_encoder: PromptEncoder | None,
         options: RestoreOptions,
         device: torch.device,
         digest: str,
         trained: bool,
     ) -> None:
+        if options.start not in config.starts:
+            raise ValueError(
+                f"start is {options.start!r}: preset {config.name} was trained to start from {' or '.join(config.starts)}"
+            )
         self.config = config
         self.unet = unet
         self.vae = vae
@@ -95,6 +99,8 @@ class Restorer:
         prompts: Sequence[str],
         seeds: Sequence[int],
         places: Sequence[Place | None] | None = None,
+        *,
+        observe: Observer | None = None,
     ) -> list[np.ndarray]:
         """Restore photographs at their own size (enlarge them first, see `resize.enlarge`).
 
@@ -104,6 +110,7 @@ class Restorer:
             prompts: a description of each, or "".
             seeds: of each, 0 to 2**64 - 1.
             places: where an image is a tile of a larger one: its place; `images` then holds the tile's region.
+            observe: follows which windows each UNet call holds (`sampling.denoise`).
 
         Returns:
             For a whole image, the restored one in the same layout and dtype. For a tile, its core before any whole-image
@@ -127,6 +134,7 @@ class Restorer:
             canvases,
             guidance_scale=self.options.guidance_scale,
             window_batch=self.options.window_batch,
+            observe=observe,
         )
         return [self._finish(job, canvas) for job, canvas in zip(jobs, canvases, strict=True)]
 
@@ -141,18 +149,25 @@ class Restorer:
             encoded = encode_latent(
                 self.vae, image.to(self.vae.dtype), job.windows, scaling_factor=self.config.scaling_factor, **pieces
             )
-        texts = [self.prompt_encoder.encode(prompt)]
-        if self.options.guided:
-            texts.insert(0, self.prompt_encoder.encode_negative(self.options.negative_prompt))
+        texts = self._texts(prompt)
         return Canvas(
             latent=start_latent(encoded, noise.to(self.device), scheduler),
             windows=job.windows,
             lq_embeddings=embeddings,
-            text=torch.stack([t.text for t in texts]),
-            pooled=torch.stack([t.pooled for t in texts]),
+            text=torch.stack([t.text for t in texts]) if texts else None,
+            pooled=torch.stack([t.pooled for t in texts]) if texts else None,
             time_ids=torch.tensor(job.time_ids, dtype=dtype, device=self.device),
             scheduler=scheduler,
         )
+
+    def _texts(self, prompt: str) -> list[TextEmbedding]:
+        """The prompt's embedding, behind the negative one with guidance; none for a network without text input."""
+        if self.prompt_encoder is None:
+            return []
+        texts = [self.prompt_encoder.encode(prompt)]
+        if self.options.guided:
+            texts.insert(0, self.prompt_encoder.encode_negative(self.options.negative_prompt))
+        return texts
 
     def _finish(self, job: _Job, canvas: Canvas) -> np.ndarray:
         restored = decode_latent(

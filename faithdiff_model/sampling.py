@@ -8,7 +8,7 @@ keep their history in image coordinates.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +48,7 @@ def make_scheduler(sampler: Sampler, noise_schedule: Mapping[str, Any], steps: i
     if not 1 <= steps <= trained:
         raise ValueError(f"steps is {steps}: choose 1 to {trained}")
     class_name, settings = SCHEDULERS[sampler]
-    scheduler = getattr(diffusers, class_name)(**noise_schedule, **settings)
+    scheduler = getattr(diffusers, class_name)(**{**settings, **noise_schedule})
     scheduler.set_timesteps(steps)
     return scheduler
 
@@ -77,8 +77,8 @@ class Canvas:
         latent: [4, h, w] float32, the whole region.
         windows: in the region's coordinates, all of one shape.
         lq_embeddings: [windows, C, h, w], in the UNet's dtype.
-        text: [copies, L, C], copies = 2 with guidance (unconditional, conditional), else 1.
-        pooled: [copies, C].
+        text: [copies, L, C], copies = 2 with guidance (unconditional, conditional), else 1; None for a network without text.
+        pooled: [copies, C]; None likewise.
         time_ids: [windows, 6].
         scheduler: this image's own, since multistep samplers keep history.
     """
@@ -86,8 +86,8 @@ class Canvas:
     latent: Tensor
     windows: Sequence[Rect]
     lq_embeddings: Tensor
-    text: Tensor
-    pooled: Tensor
+    text: Tensor | None
+    pooled: Tensor | None
     time_ids: Tensor
     scheduler: Any
     merger: WindowMerger = field(init=False)
@@ -98,15 +98,29 @@ class Canvas:
         self.merger = WindowMerger(height, width, self.windows).to(self.latent.device)
 
     @property
+    def copies(self) -> int:
+        """Rows that each window takes in a UNet call."""
+        return 1 if self.text is None else self.text.shape[0]
+
+    @property
     def window_shape(self) -> tuple[int, int]:
         return self.windows[0].height, self.windows[0].width
 
 
 Work = tuple[Canvas, int]  # a canvas and the number of one of its windows
+# Told before a UNet call: its windows, and the call's row with the first one's prompt; the others follow row by row.
+Observer = Callable[[Sequence[Work], int], None]
 
 
 @torch.inference_mode()
-def denoise(unet: FaithDiffUNet, canvases: Sequence[Canvas], *, guidance_scale: float, window_batch: int) -> None:
+def denoise(
+    unet: FaithDiffUNet,
+    canvases: Sequence[Canvas],
+    *,
+    guidance_scale: float,
+    window_batch: int,
+    observe: Observer | None = None,
+) -> None:
     """Denoise all canvases in place, in step with each other.
 
     Args:
@@ -115,12 +129,16 @@ def denoise(unet: FaithDiffUNet, canvases: Sequence[Canvas], *, guidance_scale: 
         guidance_scale: noise = unconditional + scale * (conditional - unconditional); ignored where text has one copy.
         window_batch: windows in one UNet call. Every call has exactly this many, the last ones filled up with a copy, so
             that a window meets the same kernels, and gives the same bits, whatever shares its call.
+        observe: follows which windows each UNet call holds.
     """
     batches = batch_windows(canvases, window_batch)
     for timestep in canvases[0].scheduler.timesteps if canvases else ():
         scaled = {id(c): c.scheduler.scale_model_input(c.latent, timestep) for c in canvases}
         merged = {id(c): c.merger.empty(c.latent.shape[0], c.latent.device) for c in canvases}
         for batch in batches:
+            if observe is not None:
+                # Behind the unconditional copies, if there are any (see `predict_noise`).
+                observe(batch, (batch[0][0].copies - 1) * window_batch)
             noise = predict_noise(unet, batch, scaled, timestep, guidance_scale, window_batch)
             for row, (canvas, index) in enumerate(batch):
                 canvas.merger.add(merged[id(canvas)], index, noise[row])
@@ -152,13 +170,19 @@ def predict_noise(
     embeddings = torch.stack([c.lq_embeddings[i] for c, i in full])
     # Aligned once: the guidance copies differ by their text alone, which the alignment does not see.
     aligned = unet.alignment(latents.to(dtype), embeddings)
-    copies = full[0][0].text.shape[0]
+    copies = full[0][0].copies
     # Rows: all windows unconditional, then all conditional.
-    text = torch.stack([c.text[copy] for copy in range(copies) for c, _ in full])
-    pooled = torch.stack([c.pooled[copy] for copy in range(copies) for c, _ in full])
+    text = _rows([c.text for c, _ in full], copies)
+    pooled = _rows([c.pooled for c, _ in full], copies)
     time_ids = torch.stack([c.time_ids[i] for c, i in full]).repeat(copies, 1)
     noise = unet.predict(aligned.repeat(copies, 1, 1, 1), timestep, text, pooled, time_ids).float()
     if copies == 2:
         unconditional, conditional = noise.chunk(2)
         noise = unconditional + guidance_scale * (conditional - unconditional)
     return noise[: len(batch)]
+
+
+def _rows(texts: Sequence[Tensor | None], copies: int) -> Tensor | None:
+    """Each canvas's first copy, then each one's second; None for a network without text."""
+    given = [text for text in texts if text is not None]
+    return torch.stack([text[copy] for copy in range(copies) for text in given]) if given else None
