@@ -20,7 +20,7 @@ class LQEmbedding(nn.Module):
 
     def __init__(self, feature_channels: int, channels: int, norm_groups: int) -> None:
         super().__init__()
-        self.norm_in = nn.GroupNorm(norm_groups, feature_channels, eps=1e-6)
+        self.norm_in = nn.GroupNorm(norm_groups, feature_channels, eps=1e-6) if norm_groups else nn.Identity()
         self.conv_in = nn.Conv2d(feature_channels, feature_channels, 3, padding=1)
         self.conv_out = nn.Conv2d(feature_channels, channels, 3, padding=1)
 
@@ -62,9 +62,9 @@ class Alignment(nn.Module):
         latent_channels: channels of the noisy latent, 4.
         channels: width of the UNet's first block, 320.
         feature_channels: channels of the LQ features, 512.
-        layers: transformer blocks.
+        layers: transformer blocks; 0 adds the embedding to the latent features as it is (the paper's ablation).
         heads: attention heads.
-        norm_groups: groups of the LQ embedding's normalisation.
+        norm_groups: groups of the LQ embedding's normalisation; 0 is none.
         attention: see `AlignmentConfig`.
     """
 
@@ -84,7 +84,7 @@ class Alignment(nn.Module):
         self.conv_in = nn.Conv2d(latent_channels, channels, 3, padding=1)
         self.lq_embedding = LQEmbedding(feature_channels, channels, norm_groups)
         self.blocks = nn.ModuleList(AlignmentBlock(2 * channels, heads) for _ in range(layers))
-        self.proj_out = nn.Linear(2 * channels, channels)
+        self.proj_out = nn.Linear(2 * channels, channels) if layers else None
 
     def forward(self, latent_BChw: Tensor, lq_embedding_BChw: Tensor | None, *, pair: int = 1) -> Tensor:
         """Align.
@@ -103,6 +103,8 @@ class Alignment(nn.Module):
         latent_features = self.conv_in(latent_BChw)
         if lq_embedding_BChw is None:
             return latent_features
+        if self.proj_out is None:
+            return latent_features + lq_embedding_BChw
         B, C, h, w = latent_features.shape
         tokens = torch.cat([latent_features, lq_embedding_BChw], dim=1).flatten(2).transpose(1, 2)  # [B, hw, 2C]
         joined = tokens

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from faithdiff_model.checkpoint import load_published, read_tensors
@@ -19,6 +20,7 @@ from faithdiff_model.spec import ModelSpec
 from faithdiff_model.text import PromptEncoder
 from faithdiff_model.tiny_text import random_prompt_encoder
 from faithdiff_model.unet import FaithDiffUNet, assemble_unet
+from faithdiff_model.vae import build_vae, load_vae
 from faithdiff_model.weights import WeightsError, shown
 
 
@@ -38,7 +40,7 @@ def build_restorer(spec: ModelSpec, options: RestoreOptions) -> Restorer:
         config=config,
         unet=unet,
         vae=torch.nn.Module.to(vae, device=device, dtype=dtype).eval().requires_grad_(False),
-        prompt_encoder=prompts.to(device, dtype),
+        prompt_encoder=prompts.to(device, dtype) if prompts is not None else None,
         options=options,
         device=device,
         digest=model_digest(spec),
@@ -46,24 +48,33 @@ def build_restorer(spec: ModelSpec, options: RestoreOptions) -> Restorer:
     )
 
 
-def build_vae(config: NetworkConfig) -> Any:
-    """The VAE of a network with fresh weights."""
-    blocks = len(config.vae["block_out_channels"])
-    return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * blocks, up_block_types=("UpDecoderBlock2D",) * blocks, **config.vae
-    )
-
-
-def random_parts(config: NetworkConfig, seed: int) -> tuple[FaithDiffUNet, Any, PromptEncoder]:
+def random_parts(config: NetworkConfig, seed: int) -> tuple[FaithDiffUNet, Any, PromptEncoder | None]:
     """All parts with weights from a seed; the caller's random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return assemble_unet(config), build_vae(config), random_prompt_encoder(*config.text_encoders)
+        unet, vae = assemble_unet(config), build_vae(config)
+        return unet, vae, random_prompt_encoder(*config.text_encoders) if config.text_input else None
 
 
-def _from_files(spec: ModelSpec, config: NetworkConfig, dtype: torch.dtype) -> tuple[FaithDiffUNet, Any, PromptEncoder]:
-    base, vae_at, weights = base_folder(spec), vae_folder(spec), weights_file(spec)
-    try:
+def _from_files(
+    spec: ModelSpec, config: NetworkConfig, dtype: torch.dtype
+) -> tuple[FaithDiffUNet, Any, PromptEncoder | None]:
+    if config.text_input:
+        base_folder(spec)
+    vae_at, weights = vae_folder(spec), weights_file(spec)  # what is missing is said before anything is loaded
+    prompts = load_prompts(spec, dtype) if config.text_input else None
+    with _load_errors(f"VAE {shown(spec.origin.vae)}"):
+        vae = load_vae(vae_at, config, dtype)
+    with torch.device("meta"):
+        unet = assemble_unet(config)
+    load_published(unet, read_tensors(weights), source=str(weights), dtype=dtype)
+    return unet, vae, prompts
+
+
+def load_prompts(spec: ModelSpec, dtype: torch.dtype) -> PromptEncoder:
+    """The text encoders of a base model. Raises WeightsError: missing or unreadable."""
+    base = base_folder(spec)
+    with _load_errors(f"base {shown(spec.origin.base)}"):
         tokenizers = tuple(CLIPTokenizer.from_pretrained(base / name) for name in TEXT_FOLDERS[:2])
         encoders = (
             CLIPTextModel.from_pretrained(base / "text_encoder", dtype=dtype, **_variant(base / "text_encoder")).eval(),
@@ -71,17 +82,17 @@ def _from_files(spec: ModelSpec, config: NetworkConfig, dtype: torch.dtype) -> t
                 base / "text_encoder_2", dtype=dtype, **_variant(base / "text_encoder_2")
             ).eval(),
         )
-        vae = AutoencoderKL.from_pretrained(vae_at, torch_dtype=dtype, use_safetensors=True)
+    return PromptEncoder((tokenizers[0], tokenizers[1]), encoders, zero_empty_negative=_zero_empty(base))
+
+
+@contextmanager
+def _load_errors(what: str) -> Iterator[None]:
+    """A library's many-line complaint as our one line."""
+    try:
+        yield
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(
-            f"base {shown(spec.base)} or VAE {shown(spec.vae)}: could not be loaded ({reason})"
-        ) from error
-    with torch.device("meta"):
-        unet = assemble_unet(config)
-    load_published(unet, read_tensors(weights), source=str(weights), dtype=dtype)
-    prompts = PromptEncoder((tokenizers[0], tokenizers[1]), encoders, zero_empty_negative=_zero_empty(base))
-    return unet, vae, prompts
+        raise WeightsError(f"{what}: could not be loaded ({reason})") from error
 
 
 def _variant(folder: Path) -> dict[str, str]:

@@ -35,25 +35,37 @@ def model_digest(spec: ModelSpec) -> str:
 
 def base_folder(spec: ModelSpec) -> Path:
     """The SDXL base model's folder. Raises WeightsError: missing, or without tokenizers or text encoders."""
-    base = resolve_folder(spec.base, _BASE_PATTERNS)
+    base = resolve_folder(spec.origin.base, _BASE_PATTERNS)
     absent = [folder for folder in TEXT_FOLDERS if not (base / folder).is_dir()]
     if absent:
-        raise WeightsError(f"base {shown(spec.base)}: has no {', '.join(absent)}; give a whole SDXL model folder")
+        raise WeightsError(
+            f"base {shown(spec.origin.base)}: has no {', '.join(absent)}; give a whole SDXL model folder"
+        )
     return base
 
 
 def vae_folder(spec: ModelSpec) -> Path:
     """The VAE's folder. Raises WeightsError: missing."""
-    folder = resolve_folder(spec.vae, ("config.json", "vae/*", "diffusion_pytorch_model.safetensors"))
+    folder = resolve_folder(spec.origin.vae, ("config.json", "vae/*", "diffusion_pytorch_model.safetensors"))
     for candidate in (folder, folder / "vae"):
         if (candidate / "config.json").is_file():
             return candidate
-    raise WeightsError(f"VAE {shown(spec.vae)}: no config.json in it or in its vae folder; give the VAE's own folder")
+    raise WeightsError(
+        f"VAE {shown(spec.origin.vae)}: no config.json in it or in its vae folder; give the VAE's own folder"
+    )
+
+
+def unet_folder(spec: ModelSpec) -> Path:
+    """The base model's own UNet, which training starts from. Raises WeightsError: missing."""
+    base = resolve_folder(spec.origin.base, ("unet/*",))
+    if not (base / "unet" / "config.json").is_file():
+        raise WeightsError(f"base {shown(spec.origin.base)}: has no unet folder; give a whole SDXL model folder")
+    return base / "unet"
 
 
 def weights_file(spec: ModelSpec) -> Path:
     """The FaithDiff weights. Raises WeightsError: missing."""
-    return resolve_file(spec.faithdiff, FAITHDIFF_FILES)
+    return resolve_file(spec.origin.faithdiff, FAITHDIFF_FILES)
 
 
 def captioner_folder(location: str) -> Path:
@@ -74,8 +86,11 @@ def captioner_digest(location: str) -> str:
 
 def _files(spec: ModelSpec) -> list[tuple[str, Path]]:
     """Every file that the weights come from: (name within the model, local path)."""
-    base, vae = base_folder(spec), vae_folder(spec)
-    texts = [path for folder in TEXT_FOLDERS for path in sorted((base / folder).glob("*")) if path.is_file()]
-    files = [(f"base/{path.relative_to(base).as_posix()}", path) for path in texts]
+    files: list[tuple[str, Path]] = []
+    if spec.network().text_input:
+        base = base_folder(spec)
+        texts = [path for folder in TEXT_FOLDERS for path in sorted((base / folder).glob("*")) if path.is_file()]
+        files = [(f"base/{path.relative_to(base).as_posix()}", path) for path in texts]
+    vae = vae_folder(spec)
     files += [(f"vae/{path.name}", path) for path in (vae / "config.json", *sorted(vae.glob("*.safetensors")))]
     return [*files, ("faithdiff", weights_file(spec))]

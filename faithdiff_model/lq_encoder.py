@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from diffusers.models.autoencoders.vae import Encoder
 from torch import Tensor, nn
 
 from faithdiff_model.config import LQEncoderConfig
+from faithdiff_model.normless import remove_norms
 
 
 class LQEncoder(nn.Module):
@@ -22,14 +25,25 @@ class LQEncoder(nn.Module):
             down_block_types=("DownEncoderBlock2D",) * len(config.block_out_channels),
             block_out_channels=config.block_out_channels,
             layers_per_block=config.layers_per_block,
-            norm_num_groups=config.norm_num_groups,
+            norm_num_groups=config.norm_num_groups or 1,
+            mid_block_add_attention=config.mid_attention,
+            out_channels=config.last_channels or 3,
+            double_z=not config.last_channels,
         )
+        if not config.norm_num_groups:
+            remove_norms(encoder)
         self.conv_in = encoder.conv_in
         self.down_blocks = encoder.down_blocks
         self.mid_block = encoder.mid_block
+        # Set for training: calls a block so that its activations are computed again instead of kept.
+        self.checkpoint: Callable[..., Tensor] | None = None
+        self.last: nn.Module | None = None
+        if config.last_channels:
+            self.last = nn.Sequential(encoder.conv_norm_out, encoder.conv_act, encoder.conv_out)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         features = self.conv_in(image_BCHW)
         for block in self.down_blocks:
-            features = block(features)
-        return self.mid_block(features)
+            features = block(features) if self.checkpoint is None else self.checkpoint(block, features)
+        features = self.mid_block(features)
+        return features if self.last is None else self.last(features)

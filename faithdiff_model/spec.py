@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from faithdiff_model.config import AttentionMode, NetworkConfig
-from faithdiff_model.presets import PRESETS, UNTRAINED
-from faithdiff_model.presets.sdxl import DEFAULT_BASE, DEFAULT_FAITHDIFF, DEFAULT_VAE
+from faithdiff_model.presets import ORIGINS, PRESETS, UNTRAINED, Origin
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +20,8 @@ class ModelSpec:
 
     Attributes:
         preset: a name in `PRESETS`.
-        base: SDXL base model with tokenizers and text encoders: local folder, fsspec URL or hub id.
+        base: SDXL base model with tokenizers and text encoders: local folder, fsspec URL or hub id. Here and below, empty is
+            the preset's own.
         vae: likewise, the VAE (a folder with its config.json, or one whose `vae` subfolder has it).
         faithdiff: the weights file (or a folder or hub id that holds it).
         attention: alignment attention; None takes the preset's, which is what its weights were trained with.
@@ -31,9 +31,9 @@ class ModelSpec:
     """
 
     preset: str = "sdxl"
-    base: str = DEFAULT_BASE
-    vae: str = DEFAULT_VAE
-    faithdiff: str = DEFAULT_FAITHDIFF
+    base: str = ""
+    vae: str = ""
+    faithdiff: str = ""
     attention: AttentionMode | None = None
     device: str = "auto"
     dtype: str = "auto"
@@ -49,6 +49,12 @@ class ModelSpec:
     def trained(self) -> bool:
         """False where the weights are random."""
         return self.preset not in UNTRAINED
+
+    @property
+    def origin(self) -> Origin:
+        """Where the weights of a trained preset are, the preset's own where nothing else is named."""
+        own = ORIGINS.get(self.preset, Origin(base="", vae="", faithdiff=""))
+        return Origin(base=self.base or own.base, vae=self.vae or own.vae, faithdiff=self.faithdiff or own.faithdiff)
 
     def network(self) -> NetworkConfig:
         """The preset with this spec's choices."""

@@ -8,6 +8,8 @@ told which rows form a guidance pair, which a module called with one tensor cann
 
 from __future__ import annotations
 
+import math
+
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
@@ -33,22 +35,27 @@ class FaithDiffUNet(nn.Module):
         core.conv_in = nn.Identity()
 
     def predict(
-        self, aligned_BChw: Tensor, timestep: Tensor | float, text_BLC: Tensor, pooled_BC: Tensor, time_ids_B6: Tensor
+        self,
+        aligned_BChw: Tensor,
+        timestep: Tensor | float,
+        text_BLC: Tensor | None,
+        pooled_BC: Tensor | None,
+        time_ids_B6: Tensor,
     ) -> Tensor:
-        """Aligned features -> predicted noise [B, 4, h, w].
+        """Aligned features -> predicted noise, shaped like the latents [B, 4, h, w].
 
         Args:
             aligned_BChw: what `alignment` returned, a row for each text row.
             timestep: one for all rows, 0 to 999.
-            text_BLC: both text encoders' hidden states, joined on channels.
-            pooled_BC: the second text encoder's pooled projection.
+            text_BLC: both text encoders' hidden states, joined on channels; None for a network without text input.
+            pooled_BC: the second text encoder's pooled projection; None likewise, and then `time_ids_B6` is not looked at.
             time_ids_B6: original height and width, window row and column (latent pixels), window height and width.
         """
         return self.core(
             aligned_BChw,
             timestep,
             encoder_hidden_states=text_BLC,
-            added_cond_kwargs={"text_embeds": pooled_BC, "time_ids": time_ids_B6},
+            added_cond_kwargs=None if pooled_BC is None else {"text_embeds": pooled_BC, "time_ids": time_ids_B6},
             return_dict=False,
         )[0]
 
@@ -57,13 +64,13 @@ class FaithDiffUNet(nn.Module):
         latent_BChw: Tensor,
         lq_embedding_BChw: Tensor | None,
         timestep: Tensor | float,
-        text_BLC: Tensor,
-        pooled_BC: Tensor,
+        text_BLC: Tensor | None,
+        pooled_BC: Tensor | None,
         time_ids_B6: Tensor,
         *,
         pair: int = 1,
     ) -> Tensor:
-        """Noisy latents -> predicted noise [B, 4, h, w]. `pair` as in `Alignment.forward`."""
+        """Noisy latents -> predicted noise, shaped like the latents [B, 4, h, w]. `pair` as in `Alignment.forward`."""
         aligned = self.alignment(latent_BChw, lq_embedding_BChw, pair=pair)
         return self.predict(aligned, timestep, text_BLC, pooled_BC, time_ids_B6)
 
@@ -78,7 +85,13 @@ def assemble_unet(config: NetworkConfig) -> FaithDiffUNet:
         feature_channels=config.lq_encoder.feature_channels,
         layers=config.alignment.layers,
         heads=config.alignment.heads,
-        norm_groups=config.lq_encoder.norm_num_groups,
+        norm_groups=_embedding_groups(config),
         attention=config.alignment.attention,
     )
     return FaithDiffUNet(lq_encoder=LQEncoder(config.lq_encoder), alignment=alignment, core=core)
+
+
+def _embedding_groups(config: NetworkConfig) -> int:
+    """The LQ encoder's groups; fewer where the features have fewer channels than that (last-layer ablation)."""
+    groups = config.lq_encoder.norm_num_groups
+    return groups and math.gcd(groups, config.lq_encoder.feature_channels)

@@ -14,7 +14,7 @@ from jobs.quiet import prepare_environment
 
 prepare_environment()
 
-from jobs import manifest_cli  # noqa: E402
+from jobs import attribute_cli, evaluate_cli, manifest_cli, train_cli  # noqa: E402
 from jobs.flags import with_settings  # noqa: E402
 from jobs.settings import load_settings, settings_yaml  # noqa: E402
 from jobs.show import print_plan, print_summary  # noqa: E402
@@ -74,6 +74,11 @@ def demo(
     from jobs.demo import run_demo
 
     raise typer.Exit(run_demo(folder, _out, run_restore))
+
+
+app.command()(attribute_cli.attribute)
+app.command()(evaluate_cli.evaluate)
+train_cli.register(app, _out)
 
 
 @app.command(name="settings")

@@ -6,14 +6,17 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipelines.settings import Settings
 
 ENV_PREFIX = "FAITHARCHIVE_"
+
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class SettingsError(ValueError):
@@ -23,12 +26,28 @@ class SettingsError(ValueError):
 def load_settings(
     flags: Mapping[str, Any], *, config: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Settings:
-    """Merge all sources of settings.
+    """The settings of a restoration, merged from all sources. Arguments and errors as of `load`."""
+    return load(Settings, flags, config=config, environment=environment, prefix=ENV_PREFIX, command="restore")
+
+
+def load(
+    model: type[Model],
+    flags: Mapping[str, Any],
+    *,
+    config: Path | None,
+    environment: Mapping[str, str] | None,
+    prefix: str,
+    command: str,
+) -> Model:
+    """Merge all sources of a command's settings.
 
     Args:
+        model: the settings object.
         flags: by setting name; None means not given.
         config: YAML file, or None.
         environment: variables, the process's own by default.
+        prefix: of the variables that count.
+        command: whose `--help` an error names.
 
     Raises:
         SettingsError: an unknown name or a bad value, with its source.
@@ -37,24 +56,24 @@ def load_settings(
     sources: dict[str, str] = {}
     values: dict[str, Any] = {}
     for source, given in (
-        (f"settings file {config}", _from_yaml(config) if config else {}),
-        ("environment", _from_environment(environment)),
+        (f"settings file {config}", _from_yaml(config, model) if config else {}),
+        ("environment", _from_environment(environment, model, prefix)),
         ("flag", {name: value for name, value in flags.items() if value is not None}),
     ):
         for name, value in given.items():
             values[name] = value
             sources[name] = source
     try:
-        return Settings(**values)
+        return model(**values)
     except ValidationError as error:
-        raise SettingsError(_one_line(error, sources)) from error
+        raise SettingsError(_one_line(error, sources, command)) from error
 
 
-def settings_yaml(settings: Settings) -> str:
+def settings_yaml(settings: BaseModel, prefix: str = ENV_PREFIX) -> str:
     """A commented YAML file with every setting, ready to be edited."""
-    lines = ["# FaithArchive settings. Flags and FAITHARCHIVE_* variables go before this file."]
+    lines = [f"# FaithArchive settings. Flags and {prefix}* variables go before this file."]
     section = ""
-    for name, field in Settings.model_fields.items():
+    for name, field in type(settings).model_fields.items():
         extra = field.json_schema_extra
         assert isinstance(extra, dict)
         if extra["section"] != section:
@@ -65,12 +84,12 @@ def settings_yaml(settings: Settings) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    names = {f"{ENV_PREFIX}{name.upper()}": name for name in Settings.model_fields}
+def _from_environment(environment: Mapping[str, str], model: type[BaseModel], prefix: str) -> dict[str, str]:
+    names = {f"{prefix}{name.upper()}": name for name in model.model_fields}
     return {name: environment[variable] for variable, name in names.items() if variable in environment}
 
 
-def _from_yaml(path: Path) -> dict[str, Any]:
+def _from_yaml(path: Path, model: type[BaseModel]) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -85,18 +104,19 @@ def _from_yaml(path: Path) -> dict[str, Any]:
             f"settings file {path}: must hold lines like 'upscale: 2', found a {type(content).__name__}"
         )
     for name in content:
-        if name not in Settings.model_fields:
-            near = difflib.get_close_matches(str(name), Settings.model_fields, n=1)
+        if name not in model.model_fields:
+            near = difflib.get_close_matches(str(name), model.model_fields, n=1)
             hint = f"did you mean {near[0]}?" if near else "see 'faitharchive settings' for all names"
             raise SettingsError(f"settings file {path}: unknown setting {name!r}; {hint}")
     return content
 
 
-def _one_line(error: ValidationError, sources: Mapping[str, str]) -> str:
+def _one_line(error: ValidationError, sources: Mapping[str, str], command: str) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     text = first["msg"].removeprefix("Value error, ")
     if not name:
         return text
     flag = f"--{name.replace('_', '-')}"
-    return f"{sources.get(name, 'setting')}: {name} is {first['input']!r}: {text}; see {flag} in 'faitharchive restore --help'"
+    source = sources.get(name, "setting")
+    return f"{source}: {name} is {first['input']!r}: {text}; see {flag} in 'faitharchive {command} --help'"

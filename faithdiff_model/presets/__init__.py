@@ -1,11 +1,46 @@
-"""Networks by name. One class, several configurations."""
+"""Networks by name. One class, several configurations, and where each has its weights from and how it samples best."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from faithdiff_model.config import NetworkConfig
-from faithdiff_model.presets.sdxl import SDXL
+from faithdiff_model.options import RestoreOptions
+from faithdiff_model.presets.nano import NANO
+from faithdiff_model.presets.sdxl import DEFAULT_BASE, DEFAULT_FAITHDIFF, DEFAULT_VAE, SDXL
 from faithdiff_model.presets.tiny import TINY
 
-PRESETS: dict[str, NetworkConfig] = {"sdxl": SDXL, "tiny": TINY}
+SHIPPED = Path(__file__).parent / "weights"  # networks small enough to travel in the package
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a preset's weights are, unless a setting says otherwise.
+
+    Attributes:
+        base: SDXL base model with tokenizers and text encoders; "" for a network without text input.
+        vae: folder of the VAE.
+        faithdiff: the weights of UNet, LQ encoder and alignment.
+    """
+
+    base: str
+    vae: str
+    faithdiff: str
+
+
+PRESETS: dict[str, NetworkConfig] = {"nano": NANO, "sdxl": SDXL, "tiny": TINY}
+ORIGINS: dict[str, Origin] = {
+    "nano": Origin(
+        base="", vae=str(SHIPPED / "nano" / "vae"), faithdiff=str(SHIPPED / "nano" / "FaithDiff.safetensors")
+    ),
+    "sdxl": Origin(base=DEFAULT_BASE, vae=DEFAULT_VAE, faithdiff=DEFAULT_FAITHDIFF),
+}
 # Presets whose weights come from a seed: they prove the plumbing, they do not restore.
 UNTRAINED: frozenset[str] = frozenset({"tiny"})
+# How each samples best. nano's low frequencies are the scan's: eight latent channels of noise blur a picture's mean brightness.
+DEFAULTS: dict[str, RestoreOptions] = {
+    "nano": RestoreOptions(steps=4, guidance_scale=1.0, colour_fix="wavelet"),
+    "sdxl": RestoreOptions(),
+    "tiny": RestoreOptions(),
+}

@@ -1,0 +1,137 @@
+"""What one stage of training does, and on what data. A stage is a configuration; the loop does not know which one it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Group = Literal["lq_encoder", "alignment", "unet"]
+GROUPS: tuple[Group, ...] = ("lq_encoder", "alignment", "unet")
+PRECISIONS = ("no", "bf16", "fp16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoRAConfig:
+    """Low-rank adapters on the UNet instead of its own weights, which stay frozen: the cheap variant.
+
+    Attributes:
+        rank: of the adapters.
+        alpha: their scale is `alpha / rank`.
+        targets: the ends of the names of the layers that get one.
+    """
+
+    rank: int = 16
+    alpha: float = 16.0
+    targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or not self.targets:
+            raise ValueError(
+                f"LoRA rank {self.rank} on {self.targets}: choose a rank of 1 or more and at least one layer"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """One stage of training. Defaults are the reference's (golden README, fact 10).
+
+    Attributes:
+        name: of its folder and log.
+        steps: optimizer steps.
+        learning_rates: of each part that is trained; parts that are not named stay frozen.
+        conditioned: False trains the plain diffusion prior, without an LQ image (SDXL is one already).
+        batch: samples a process and call.
+        accumulation: calls an optimizer step.
+        warmup_steps: over which learning rates rise, before they fall along a cosine.
+        clip: largest norm of the gradient.
+        noise_offset: share of noise that is one value a channel.
+        prompt_dropout: probability that a prompt is left out.
+        start_from_lq: noise towards the LQ latents instead of around the HQ ones (see `loss.add_noise`), for a noise schedule
+            that ends where they can still be seen.
+        first_timestep: lower ones are not trained; a sampler of few steps never meets them.
+        ema_decay: of the averaged weights that are kept; 0 keeps the last ones.
+        precision: `no` (float32), `bf16` or `fp16`.
+        gradient_checkpointing: recompute the UNet's activations, for memory.
+        channels_last: memory layout; faster on CPUs and tensor cores.
+        lora: train adapters in the UNet instead of the UNet.
+        seed: of samples, noise and timesteps.
+        log_every, save_every: steps; `save_every` must be a multiple of `log_every`.
+        keep: checkpoints that are kept.
+    """
+
+    name: str
+    steps: int
+    learning_rates: Mapping[Group, float]
+    conditioned: bool = True
+    batch: int = 16
+    accumulation: int = 1
+    warmup_steps: int = 300
+    weight_decay: float = 1e-2
+    clip: float = 1.0
+    noise_offset: float = 0.02
+    prompt_dropout: float = 0.2
+    start_from_lq: bool = False
+    first_timestep: int = 0
+    ema_decay: float = 0.999
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    gradient_checkpointing: bool = False
+    channels_last: bool = False
+    lora: LoRAConfig | None = None
+    seed: int = 0
+    log_every: int = 10
+    save_every: int = 500
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        unknown = set(self.learning_rates) - set(GROUPS)
+        if unknown or not self.learning_rates:
+            raise ValueError(
+                f"{self.name}: learning rates of {sorted(self.learning_rates)}: name some of {', '.join(GROUPS)}"
+            )
+        if self.lora is not None and "unet" not in self.learning_rates:
+            raise ValueError(f"{self.name}: LoRA without a learning rate of the UNet: give one")
+        if min(self.steps, self.batch, self.accumulation, self.log_every, self.save_every, self.keep) < 1:
+            raise ValueError(
+                f"{self.name}: steps, batch, accumulation, log_every, save_every and keep must be 1 or more"
+            )
+        if self.save_every % self.log_every:
+            raise ValueError(f"{self.name}: save_every {self.save_every} is no multiple of log_every {self.log_every}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"{self.name}: precision is {self.precision!r}: choose one of {', '.join(PRECISIONS)}")
+        if not 0 <= self.prompt_dropout <= 1 or not 0 <= self.ema_decay < 1:
+            raise ValueError(f"{self.name}: prompt_dropout must be in 0 to 1 and ema_decay in 0 to below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What to train on.
+
+    Attributes:
+        hq: folders or fsspec URLs of high-quality photographs.
+        captions: see `photographs.list_photographs`.
+        crop: side of a sample in pixels.
+        degradations: names in `degradation.recipes.DEGRADATIONS` and how often each is taken, relative to each other. Empty
+            gives undamaged samples.
+        shrink: a crop may be taken from the photograph reduced by up to this factor (1 is never).
+        workers: processes that read and degrade; 0 does it in the training process.
+        cache_mib: decoded photographs that each worker keeps.
+    """
+
+    hq: tuple[str, ...]
+    captions: str = ""
+    crop: int = 512
+    degradations: Mapping[str, float]
+    shrink: float = 1.0
+    workers: int = 4
+    cache_mib: int = 512
+
+    def __post_init__(self) -> None:
+        if not self.hq:
+            raise ValueError("hq is empty: name a folder of high-quality photographs")
+        if self.crop < 16:
+            raise ValueError(f"crop is {self.crop}: choose 16 or more")
+        if not 1 <= self.shrink <= 8:
+            raise ValueError(f"shrink is {self.shrink}: choose 1 to 8")
+        if any(weight <= 0 for weight in self.degradations.values()):
+            raise ValueError(f"degradations are {dict(self.degradations)}: give each a weight above 0")

@@ -1,0 +1,241 @@
+"""The training loop: one for every stage, network and number of processes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from diffusers.optimization import get_scheduler
+from diffusers.training_utils import EMAModel
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from faithdiff_model.checkpoint import save_published
+from faithdiff_model.config import NetworkConfig
+from faithdiff_model.text import PromptEncoder
+from faithdiff_model.training.config import DataConfig, StageConfig
+from faithdiff_model.training.groups import parameter_groups
+from faithdiff_model.training.loss import NoiseLoss, add_noise, as_arguments, forward_process
+from faithdiff_model.training.samples import sample_loader
+from faithdiff_model.training.state import TrainingLog, load_newest, save_checkpoint
+from faithdiff_model.unet import FaithDiffUNet
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS = "FaithDiff.safetensors"
+LOG = "log.jsonl"
+
+
+@dataclass(frozen=True)
+class TrainingParts:
+    """What is trained (`unet`) and what it is trained beside: a frozen VAE, and frozen text encoders where it takes text."""
+
+    unet: FaithDiffUNet
+    vae: Any
+    prompts: PromptEncoder | None
+
+
+def train_stage(
+    network: NetworkConfig,
+    parts: TrainingParts,
+    stage: StageConfig,
+    data: DataConfig,
+    output: Path,
+    *,
+    device: str = "auto",
+    on_log: Callable[[dict[str, Any]], None] | None = None,
+) -> Path:
+    """Train one stage; go on from the newest checkpoint in `output` if there is one.
+
+    Works alone, under `accelerate launch`, and in a Ray Train worker: it takes the processes that it finds.
+
+    Args:
+        network, parts, stage, data: what to train, how, and on what.
+        output: gets checkpoints, `log.jsonl`, `stage.json` and, at the end, the averaged weights.
+        device: `auto` or `cpu`.
+        on_log: called in the main process with each line of the log.
+
+    Returns:
+        The weights file, with the published names.
+
+    Raises:
+        PhotographError: no photograph can be used.
+        ValueError: the stage does not fit the network, or `output` holds a run of another configuration.
+    """
+    AcceleratorState._reset_state()  # an earlier stage in this process may have had another precision
+    accelerator = Accelerator(
+        mixed_precision=stage.precision,
+        gradient_accumulation_steps=stage.accumulation,
+        # Asked for a GPU where there is none, Accelerate would let every process of a group train on its own.
+        cpu=device == "cpu" or not torch.accelerator.is_available(),
+        step_scheduler_with_optimizer=False,
+        # A group's gradients stay where they are summed up, instead of in a second copy.
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+    )
+    if stage.precision == "fp16" and accelerator.device.type == "cpu":  # Accelerate would quietly train in float32
+        raise ValueError(f"{stage.name}: precision is fp16, which takes a GPU: choose bf16 or no")
+    if accelerator.is_main_process:
+        _claim(output, network, stage, data, accelerator.num_processes)
+    accelerator.wait_for_everyone()
+    run = _Run(accelerator, network, parts, stage)
+    step = load_newest(accelerator, output)
+    if run.average is not None:
+        run.average.to(accelerator.device)  # a checkpoint's average is loaded onto the CPU
+    log = TrainingLog(output / LOG, step) if accelerator.is_main_process else None
+    batches = iter(
+        sample_loader(
+            data,
+            stage.seed,
+            batch=stage.batch,
+            first=step * stage.accumulation,
+            rank=accelerator.process_index,
+            processes=accelerator.num_processes,
+        )
+    )
+    losses: list[Tensor] = []
+    started, begun_at = time.monotonic(), step
+    while step < stage.steps:
+        loss, norm = run.step(batches, step)
+        losses.append(loss)
+        step += 1
+        if step % stage.log_every == 0 or step == stage.steps:
+            mean = accelerator.reduce(torch.stack(losses).mean(), "mean").item()
+            losses = []
+            row = {"step": step, "loss": mean, "gradient_norm": norm, **run.learning_rates()}
+            row["seconds_a_step"] = (time.monotonic() - started) / (step - begun_at)
+            if not torch.isfinite(torch.tensor(mean)):
+                raise ValueError(f"{output}: the loss is {mean} at step {step}: lower the learning rates or use bf16")
+            if log is not None:
+                log.add(row)
+                if on_log is not None:
+                    on_log(row)
+        if step % stage.save_every == 0 or step == stage.steps:
+            save_checkpoint(accelerator, output, step, stage.keep)
+    if accelerator.is_main_process:
+        run.write(output / WEIGHTS)
+    accelerator.wait_for_everyone()
+    return output / WEIGHTS
+
+
+class _Run:
+    """The moving parts of a stage."""
+
+    def __init__(
+        self, accelerator: Accelerator, network: NetworkConfig, parts: TrainingParts, stage: StageConfig
+    ) -> None:
+        set_seed(stage.seed)
+        self.accelerator, self.network, self.stage = accelerator, network, stage
+        self.vae = parts.vae.to(accelerator.device).eval().requires_grad_(False)
+        self.prompts = parts.prompts.to(accelerator.device, torch.float32) if parts.prompts is not None else None
+        self.unet = parts.unet.train()
+        if stage.gradient_checkpointing:
+            self.unet.core.enable_gradient_checkpointing()
+            self.unet.lq_encoder.checkpoint = partial(checkpoint, use_reentrant=False)
+        if stage.channels_last:
+            self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.vae.to(memory_format=torch.channels_last)
+        groups = parameter_groups(self.unet, stage)
+        self.trained = [parameter for group in groups for parameter in group["params"]]
+        optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), weight_decay=stage.weight_decay)
+        self.schedule = get_scheduler(
+            "cosine", optimizer, num_warmup_steps=stage.warmup_steps, num_training_steps=stage.steps
+        )
+        self.noising = forward_process(network)
+        loss = NoiseLoss(self.unet, conditioned=stage.conditioned)
+        self.loss, self.optimizer = accelerator.prepare(loss, optimizer)
+        self.average = EMAModel(self.trained, decay=stage.ema_decay) if stage.ema_decay else None
+        accelerator.register_for_checkpointing(self.schedule)
+        if self.average is not None:
+            self.average.to(accelerator.device)
+            accelerator.register_for_checkpointing(self.average)
+
+    def step(self, batches: Any, step: int) -> tuple[Tensor, float]:
+        """One optimizer step. Returns the mean loss (a scalar tensor) and the gradient's norm before clipping."""
+        losses = []
+        norm = torch.zeros(())
+        for micro in range(self.stage.accumulation):
+            with self.accelerator.accumulate(self.loss):
+                loss = self._loss(next(batches), step * self.stage.accumulation + micro)
+                self.accelerator.backward(loss)
+                if self.accelerator.sync_gradients:
+                    norm = self.accelerator.clip_grad_norm_(self.trained, self.stage.clip)
+                self.optimizer.step()
+                self.optimizer.zero_grad(set_to_none=True)
+            losses.append(loss.detach())
+        self.schedule.step()
+        if self.average is not None:
+            self.average.step(self.trained)
+        return torch.stack(losses).mean(), float(norm)
+
+    def _loss(self, batch: dict[str, Any], number: int) -> Tensor:
+        # One generator a call, from the call's number: resuming needs no random state.
+        generator = torch.Generator().manual_seed(_mix(self.stage.seed, number, self.accelerator.process_index))
+        hq, lq, time_ids = as_arguments(batch, self.accelerator.device)
+        with torch.no_grad(), self.accelerator.autocast():
+            latent = self._encode(hq)
+            start = self._encode(lq) if self.stage.start_from_lq else None
+        noised = add_noise(
+            latent,
+            self.noising,
+            self.stage.noise_offset,
+            generator,
+            start_BChw=start,
+            first_timestep=self.stage.first_timestep,
+        )
+        text = self._text(batch["prompt"], generator)
+        with self.accelerator.autocast():
+            return self.loss(noised, lq, text, time_ids)
+
+    def _encode(self, image_BCHW: Tensor) -> Tensor:
+        return self.vae.encode(image_BCHW).latent_dist.mode().float() * self.network.scaling_factor
+
+    def _text(self, prompts: list[str], generator: torch.Generator) -> tuple[Tensor, Tensor] | None:
+        if self.prompts is None:
+            return None
+        dropped = torch.rand(len(prompts), generator=generator) < self.stage.prompt_dropout
+        texts = [self.prompts.encode("" if drop else prompt) for prompt, drop in zip(prompts, dropped, strict=True)]
+        return torch.stack([text.text for text in texts]), torch.stack([text.pooled for text in texts])
+
+    def learning_rates(self) -> dict[str, float]:
+        """The current ones, by `lr_` and the part's name."""
+        return {f"lr_{group['name']}": group["lr"] for group in self.optimizer.param_groups}
+
+    def write(self, path: Path) -> None:
+        """Write the averaged weights, adapters merged in, under the published names."""
+        if self.average is not None:
+            self.average.copy_to(self.trained)
+        if self.stage.lora is not None:
+            self.unet.core.fuse_lora()
+            self.unet.core.unload_lora()
+        save_published(self.unet, path)
+
+
+def _mix(seed: int, number: int, process: int) -> int:
+    """One 63-bit seed from three numbers, without collisions in practice."""
+    import hashlib
+
+    return int.from_bytes(hashlib.blake2b(f"{seed} {number} {process}".encode(), digest_size=8).digest()) >> 1
+
+
+def _claim(output: Path, network: NetworkConfig, stage: StageConfig, data: DataConfig, processes: int) -> None:
+    """Write down what runs here; refuse a folder that holds another configuration's run."""
+    output.mkdir(parents=True, exist_ok=True)
+    written = {"network": network.digest(), "stage": asdict(stage), "data": asdict(data), "processes": processes}
+    now = json.dumps(written, indent=2, default=dict)
+    record = output / "stage.json"
+    if record.exists() and record.read_text() != now:
+        different = [key for key, value in json.loads(now).items() if json.loads(record.read_text()).get(key) != value]
+        raise ValueError(
+            f"{output}: holds a run with another {' and '.join(different)}: choose another folder, or delete this one"
+        )
+    record.write_text(now)

@@ -1,0 +1,89 @@
+"""The paper's two-stage training, and ours for a network that has no published base model, as configurations of one loop.
+
+Each recipe is a function that returns configurations; change a field with `dataclasses.replace`.
+"""
+
+from __future__ import annotations
+
+from faithdiff_model.training.config import StageConfig
+
+# Golden README, fact 10: a global batch of 256 (16 a process, 4 accumulated, 4 processes).
+_ALIGNMENT_RATE, _UNET_RATE, _LQ_ENCODER_RATE = 5e-5, 5e-5, 5e-6
+
+_FIRST_TIMESTEP = 100  # nano samples with four steps, of which the last is at timestep 249
+
+STAGES = ("prior", "1", "2")
+
+
+def sdxl_stage(stage: str) -> StageConfig:
+    """Stage `1` aligns for 6,000 steps; stage `2` trains all three parts together for 40,000 (paper section 4.1).
+
+    Raises:
+        ValueError: another stage; SDXL is its own prior.
+    """
+    if stage == "1":
+        return StageConfig(
+            name="stage1",
+            steps=6_000,
+            learning_rates={"alignment": _ALIGNMENT_RATE},
+            accumulation=4,
+            precision="bf16",
+            gradient_checkpointing=True,
+        )
+    if stage == "2":
+        return StageConfig(
+            name="stage2",
+            steps=40_000,
+            learning_rates={"lq_encoder": _LQ_ENCODER_RATE, "alignment": _ALIGNMENT_RATE, "unet": _UNET_RATE},
+            accumulation=4,
+            precision="bf16",
+            gradient_checkpointing=True,
+        )
+    raise ValueError(f"stage is {stage!r}: SDXL takes 1 or 2")
+
+
+def small_stage(stage: str) -> StageConfig:
+    """The same for a network that starts from nothing, with rates for its width and a first stage that makes it a prior.
+
+    `prior` trains the UNet on undamaged latents without an LQ image, which is what SDXL brings along.
+
+    Raises:
+        ValueError: another stage.
+    """
+    # bf16 and channels_last: three times as fast on a CPU with AVX-512 BF16.
+    if stage == "prior":
+        return StageConfig(
+            name="prior",
+            steps=1_000,
+            learning_rates={"alignment": 1e-3, "unet": 1e-3},
+            conditioned=False,
+            warmup_steps=100,
+            ema_decay=0.99,
+            precision="bf16",
+            channels_last=True,
+        )
+    if stage == "1":
+        return StageConfig(
+            name="stage1",
+            steps=500,
+            learning_rates={"alignment": 1e-3},
+            start_from_lq=True,
+            first_timestep=_FIRST_TIMESTEP,
+            warmup_steps=50,
+            ema_decay=0.99,
+            precision="bf16",
+            channels_last=True,
+        )
+    if stage == "2":
+        return StageConfig(
+            name="stage2",
+            steps=5_000,
+            learning_rates={"lq_encoder": 2e-4, "alignment": 1e-3, "unet": 1e-3},
+            start_from_lq=True,
+            first_timestep=_FIRST_TIMESTEP,
+            warmup_steps=100,
+            ema_decay=0.998,
+            precision="bf16",
+            channels_last=True,
+        )
+    raise ValueError(f"stage is {stage!r}: choose one of {', '.join(STAGES)}")

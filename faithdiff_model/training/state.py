@@ -1,0 +1,70 @@
+"""Checkpoints of a run: written whole or not at all, the newest found again, old ones dropped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+_PREFIX = "checkpoint-"
+
+
+def checkpoints(output: Path) -> list[tuple[int, Path]]:
+    """Complete checkpoints as (step, folder), oldest first."""
+    found = []
+    for folder in output.glob(f"{_PREFIX}*"):
+        number = folder.name.removeprefix(_PREFIX)
+        if folder.is_dir() and number.isdigit():
+            found.append((int(number), folder))
+    return sorted(found)
+
+
+def save_checkpoint(accelerator: Any, output: Path, step: int, keep: int) -> None:
+    """Save what `accelerator` holds. All processes must call it; a reader never sees an unfinished folder."""
+    partial = output / f"partial-{step:07d}"
+    accelerator.save_state(str(partial))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        final = output / f"{_PREFIX}{step:07d}"
+        if final.exists():
+            shutil.rmtree(final)
+        partial.rename(final)
+        for _, old in checkpoints(output)[:-keep]:
+            shutil.rmtree(old)
+    accelerator.wait_for_everyone()
+
+
+def load_newest(accelerator: Any, output: Path) -> int:
+    """Load the newest checkpoint, if there is one; return its step, or 0."""
+    found = checkpoints(output)
+    if not found:
+        return 0
+    step, folder = found[-1]
+    accelerator.load_state(str(folder))
+    return step
+
+
+class TrainingLog:
+    """`log.jsonl`: a line for each logged step. Opened at a step, it forgets what stood after that step."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        kept = [row for row in read_log(path) if row["step"] <= step] if path.exists() else []
+        path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append one line."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log; a line cut off by a crash is left out."""
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows

@@ -1,0 +1,42 @@
+"""The flow `train-stage`: one training stage as a Prefect run, for deployments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
+
+from jobs.train_cli import run_training
+from jobs.train_settings import TrainSettings
+
+
+def _may_pass(_task: Any, _run: Any, state: State) -> bool:
+    """A lost machine or store may come back; a fault in settings, weights or photographs stays."""
+    return not isinstance(state.data, ValueError)
+
+
+@task(
+    name="train",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=30,
+    retry_condition_fn=_may_pass,
+)
+def train_task(settings: TrainSettings) -> str:
+    """Train; a retry goes on from the newest checkpoint."""
+    logger = get_run_logger()
+    return str(run_training(settings, on_log=logger.info))
+
+
+@flow(name="train-stage", persist_result=False)
+def train_stage_flow(settings: dict[str, Any]) -> str:
+    """Train one stage; returns the path of the weights file.
+
+    Args:
+        settings: fields of `TrainSettings`.
+    """
+    return train_task(TrainSettings(**settings))
