@@ -4,10 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format bench bench-gpu install clean
+PHOTOS ?= ../shared/photos
+NANO ?= runs/nano
+
+.PHONY: demo picture test lint format bench bench-gpu nano install clean
 
 demo: install
 	$(BIN)/faitharchive demo demo
+
+# The README's picture, from the demo.
+picture: demo
+	$(BIN)/python -c "from PIL import Image; Image.open('demo/before-after.png').save('before-after.jpg', quality=88)"
 
 test: install
 	$(BIN)/python -m pytest -m "not slow"
@@ -34,6 +41,16 @@ bench-gpu: install
 		--modes compiled --batches 1,4 --no-reference --label=-compiled
 
 install: $(STAMP)
+
+# The shipped network from nothing: VAE, prior, stage 1, stage 2 (about two hours on 2 cores), then into the package.
+nano: install
+	$(BIN)/faitharchive train $(PHOTOS)/train $(NANO)/vae --stage vae --crop 96 --batch 8 --steps 2000
+	$(BIN)/faitharchive train $(PHOTOS)/train $(NANO)/prior --stage prior --vae $(NANO)/vae/vae --steps 500
+	$(BIN)/faitharchive train $(PHOTOS)/train $(NANO)/stage1 --stage 1 --vae $(NANO)/vae/vae --steps 300 \
+		--init $(NANO)/prior/FaithDiff.safetensors
+	$(BIN)/faitharchive train $(PHOTOS)/train $(NANO)/stage2 --stage 2 --vae $(NANO)/vae/vae --steps 4500 \
+		--init $(NANO)/stage1/FaithDiff.safetensors
+	$(BIN)/python tests/benchmarks/ship_nano.py $(NANO) --hq $(PHOTOS)/train
 
 # pip with pinned constraints, so that the same set installs on a CPU laptop and on a GPU node.
 $(STAMP): pyproject.toml constraints.txt

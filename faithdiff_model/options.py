@@ -25,6 +25,7 @@ class RestoreOptions:
         colour_fix: `adain`, `wavelet` or `none`.
         negative_prompt: what guidance leads away from; empty is SDXL's zero embedding.
         overlap: step between windows as a part of their side, in (0, 1].
+        scan_share: share of the scan itself in the result, 0 to below 1, which steadies a small network.
         window_batch: windows in one UNet call; part of what makes two runs give the same bits.
     """
 
@@ -35,6 +36,7 @@ class RestoreOptions:
     colour_fix: ColourFix = "adain"
     negative_prompt: str = ""
     overlap: float = 0.5
+    scan_share: float = 0.0
     window_batch: int = 1
 
     def __post_init__(self) -> None:
@@ -44,6 +46,8 @@ class RestoreOptions:
             raise ValueError(f"start is {self.start!r}: choose one of {', '.join(STARTS)}")
         if self.colour_fix not in COLOUR_FIXES:
             raise ValueError(f"colour fix is {self.colour_fix!r}: choose one of {', '.join(COLOUR_FIXES)}")
+        if not 0 <= self.scan_share < 1:
+            raise ValueError(f"scan share is {self.scan_share}: choose a value from 0 to below 1")
         if not 0 < self.overlap <= 1:
             raise ValueError(f"overlap is {self.overlap}: choose a value above 0 and up to 1")
         if self.steps < 1 or self.window_batch < 1:

@@ -1,4 +1,4 @@
-"""`faitharchive train`: one stage of training, here, under `torchrun` or `accelerate launch`, or on Ray."""
+"""`faitharchive train`: one stage of training, here, under `accelerate launch`, or on Ray."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer, out: Console) -> None:
         """Train one stage on PHOTOGRAPHS (HQ), which are degraded on the fly; weights, log and checkpoints go to OUTPUT.
 
         Running again continues from the newest checkpoint, to the same losses. On several processes of one machine:
-        torchrun --nproc-per-node N --no-python faitharchive train ...; on a Ray cluster: --ray-workers N.
+        accelerate launch --multi_gpu --num_processes N --no_python faitharchive train ...; on a Ray cluster: --ray-workers N.
         """
         if dry_run:
             show_plan(settings, out)

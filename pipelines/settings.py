@@ -10,8 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from faithdiff_model.options import RestoreOptions
-from faithdiff_model.presets import PRESETS
-from faithdiff_model.presets.sdxl import DEFAULT_BASE, DEFAULT_FAITHDIFF, DEFAULT_VAE
+from faithdiff_model.presets import DEFAULTS, PRESETS
 from faithdiff_model.spec import ModelSpec
 
 GIB = 1 << 30
@@ -41,10 +40,12 @@ class Settings(BaseModel):
     jpeg_quality: int = _setting(95, "Result", "Quality of JPEG results.", ge=1, le=100, result=True)
     seed: int = _setting(0, "Result", "Seed of the noise.", ge=0, lt=2**63)
 
-    preset: str = _setting("tiny", "Model", f"Network: {', '.join(PRESETS)}. tiny is untrained.", result=True)
-    base: str = _setting(DEFAULT_BASE, "Model", "SDXL base model: folder, URL or hub id.")
-    vae: str = _setting(DEFAULT_VAE, "Model", "VAE: folder, URL or hub id.")
-    faithdiff: str = _setting(DEFAULT_FAITHDIFF, "Model", "FaithDiff weights: file, folder, URL or hub id.")
+    preset: str = _setting(
+        "nano", "Model", f"Network: {', '.join(PRESETS)}. nano is ours and small; tiny is untrained.", result=True
+    )
+    base: str = _setting("", "Model", "SDXL base model: folder, URL or hub id; empty is the preset's own.")
+    vae: str = _setting("", "Model", "VAE: folder, URL or hub id; empty is the preset's own.")
+    faithdiff: str = _setting("", "Model", "FaithDiff weights: file, folder, URL or hub id; empty is the preset's own.")
     attention: Literal["preset", "guidance_pair", "spatial"] = _setting(
         "preset", "Model", "Alignment attention; preset is what the weights were trained with.", result=True
     )
@@ -54,14 +55,26 @@ class Settings(BaseModel):
     )
     compile: bool = _setting(False, "Model", "Compile the UNet: minutes at start, faster after.", result=True)
 
-    steps: int = _setting(20, "Sampling", "Denoising steps.", ge=1, le=1000, result=True)
+    steps: int = _setting(
+        0, "Sampling", "Denoising steps; 0 is the preset's: 1 of nano, 20 of sdxl.", ge=0, le=1000, result=True
+    )
     guidance_scale: float = _setting(
         5.0, "Sampling", "Guidance by the prompt; 1 or less is off and halves the work.", ge=0, le=50, result=True
     )
-    sampler: Literal["euler", "ddim", "dpmpp_2m", "unipc"] = _setting("euler", "Sampling", "Sampler.", result=True)
+    sampler: Literal["preset", "euler", "ddim", "dpmpp_2m", "unipc"] = _setting(
+        "preset", "Sampling", "Sampler; preset is what suits the network.", result=True
+    )
     start: Literal["lr", "noise"] = _setting("lr", "Sampling", "Start from the noised scan or from noise.", result=True)
-    colour_fix: Literal["adain", "wavelet", "none"] = _setting(
-        "adain", "Sampling", "How the scan's colours are carried over.", result=True
+    colour_fix: Literal["preset", "adain", "wavelet", "none"] = _setting(
+        "preset", "Sampling", "How the scan's colours are carried over: wavelet of nano, adain of sdxl.", result=True
+    )
+    scan_share: float = _setting(
+        -1.0,
+        "Sampling",
+        "Share of the scan in the result; -1 is the preset's: 0.3 of nano, 0 of sdxl.",
+        ge=-1,
+        lt=1,
+        result=True,
     )
     negative_prompt: str = _setting("", "Sampling", "What guidance leads away from.", result=True)
     window_overlap: float = _setting(
@@ -126,6 +139,19 @@ class Settings(BaseModel):
             raise ValueError("captions is catalogue but no catalogue is given: set catalogue to a CSV or Parquet file")
         return self
 
+    @model_validator(mode="after")
+    def _fits_the_preset(self) -> Settings:
+        network = PRESETS[self.preset]
+        if self.captions != "none" and not network.text_input:
+            raise ValueError(
+                f"captions is {self.captions} but preset {self.preset} takes no text: choose preset sdxl, or captions none"
+            )
+        if self.start not in network.starts:
+            raise ValueError(
+                f"start is {self.start} but preset {self.preset} takes {' or '.join(network.starts)} alone"
+            )
+        return self
+
     def model_spec(self) -> ModelSpec:
         """Which network to build."""
         return ModelSpec(
@@ -140,15 +166,17 @@ class Settings(BaseModel):
         )
 
     def restore_options(self, window_batch: int) -> RestoreOptions:
-        """How to sample, with the window batch that `window_batch` 0 stands for."""
+        """How to sample: the preset's own where nothing is chosen, and the window batch that `window_batch` 0 stands for."""
+        own = DEFAULTS[self.preset]
         return RestoreOptions(
-            steps=self.steps,
-            guidance_scale=self.guidance_scale,
-            sampler=self.sampler,
+            steps=self.steps or own.steps,
+            guidance_scale=self.guidance_scale if PRESETS[self.preset].text_input else 1.0,
+            sampler=own.sampler if self.sampler == "preset" else self.sampler,
             start=self.start,
-            colour_fix=self.colour_fix,
-            negative_prompt=self.negative_prompt,
+            colour_fix=own.colour_fix if self.colour_fix == "preset" else self.colour_fix,
+            negative_prompt=self.negative_prompt if PRESETS[self.preset].text_input else "",
             overlap=self.window_overlap,
+            scan_share=own.scan_share if self.scan_share < 0 else self.scan_share,
             window_batch=self.window_batch or window_batch,
         )
 
@@ -161,7 +189,9 @@ class Settings(BaseModel):
         }
         if self.captions == "llava":
             chosen["captioner"] = self.captioner
-        return chosen
+        options = self.restore_options(1)  # recorded as what is done, whoever chose it
+        done = ("steps", "guidance_scale", "sampler", "colour_fix", "scan_share", "negative_prompt")
+        return chosen | {name: getattr(options, name) for name in done}
 
     def result_digest(self, described_by: str | None = None) -> str:
         """SHA-256 of `result_settings` and of what a description depends on beyond them.

@@ -41,7 +41,12 @@ def save_photo(path: Path, pixels: np.ndarray | None = None, **options: Any) -> 
 def archive_settings(folder: Path, **changes: Any) -> Settings:
     """Settings from `folder/scans` to `folder/restored`; the scans' folder is made."""
     (folder / "scans").mkdir(parents=True, exist_ok=True)
-    values: dict[str, Any] = {"source": str(folder / "scans"), "output": str(folder / "restored"), "steps": 1}
+    values: dict[str, Any] = {
+        "source": str(folder / "scans"),
+        "output": str(folder / "restored"),
+        "preset": "tiny",
+        "steps": 1,
+    }
     return Settings(**(values | changes))
 
 

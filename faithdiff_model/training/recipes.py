@@ -10,7 +10,7 @@ from faithdiff_model.training.config import StageConfig
 # Golden README, fact 10: a global batch of 256 (16 a process, 4 accumulated, 4 processes).
 _ALIGNMENT_RATE, _UNET_RATE, _LQ_ENCODER_RATE = 5e-5, 5e-5, 5e-6
 
-_FIRST_TIMESTEP = 100  # nano samples with four steps, of which the last is at timestep 249
+_FIRST_TIMESTEP = 100  # nano samples with one to eight steps; the eighth is at timestep 124
 
 STAGES = ("prior", "1", "2")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _PREFIX = "checkpoint-"
+_PARTIAL = "partial-"
 
 
 def checkpoints(output: Path) -> list[tuple[int, Path]]:
@@ -22,7 +23,11 @@ def checkpoints(output: Path) -> list[tuple[int, Path]]:
 
 def save_checkpoint(accelerator: Any, output: Path, step: int, keep: int) -> None:
     """Save what `accelerator` holds. All processes must call it; a reader never sees an unfinished folder."""
-    partial = output / f"partial-{step:07d}"
+    partial = output / f"{_PARTIAL}{step:07d}"
+    if accelerator.is_main_process:
+        for left_by_a_crash in output.glob(f"{_PARTIAL}*"):
+            shutil.rmtree(left_by_a_crash)
+    accelerator.wait_for_everyone()
     accelerator.save_state(str(partial))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:

@@ -87,7 +87,7 @@ class Stitch:
         gain, offset = (values.astype(np.float32) for values in restored.transfer_to(lq))
         for place, core in zip(places(row["width"], row["height"], self.settings), cores, strict=True):
             values = to_unit_float(core)
-            if self.settings.colour_fix == "adain":
+            if self.settings.restore_options(1).colour_fix == "adain":
                 values[..., :3] = values[..., :3] * gain + offset
             colour = to_grey(values[..., :3]) if channels < 3 else values[..., :3]
             joined = np.concatenate([colour, values[..., 3:]], axis=2)

@@ -130,6 +130,7 @@ def test_yaml_comes_back(
 ) -> None:
     settings = Settings(
         source="/scans #1: a",
+        preset="tiny",
         only=only,
         negative_prompt=negative,
         upscale=upscale,

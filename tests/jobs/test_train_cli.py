@@ -1,21 +1,22 @@
-"""`faitharchive train` as a person meets it: real processes, exit codes, one-line errors; and its Prefect flow."""
+"""`faitharchive train` as a person meets it: what it prints, its one-line errors, its dry run; and its Prefect flow."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from archive_steps import picture, save_photo
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from faithdiff_model.training.config import LoRAConfig
 from faithdiff_model.training.recipes import small_stage
-from jobs.cli import app
+from jobs import train_cli
+from jobs.cli import app, main
 from jobs.train_settings import TrainSettings
 
 QUICK = {"preset": "tiny", "stage": "1", "steps": 2, "batch": 2, "crop": 32, "workers": 0, "shrink": 1.0}
@@ -23,17 +24,20 @@ QUICK |= {"precision": "no", "degradations": "level-I", "log_every": 1, "save_ev
 FLAGS = [f"--{name.replace('_', '-')}={value}" for name, value in QUICK.items()]
 
 
-def faitharchive(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", *map(str, arguments)]
-    variables = {**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, env=variables, check=False)
-
-
 def refusal(*arguments: str | Path) -> str:
     """What `main` would print in one line with exit code 2, without a process for each."""
     result = CliRunner().invoke(app, ["train", *map(str, arguments)])
     assert isinstance(result.exception, ValueError | OSError), result.exception
     return str(result.exception)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small networks are no faster with more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +48,16 @@ def hq(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_train_by_flags_file_and_environment_and_again(hq: Path, tmp_path: Path) -> None:
+def test_train_by_flags_file_and_environment_and_again(
+    hq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tmp_path / "train.yaml"
     config.write_text("".join(f"{name}: {value!r}\n" for name, value in QUICK.items() if name != "batch") + "seed: 3\n")
-    arguments = ("train", hq, tmp_path / "out", "--config", config, "--steps", "3")
-    done = faitharchive(*arguments, FAITHARCHIVE_TRAIN_BATCH="1", FAITHARCHIVE_TRAIN_SEED="4")
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("FAITHARCHIVE_TRAIN_BATCH", "1")
+    monkeypatch.setenv("FAITHARCHIVE_TRAIN_SEED", "4")
+    command = ["train", str(hq), str(tmp_path / "out"), "--config", str(config), "--steps=3"]
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, command)
+    assert done.exit_code == 0, done.exception
     lines = done.stdout.splitlines()
     assert [line.split()[:2] for line in lines[:3]] == [["step", "1"], ["step", "2"], ["step", "3"]]
     assert "loss " in lines[0]
@@ -58,22 +66,30 @@ def test_train_by_flags_file_and_environment_and_again(hq: Path, tmp_path: Path)
     stage = (tmp_path / "out" / "stage.json").read_text()
     assert '"batch": 1' in stage
     assert '"seed": 4' in stage
-
-    again = CliRunner().invoke(
-        app, ["train", str(hq), str(tmp_path / "out"), *FLAGS, "--steps=3", "--batch=1", "--seed=4"]
-    )
-    assert again.exit_code == 0, again.exception
-    assert "step" not in again.stdout
-    assert "weights:" in again.stdout
-    assert "another stage" in refusal(hq, tmp_path / "out", *FLAGS)
+    assert CliRunner(env={"COLUMNS": "200"}).invoke(app, command).stdout.splitlines() == [lines[3]]
+    monkeypatch.delenv("FAITHARCHIVE_TRAIN_SEED")
+    assert "another stage" in refusal(*command[1:])
 
 
-def test_an_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+def test_one_process_of_a_group_speaks(hq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_cli, "run_training", lambda *_, **__: tmp_path / "weights")
+    for rank, printed in (("0", 1), ("1", 0)):
+        monkeypatch.setenv("RANK", rank)
+        assert CliRunner().invoke(app, ["train", str(hq), str(tmp_path)]).stdout.count("weights: ") == printed
+
+
+def test_an_error_is_one_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "empty").mkdir()
-    done = faitharchive("train", tmp_path / "empty", tmp_path / "out", *FLAGS, COLUMNS="400")
-    assert done.returncode == 2
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr(sys, "argv", ["faitharchive", "train", str(tmp_path / "empty"), str(tmp_path / "out"), *FLAGS])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
     assert line.startswith(f"error: {tmp_path / 'empty'}: no photograph in it: give a folder with .jpg")
 
 
@@ -115,8 +131,10 @@ def test_an_unknown_setting_in_a_file(hq: Path, tmp_path: Path) -> None:
 
 def test_a_dry_run_of_sdxl(tmp_path: Path) -> None:
     """Nothing is needed and nothing written: no photograph, no weights, no folder."""
-    done = faitharchive("train", tmp_path / "none", tmp_path / "out", "--preset", "sdxl", "--dry-run")
-    assert done.returncode == 0, done.stderr
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(
+        app, ["train", str(tmp_path / "none"), str(tmp_path / "out"), "--preset=sdxl", "--dry-run"]
+    )
+    assert done.exit_code == 0, done.exception
     assert not (tmp_path / "out").exists()
     rows = {
         line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:-1]]
@@ -180,11 +198,10 @@ def test_the_vae_stage(hq: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def flow(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The flow's module, retrying at once."""
+def flow() -> Any:
+    """The flow's module; Prefect must not be imported before the tests have a home of their own."""
     from jobs.flows import train
 
-    monkeypatch.setattr(train, "train_task", train.train_task.with_options(retry_delay_seconds=0))
     return train
 
 
@@ -194,7 +211,9 @@ def test_the_flow_trains(hq: Path, tmp_path: Path, flow: Any) -> None:
     assert Path(weights).exists()
 
 
-@pytest.mark.parametrize(("error", "tries"), [(OSError("store away"), 3), (ValueError("bad weights"), 1)])
+@pytest.mark.parametrize(
+    ("error", "tries"), [(OSError("store away"), 3), (ValueError("bad weights"), 1)], ids=["store", "fault"]
+)
 def test_the_flow_tries_again_what_may_pass(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flow: Any, error: Exception, tries: int
 ) -> None:
@@ -204,6 +223,7 @@ def test_the_flow_tries_again_what_may_pass(
         calls.append(1)
         raise error
 
+    monkeypatch.setattr(flow, "train_task", flow.train_task.with_options(retry_delay_seconds=0))
     monkeypatch.setattr(flow, "run_training", fail)
     with pytest.raises(type(error), match=str(error)):
         flow.train_stage_flow({**QUICK, "hq": "a", "output": str(tmp_path)})

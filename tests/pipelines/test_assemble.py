@@ -17,7 +17,7 @@ from pipelines.settings import Settings
 from pipelines.storage import Store
 
 pytestmark = pytest.mark.ray
-FAST = {"steps": 2, "guidance_scale": 1.0, "replicas": 1, "tile_halo": 64}
+FAST = {"preset": "tiny", "steps": 2, "guidance_scale": 1.0, "replicas": 1, "tile_halo": 64}
 
 
 @pytest.fixture

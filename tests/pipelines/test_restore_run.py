@@ -20,7 +20,7 @@ from pipelines.settings import Settings
 from pipelines.storage import PRIVATE, Store
 
 pytestmark = pytest.mark.ray
-FAST = {"steps": 2, "guidance_scale": 1.0, "replicas": 1}
+FAST = {"preset": "tiny", "steps": 2, "guidance_scale": 1.0, "replicas": 1}
 
 
 def run_once(settings: Settings) -> tuple[Outcome, list[Row]]:

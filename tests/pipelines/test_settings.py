@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from faithdiff_model.presets import DEFAULTS
 from pipelines.settings import Settings
 
 # What may differ between two runs that must give equal bytes. A new setting has to be put on one side or the other.
 CHANGE_BYTES = {
     "upscale", "format", "jpeg_quality", "preset", "attention", "dtype", "compile", "steps", "guidance_scale", "sampler",
-    "start", "colour_fix", "negative_prompt", "window_overlap", "window_batch", "tile", "tile_halo", "captions", "cpu_threads",
+    "start", "colour_fix", "scan_share", "negative_prompt", "window_overlap", "window_batch",
+    "tile", "tile_halo", "captions", "cpu_threads",
 }  # fmt: skip
 # Identified by digests of their own: the model's weights, the item's description, the seed.
 DIGESTED = {"base", "vae", "faithdiff", "captioner", "catalogue", "catalogue_path", "catalogue_text", "seed"}
@@ -29,9 +31,29 @@ def test_every_setting_is_on_one_side() -> None:
 
 
 def test_result_settings_hold_values() -> None:
-    settings = Settings(steps=7, tile=256, format="webp")
+    settings = Settings(
+        preset="sdxl", steps=7, tile=256, format="webp", sampler="ddim", colour_fix="none", scan_share=0.1
+    )
     assert settings.result_settings() == {name: getattr(settings, name) for name in CHANGE_BYTES}
-    assert Settings(captions="llava", captioner="x/y").result_settings()["captioner"] == "x/y"
+    described = Settings(preset="sdxl", captions="llava", captioner="x/y")
+    assert described.result_settings()["captioner"] == "x/y"
+
+
+@pytest.mark.parametrize(("preset", "steps"), [("nano", 1), ("sdxl", 20)])
+def test_what_is_not_chosen_is_the_presets_own_and_recorded_as_such(preset: str, steps: int) -> None:
+    settings = Settings(preset=preset)
+    own = DEFAULTS[preset]
+    assert own.steps == steps
+    recorded = settings.result_settings()
+    assert (recorded["steps"], recorded["sampler"], recorded["colour_fix"]) == (steps, own.sampler, own.colour_fix)
+    assert settings.restore_options(own.window_batch) == own
+    spelt_out = Settings(preset=preset, steps=steps, sampler=own.sampler, colour_fix=own.colour_fix)
+    assert settings.result_digest() == spelt_out.result_digest()
+
+
+def test_what_a_preset_without_text_was_not_given_is_not_recorded() -> None:
+    recorded = Settings(preset="nano", guidance_scale=7.0, negative_prompt="blur").result_settings()
+    assert (recorded["guidance_scale"], recorded["negative_prompt"]) == (1.0, "")
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
@@ -53,7 +75,7 @@ def test_sections_are_in_one_piece() -> None:
     assert len(headings) == len(set(headings))
 
 
-@pytest.mark.parametrize("changes", [{"steps": 3}, {"format": "png"}, {"upscale": 4}, {"negative_prompt": "blur"}])
+@pytest.mark.parametrize("changes", [{"steps": 3}, {"format": "png"}, {"upscale": 4}, {"sampler": "ddim"}])
 def test_the_digest_changes_with_results(changes: dict[str, Any]) -> None:
     assert Settings(**changes).result_digest() != Settings().result_digest()
 
@@ -74,7 +96,9 @@ def test_the_digest_changes_with_nothing_else() -> None:
         ({"upscale": 2.5}, "valid integer"),
         ({"seed": -1}, "greater than or equal to 0"),
         ({"seed": 2**63}, "less than"),
-        ({"steps": 0}, "greater than or equal to 1"),
+        ({"steps": -1}, "greater than or equal to 0"),
+        ({"captions": "llava"}, "nano takes no text"),
+        ({"start": "noise"}, "nano takes lr alone"),
         ({"format": "gif"}, "'auto', 'png'"),
         ({"preset": "huge"}, "choose one of"),
         ({"device": "gpu"}, "choose auto"),
@@ -112,7 +136,7 @@ def test_the_model_and_sampling_get_the_settings() -> None:
     assert (spec.base, spec.vae, spec.faithdiff) == ("b", "v", "f")
     assert Settings(attention="preset").model_spec().attention is None
     sampling = {"steps": 3, "guidance_scale": 2.0, "sampler": "ddim", "start": "noise", "colour_fix": "wavelet"}
-    options = Settings(**sampling, negative_prompt="n", window_overlap=0.25).restore_options(8)
+    options = Settings(preset="tiny", **sampling, negative_prompt="n", window_overlap=0.25).restore_options(8)
     assert {name: getattr(options, name) for name in sampling} == sampling
     assert (options.negative_prompt, options.overlap) == ("n", 0.25)
     assert options.window_batch == 8

@@ -1,4 +1,4 @@
-"""The same trainer in several processes: under torchrun, and in a Ray Train group that loses a worker."""
+"""The same trainer in several processes: under `accelerate launch`, and in a Ray Train group that loses a worker."""
 
 from __future__ import annotations
 
@@ -32,15 +32,24 @@ def settings(hq: Path, output: Path, **changes: Any) -> TrainSettings:
 
 
 @pytest.fixture(scope="module")
-def under_torchrun(hq: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def launched(hq: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Four steps of stage 2 by the command line in two processes: the folder, and what was printed."""
-    output = tmp_path_factory.mktemp("torchrun") / "run"
+    output = tmp_path_factory.mktemp("launched") / "run"
     chosen = settings(hq, output)
     flags = [
         f"--{name.replace('_', '-')}={getattr(chosen, name)}"
         for name in sorted(chosen.model_fields_set - {"hq", "output"})
     ]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--no-python", sys.executable]
+    # --multi_gpu is what makes it start several processes; without a GPU they find their place on the CPU.
+    launcher = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes=2",
+        "--num_machines=1",
+    ]
+    launcher += ["--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0", "--no_python", sys.executable]
     command = [*launcher, "-c", "from jobs.cli import main; main()", "train", str(hq), str(output), *flags]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False)
@@ -48,10 +57,10 @@ def under_torchrun(hq: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return output, done.stdout
 
 
-def test_two_processes_train_as_one(hq: Path, under_torchrun: tuple[Path, str]) -> None:
+def test_two_processes_train_as_one(hq: Path, launched: tuple[Path, str]) -> None:
     """A step's loss and gradient are the means over both, of samples that they share without overlap."""
-    job, parts, losses = settings(hq, under_torchrun[0]).job(), tiny_parts(), []
-    rows = log_rows(under_torchrun[0])
+    job, parts, losses = settings(hq, launched[0]).job(), tiny_parts(), []
+    rows = log_rows(launched[0])
     for step in (0, 1):  # the first step's learning rate is 0, so that the second has the same weights
         calls = range(2 * step, 2 * step + 2)
         losses = [
@@ -65,8 +74,8 @@ def test_two_processes_train_as_one(hq: Path, under_torchrun: tuple[Path, str]) 
     assert rows[1]["gradient_norm"] == pytest.approx(norm.item(), rel=1e-4)
 
 
-def test_one_process_writes_and_speaks(under_torchrun: tuple[Path, str]) -> None:
-    output, printed = under_torchrun
+def test_one_process_writes_and_speaks(launched: tuple[Path, str]) -> None:
+    output, printed = launched
     assert [row["step"] for row in log_rows(output)] == [1, 2, 3, 4]
     assert printed.count("step ") == 4
     assert printed.count("weights: ") == 1
@@ -75,8 +84,10 @@ def test_one_process_writes_and_speaks(under_torchrun: tuple[Path, str]) -> None
 
 
 @dataclass(frozen=True, kw_only=True)
-class FragileJob(TrainingJob):
-    """A job whose first process is killed once at the third step, and whose processes say what they end with."""
+class ReportingJob(TrainingJob):
+    """A job whose processes say what weights they end with, and whose main process is killed once at a step."""
+
+    killed_at: int
 
     def run(self, on_log: Callable[[dict[str, Any]], None] | None = None) -> Path:
         from faithdiff_model.training.initial import training_parts
@@ -85,7 +96,7 @@ class FragileJob(TrainingJob):
         killed = self.output / "killed"
 
         def kill(row: dict[str, Any]) -> None:
-            if row["step"] == 3 and not killed.exists():
+            if row["step"] == self.killed_at and not killed.exists():
                 killed.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -108,28 +119,34 @@ def by_value() -> Iterator[None]:
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
+def ray_job(hq: Path, output: Path, *, killed_at: int) -> ReportingJob:
+    """What `launched` runs, but for the average: without one the main process's weights stay what all processes have."""
+    plain = settings(hq, output).job()
+    stage, data = replace(plain.stage, ema_decay=0.0), replace(plain.data, hq=(hq.name,))
+    return ReportingJob(
+        spec=plain.spec, network=plain.network, stage=stage, data=data, output=output, killed_at=killed_at
+    )
+
+
 @pytest.mark.ray
-def test_a_ray_group_that_loses_a_worker_ends_as_torchrun_does(
+@pytest.mark.parametrize("killed_at", [0, pytest.param(3, marks=pytest.mark.slow)], ids=["whole", "a worker is lost"])
+def test_a_ray_group_ends_as_launched_processes_do(
     hq: Path,
     tmp_path: Path,
-    under_torchrun: tuple[Path, str],
+    launched: tuple[Path, str],
     monkeypatch: pytest.MonkeyPatch,
     ray_session: None,
     by_value: None,
+    killed_at: int,
 ) -> None:
     monkeypatch.chdir(hq.parent)
-    plain = settings(hq, tmp_path).job()
-    # Without an average the main process's weights stay what all processes have.
-    stage, data = replace(plain.stage, ema_decay=0.0), replace(plain.data, hq=(hq.name,))
-    job = FragileJob(spec=plain.spec, network=plain.network, stage=stage, data=data, output=tmp_path)
-    weights = train_on_ray(job, workers=2)
-    assert weights == tmp_path / "FaithDiff.safetensors"
-    assert weights.exists()
-    assert (tmp_path / "killed").exists()
-    assert log_rows(tmp_path) == log_rows(under_torchrun[0])
+    assert train_on_ray(ray_job(hq, tmp_path, killed_at=killed_at), workers=2) == tmp_path / "FaithDiff.safetensors"
+    assert (tmp_path / "killed").exists() == bool(killed_at)
+    assert log_rows(tmp_path) == log_rows(launched[0])
     assert (tmp_path / "ends-0").read_text() == (tmp_path / "ends-1").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_fault_of_the_user_is_said_at_once(tmp_path: Path, ray_session: None) -> None:
     """Through the command's own function: the worker's error arrives as it is, and the group is not started again."""

@@ -48,14 +48,16 @@ def test_a_crash_after_a_checkpoint(hq: Path, tmp_path: Path, whole: tuple[Path,
     with pytest.raises(CrashError):
         run_stage(SIX, small_data(hq), tmp_path, on_log=crash_at(5))
     assert [step for step, _ in checkpoints(tmp_path)] == [2, 4]
-    half_written = tmp_path / "partial-0000006"
-    half_written.mkdir()
-    (half_written / "model.safetensors").write_bytes(b"cut off")
+    for step in (5, 6):
+        half_written = tmp_path / f"partial-{step:07d}"
+        half_written.mkdir()
+        (half_written / "model-2.safetensors").write_bytes(b"cut off")
     with (tmp_path / LOG).open("a") as log:
         log.write('{"step": 6, "lo')
     resumed: list[dict[str, Any]] = []
     written = run_stage(SIX, small_data(hq), tmp_path, on_log=resumed.append)
     assert [row["step"] for row in resumed] == [5, 6]
+    assert not list(tmp_path.glob("*/model-2.safetensors"))
     assert log_rows(tmp_path) == log_rows(whole[0])
     assert moved(written, whole[1]) == set()
 

@@ -41,6 +41,16 @@ def test_a_stage_moves_its_parts_and_no_other_bit(
     assert moved(vae, snapshot(parts.vae)) == set()
 
 
+def test_a_prior_has_nothing_of_the_alignment_but_the_first_convolution() -> None:
+    unet = tiny_parts().unet
+    stage = short_stage(learning_rates={"alignment": 1e-3, "unet": 1e-3}, conditioned=False)
+    alignment, core = (group["params"] for group in parameter_groups(unet, stage))
+    assert [id(parameter) for parameter in alignment] == [id(p) for p in unet.alignment.conv_in.parameters()]
+    assert [id(parameter) for parameter in core] == [id(p) for p in unet.core.parameters()]
+    trained = {name for name, parameter in unet.named_parameters() if parameter.requires_grad}
+    assert trained == {name for name, _ in unet.named_parameters() if name.startswith(("core.", "alignment.conv_in."))}
+
+
 def test_learning_rates_rise_then_fall_along_a_cosine_each_on_its_own(hq: Path, tmp_path: Path) -> None:
     run_stage(short_stage(steps=6, save_every=6), small_data(hq), tmp_path)
     # A row's rates are those of the step that follows it.
