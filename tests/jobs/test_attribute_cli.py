@@ -86,7 +86,7 @@ def test_any_scan_and_any_picture(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         (["/no/such.png", *PROMPT, "--word", "dog", "-o", "OUT.png"], "image /no/such.png: cannot be read"),
         (["TEXT", *PROMPT, "--word", "dog", "-o", "OUT.png"], "image notes.txt: "),
         (["SCAN", *PROMPT, "--word", "dog", "-o", "OUT.png", "--upscale", "9"], "upscale is 9"),
-        (["SCAN", *PROMPT, "--word", "dog", "-o", "OUT.png", "--preset", "sdxl", "--vae", "/no/vae"], "/no/vae"),
+        (["SCAN", *PROMPT, "--word", "dog", "-o", "OUT.png", "--preset", "sdxl", "--base", "/no/base"], "/no/base"),
         (["SCAN", *PROMPT, "--word", "dog", "-o", "OUT.png", "--max-pixels", "100"], "100"),
         (["SCAN", *PROMPT, "--word", "dog", "-o", "OUT.png", "--replicas", "2"], "No such option"),
     ],
