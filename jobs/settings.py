@@ -79,9 +79,16 @@ def settings_yaml(settings: BaseModel, prefix: str = ENV_PREFIX) -> str:
         if extra["section"] != section:
             section = str(extra["section"])
             lines += ["", f"# {section}"]
-        value = yaml.safe_dump({name: getattr(settings, name)}, default_flow_style=False, allow_unicode=True).strip()
+        value = _yaml_line(name, getattr(settings, name))
         lines.append(f"{value}  # {field.description}")
     return "\n".join(lines) + "\n"
+
+
+def _yaml_line(name: str, value: Any) -> str:
+    """One key and its value. Text with invisible characters is quoted, since YAML takes some of them for line ends."""
+    if isinstance(value, str) and not value.isprintable():
+        return f"{name}: " + yaml.safe_dump(value, default_style='"', width=float("inf")).strip("\n")
+    return yaml.safe_dump({name: value}, default_flow_style=False, allow_unicode=True).strip("\n")
 
 
 def _from_environment(environment: Mapping[str, str], model: type[BaseModel], prefix: str) -> dict[str, str]:
