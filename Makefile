@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PHOTOS ?= ../shared/photos
 NANO ?= runs/nano
 
-.PHONY: demo picture test lint format bench bench-gpu nano install clean
+.PHONY: demo picture test test-chaos lint format bench bench-gpu nano install clean
 
 demo: install
 	$(BIN)/faitharchive demo demo
@@ -17,7 +17,11 @@ picture: demo
 	$(BIN)/python -c "from PIL import Image; Image.open('demo/before-after.png').save('before-after.jpg', quality=88)"
 
 test: install
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not chaos"
+
+# Kills, lost nodes, failing stores and fuzzing at length (about PLACEHOLDER on 2 cores).
+test-chaos: install
+	$(BIN)/python -m pytest -m chaos --timeout 3600
 
 lint: install
 	$(BIN)/ruff check .

@@ -13,12 +13,17 @@ ERROR_CODES: dict[str, str] = {
     "too_small": "the restored image would be smaller than the model can take",
     "too_many_pixels": "the image is larger than the pixel limit (a decompression bomb, or raise --max-pixels)",
     "too_many_bytes": "the file is larger than the byte limit (or raise --max-bytes)",
+    "too_many_frames": "the file holds more images than the limit (or raise --max-frames)",
+    "too_slow": "decoding took longer than the limit (or raise --max-seconds)",
     "unsupported": "a valid image with features that are not supported",
     "out_of_memory": "the device ran out of memory on this item alone",
     "restore_error": "the model failed on this item",
     "encode_error": "the restored image could not be encoded in the asked format",
     "write_error": "the restored image could not be written to the output store",
-    "bad_name": "the source's name is not valid Unicode and cannot be recorded",
+    "no_space": "the output store is full; the run stops, and the next one goes on once there is space",
+    "bad_name": "the source's name cannot be recorded or cannot be a file's name in the output",
+    "outside": "the source is a link to something outside the source tree",
+    "crashed": "the process that worked on it died each time",
     "lost": "planned, but no result came back from the cluster",
 }
 

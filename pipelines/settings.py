@@ -32,6 +32,7 @@ class Settings(BaseModel):
     only: str = _setting("", "Archive", "Only sources whose path matches this glob, such as '1924/*.tif'.")
     redo: bool = _setting(False, "Archive", "Restore again what is already done, and clear quarantine.")
     max_attempts: int = _setting(3, "Archive", "Failed runs after which a source is quarantined.", ge=1, le=100)
+    steal_lease: bool = _setting(False, "Archive", "Take the output over from another run, which then stops.")
 
     upscale: int = _setting(2, "Result", "Enlargement, 1 to 8.", ge=1, le=8, result=True)
     format: Literal["auto", "png", "tiff", "jpeg", "webp"] = _setting(
@@ -98,6 +99,18 @@ class Settings(BaseModel):
 
     max_pixels: int = _setting(400_000_000, "Limits", "Largest source, in pixels.", ge=1)
     max_bytes: int = _setting(2 * GIB, "Limits", "Largest source, in bytes.", ge=1)
+    max_frames: int = _setting(10_000, "Limits", "Most images in one source file.", ge=1)
+    max_seconds: float = _setting(300.0, "Limits", "Longest time to decode one source, in seconds.", gt=0, le=86400)
+
+    retry_seconds: float = _setting(
+        60.0, "Faults", "How long a store's passing errors are tried again, in seconds.", ge=0, le=3600
+    )
+    lease_seconds: float = _setting(
+        60.0, "Faults", "How long a run that fell silent keeps its hold on the output, in seconds.", ge=3, le=3600
+    )
+    drain_seconds: float = _setting(
+        60.0, "Faults", "How long an interrupted run may finish what it has begun, in seconds.", ge=0, le=3600
+    )
 
     ray_address: str = _setting("local", "Cluster", "local starts Ray here; auto or ray://host:10001 joins a cluster.")
     cpus: int = _setting(0, "Cluster", "CPUs for a local Ray; 0 takes all.", ge=0)

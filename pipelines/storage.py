@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import uuid
@@ -149,6 +150,36 @@ class Store:
             partial.replace(key)
         finally:
             partial.unlink(missing_ok=True)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Publish a file that must not be there yet; False, and nothing written, if it is.
+
+        Of several that try at once exactly one succeeds: locally by a hard link, on an object store by a conditional put.
+        """
+        key = self.key(path)
+        if not self.local:
+            try:
+                self.fs.pipe_file(key, data, mode="create")
+            except FileExistsError:
+                return False
+            return True
+        folder = Path(key).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{_PARTIAL}{uuid.uuid4().hex[:12]}"
+        try:
+            partial.write_bytes(data)
+            os.link(partial, key)
+        except FileExistsError:
+            return False
+        finally:
+            partial.unlink(missing_ok=True)
+        return True
+
+    def remove(self, path: str) -> None:
+        """Delete a file of our own below `PRIVATE`; nothing happens if it is not there."""
+        assert PurePosixPath(path).parts[:1] == (PRIVATE,), path
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self.key(path))
 
     def remove_folder(self, path: str) -> None:
         """Delete a folder of our own below `PRIVATE`; nothing else is ever deleted."""

@@ -21,7 +21,8 @@ CHANGE_BYTES = {
 DIGESTED = {"base", "vae", "faithdiff", "captioner", "catalogue", "catalogue_path", "catalogue_text", "seed"}
 CHANGE_NOTHING = {
     "source", "output", "only", "redo", "max_attempts", "device", "max_pixels", "max_bytes", "ray_address", "cpus",
-    "replicas", "caption_replicas", "gpus_per_replica", "rows_per_call", "object_store_mb",
+    "replicas", "caption_replicas", "gpus_per_replica", "rows_per_call", "object_store_mb", "steal_lease", "max_frames",
+    "max_seconds", "retry_seconds", "lease_seconds", "drain_seconds",
 }  # fmt: skip
 
 
