@@ -63,7 +63,7 @@ def _from_files(
         base_folder(spec)
     vae_at, weights = vae_folder(spec), weights_file(spec)  # what is missing is said before anything is loaded
     prompts = load_prompts(spec, dtype) if config.text_input else None
-    with _load_errors(f"VAE {shown(spec.origin.vae)}"):
+    with load_errors(f"VAE {shown(spec.origin.vae)}:"):
         vae = load_vae(vae_at, config, dtype)
     with torch.device("meta"):
         unet = assemble_unet(config)
@@ -74,30 +74,32 @@ def _from_files(
 def load_prompts(spec: ModelSpec, dtype: torch.dtype) -> PromptEncoder:
     """The text encoders of a base model. Raises WeightsError: missing or unreadable."""
     base = base_folder(spec)
-    with _load_errors(f"base {shown(spec.origin.base)}"):
+    with load_errors(f"base {shown(spec.origin.base)}:"):
         tokenizers = tuple(CLIPTokenizer.from_pretrained(base / name) for name in TEXT_FOLDERS[:2])
         encoders = (
-            CLIPTextModel.from_pretrained(base / "text_encoder", dtype=dtype, **_variant(base / "text_encoder")).eval(),
+            CLIPTextModel.from_pretrained(
+                base / "text_encoder", dtype=dtype, **variant(base / "text_encoder", "model")
+            ).eval(),
             CLIPTextModelWithProjection.from_pretrained(
-                base / "text_encoder_2", dtype=dtype, **_variant(base / "text_encoder_2")
+                base / "text_encoder_2", dtype=dtype, **variant(base / "text_encoder_2", "model")
             ).eval(),
         )
     return PromptEncoder((tokenizers[0], tokenizers[1]), encoders, zero_empty_negative=_zero_empty(base))
 
 
 @contextmanager
-def _load_errors(what: str) -> Iterator[None]:
-    """A library's many-line complaint as our one line."""
+def load_errors(what: str) -> Iterator[None]:
+    """A library's many-line complaint as our one line, a WeightsError that begins with `what`."""
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{what}: could not be loaded ({reason})") from error
+        raise WeightsError(f"{what} could not be loaded ({reason})") from error
 
 
-def _variant(folder: Path) -> dict[str, str]:
-    """Which files of a text encoder to read: some SDXL repositories carry half-precision files alone."""
-    half_only = (folder / "model.fp16.safetensors").is_file() and not (folder / "model.safetensors").is_file()
+def variant(folder: Path, stem: str) -> dict[str, str]:
+    """Which files of a model to read, by their stem: some SDXL repositories carry half-precision files alone."""
+    half_only = (folder / f"{stem}.fp16.safetensors").is_file() and not (folder / f"{stem}.safetensors").is_file()
     return {"variant": "fp16"} if half_only else {}
 
 

@@ -178,12 +178,14 @@ class Restorer:
             pixels_per_latent=self.config.pixels_per_latent,
             scaling_factor=self.config.scaling_factor,
         )
-        if self.options.colour_fix == "wavelet":
-            # Clamped before a grey source's channels are mixed, since a tile's core is stored in [0, 1] before that, too.
-            restored = wavelet(restored, job.padded.to(self.device).permute(2, 0, 1)).clamp(0, 1)
-        if self.options.scan_share:
+        by_wavelet, scan_share = self.options.colour_fix == "wavelet", self.options.scan_share
+        if by_wavelet or scan_share:
             scan = job.padded.to(self.device).permute(2, 0, 1)
-            restored = restored + self.options.scan_share * (scan - restored)
+            if by_wavelet:
+                # Clamped before a grey source's channels are mixed, since a tile's core is stored in [0, 1] before that, too.
+                restored = wavelet(restored, scan).clamp(0, 1)
+            if scan_share:
+                restored = restored + scan_share * (scan - restored)
         restored = restored[:, job.core_pixels.slices[0], job.core_pixels.slices[1]]
         if job.place is not None:
             return job.with_alpha(restored.permute(1, 2, 0).cpu().numpy())

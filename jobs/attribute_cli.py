@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jobs.flags import with_settings
+from jobs.photos import read_photo
 from jobs.show import printable
 from pipelines.settings import Settings
 
@@ -26,25 +27,17 @@ _SECTIONS = ("Model", "Sampling", "Limits")
 _USED = {"upscale", "seed"}
 _UNUSED = {"compile", "tile", "tile_halo", "window_batch"}  # watched uncompiled, in one piece, window after window
 
-_out, _err = Console(), Console(stderr=True)
-
-
-def _with_own_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """As `with_settings`, without flags and arguments for settings that are not used here."""
-    command = with_settings(command)
-    dropped = {name for name, field in Settings.model_fields.items() if not _is_used(name, field.json_schema_extra)}
-    signature = inspect.signature(command)
-    kept = [parameter for name, parameter in signature.parameters.items() if name not in dropped]
-    command.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in kept}
-    return command
-
 
 def _is_used(name: str, extra: Any) -> bool:
     return name in _USED or (extra["section"] in _SECTIONS and name not in _UNUSED)
 
 
-@_with_own_settings
+_LEFT_OUT = {name for name, field in Settings.model_fields.items() if not _is_used(name, field.json_schema_extra)}
+
+_out, _err = Console(), Console(stderr=True)
+
+
+@partial(with_settings, left_out=_LEFT_OUT)
 def attribute(
     settings: Settings,
     image: Annotated[Path, typer.Argument(help="The scan. Never written to.", show_default=False)],
@@ -58,7 +51,7 @@ def attribute(
     steps (DAAM). Presets without text input have no such maps.
     """
     _check_output(image, picture)
-    photo = _read(image, settings)
+    photo = read_photo(image, settings, called="image ", remedy="check the path")
     lq = _enlarged(photo, settings.upscale)
 
     from faithdiff_model.attribution import attribute as attribute_words
@@ -116,22 +109,6 @@ def _check_output(image: Path, picture: Path) -> None:
         raise ValueError(f"output {picture}: there is no folder {picture.parent}; make it first")
     if picture.exists() and image.exists() and picture.samefile(image):
         raise ValueError(f"output {picture} is the scan itself, which is never written to; choose another name")
-
-
-def _read(image: Path, settings: Settings) -> np.ndarray:
-    """The scan's pixels [H, W, 1 to 4], uint8 or uint16."""
-    from pipelines.errors import ItemError
-    from pipelines.media.photo import DecodeLimits, decode
-
-    try:
-        data = image.read_bytes()
-        return decode(
-            data, image.name, DecodeLimits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
-        ).pixels
-    except OSError as error:
-        raise ValueError(f"image {image}: cannot be read ({error.strerror}); check the path") from error
-    except ItemError as error:
-        raise ValueError(f"image {error.reason}") from error
 
 
 def _enlarged(photo: np.ndarray, upscale: int) -> np.ndarray:

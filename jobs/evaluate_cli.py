@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
+from jobs.photos import read_photo
 from jobs.settings import load_settings
 from jobs.show import printable
 from pipelines.settings import Settings
@@ -118,7 +120,7 @@ def evaluate(
     from faithdiff_model.evaluation.run import evaluate as measure
 
     # Everything that can be wrong with the command is said before minutes of work: pairs, folders, programs, weights.
-    suffixes, read = _suffixes(), _reader(common)
+    suffixes, read = _suffixes(), partial(read_photo, settings=common)
     pairs = (
         paired_folders(hq, lq, suffixes, common.seed)
         if lq
@@ -239,24 +241,6 @@ def _suffixes() -> tuple[str, ...]:
     from pipelines.media.photo import PHOTO_SUFFIXES
 
     return tuple(PHOTO_SUFFIXES)
-
-
-def _reader(settings: Settings) -> Callable[[Path], Any]:
-    """Reads photographs as the pipeline does: [H, W, 1 to 4], uint8 or uint16."""
-    from pipelines.errors import ItemError
-    from pipelines.media.photo import DecodeLimits, decode
-
-    limits = DecodeLimits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
-
-    def read(path: Path) -> Any:
-        try:
-            return decode(path.read_bytes(), path.name, limits).pixels
-        except OSError as error:
-            raise ValueError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from error
-        except ItemError as error:
-            raise ValueError(error.reason) from error
-
-    return read
 
 
 def _tables(summary: Path) -> str:

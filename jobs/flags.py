@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, Optional, get_type_hints
 
 import typer
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from jobs.settings import ENV_PREFIX, load
 from pipelines.settings import Settings
 
 
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command SOURCE and OUTPUT arguments, a flag for every other setting of a restoration, and `--config`."""
-    return with_model(command, Settings, positional=("source", "output"), prefix=ENV_PREFIX, named="restore")
+def with_settings(command: Callable[..., None], *, left_out: Collection[str] = ()) -> Callable[..., None]:
+    """Give a command SOURCE and OUTPUT arguments, a flag for every other setting of a restoration, and `--config`.
+
+    Settings `left_out` get neither; the settings file and the environment may still name them.
+    """
+    return with_model(
+        command, Settings, positional=("source", "output"), prefix=ENV_PREFIX, named="restore", left_out=left_out
+    )
 
 
 def with_model(
@@ -26,11 +32,12 @@ def with_model(
     positional: tuple[str, ...],
     prefix: str,
     named: str,
+    left_out: Collection[str] = (),
 ) -> Callable[..., None]:
     """Give a command arguments for the `positional` fields of a settings object, a flag for every other, and `--config`.
 
-    The command is called with the merged settings as its first argument and its own parameters by name. Environment variables
-    begin with `prefix`; errors send to the help of the command `named`.
+    Fields `left_out` get neither. The command is called with the merged settings as its first argument and its own parameters
+    by name. Environment variables begin with `prefix`; errors send to the help of the command `named`.
     """
     hints = get_type_hints(command, include_extras=True)
     own = [
@@ -44,34 +51,32 @@ def with_model(
         settings = load(model, given, config=config, environment=None, prefix=prefix, command=named)
         command(settings, **mine)
 
-    first = str(next(iter(_extras(model).values()))["section"])
-    parameters = [*_arguments(model, positional), *own, _config(prefix, first), *_flags(model, positional)]
+    sections = _sections(model)
+    arguments = [_argument(model, name) for name in positional if name not in left_out]
+    flags = [
+        _flag(name, field, sections[name])
+        for name, field in model.model_fields.items()
+        if name not in positional and name not in left_out
+    ]
+    parameters = [*arguments, *own, _config(prefix, next(iter(sections.values()))), *flags]
     wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return wrapper
 
 
-def _extras(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
-    """What each field says beside its type."""
-    extras = {}
+def _sections(model: type[BaseModel]) -> dict[str, str]:
+    """The section of each field."""
+    sections = {}
     for name, field in model.model_fields.items():
         assert isinstance(field.json_schema_extra, dict)
-        extras[name] = field.json_schema_extra
-    return extras
+        sections[name] = str(field.json_schema_extra["section"])
+    return sections
 
 
-def _arguments(model: type[BaseModel], positional: tuple[str, ...]) -> list[inspect.Parameter]:
-    return [
-        _parameter(
-            name,
-            Annotated[
-                Optional[str],  # noqa: UP045 (typer reads the annotation)
-                typer.Argument(help=model.model_fields[name].description, show_default=False),
-            ],
-        )
-        for name in positional
-    ]
+def _argument(model: type[BaseModel], name: str) -> inspect.Parameter:
+    argument = typer.Argument(help=model.model_fields[name].description, show_default=False)
+    return _parameter(name, Annotated[Optional[str], argument])  # noqa: UP045 (typer reads the annotation)
 
 
 def _config(prefix: str, section: str) -> inspect.Parameter:
@@ -80,25 +85,20 @@ def _config(prefix: str, section: str) -> inspect.Parameter:
     return _parameter("config", Annotated[Optional[Path], option])  # noqa: UP045
 
 
-def _flags(model: type[BaseModel], positional: tuple[str, ...]) -> list[inspect.Parameter]:
-    parameters = []
-    for name, field in model.model_fields.items():
-        if name in positional:
-            continue
-        flag = f"--{name.replace('_', '-')}"
-        is_switch = field.annotation is bool
-        option = typer.Option(
-            f"{flag}/--no-{name.replace('_', '-')}" if is_switch else flag,
-            help=field.description,
-            show_default=str(field.default) if str(field.default) else False,
-            rich_help_panel=str(_extras(model)[name]["section"]),
-        )
-        # Limits and choices are checked by Settings, whose message names the source; typer only needs the basic type.
-        basic = field.annotation if field.annotation in (bool, int, float) else str
-        if basic is str and field.annotation is not str:
-            option.metavar = "|".join(getattr(field.annotation, "__args__", ()))
-        parameters.append(_parameter(name, Annotated[Optional[basic], option]))  # noqa: UP045
-    return parameters
+def _flag(name: str, field: FieldInfo, section: str) -> inspect.Parameter:
+    flag = f"--{name.replace('_', '-')}"
+    is_switch = field.annotation is bool
+    option = typer.Option(
+        f"{flag}/--no-{name.replace('_', '-')}" if is_switch else flag,
+        help=field.description,
+        show_default=str(field.default) if str(field.default) else False,
+        rich_help_panel=section,
+    )
+    # Limits and choices are checked by Settings, whose message names the source; typer only needs the basic type.
+    basic = field.annotation if field.annotation in (bool, int, float) else str
+    if basic is str and field.annotation is not str:
+        option.metavar = "|".join(getattr(field.annotation, "__args__", ()))
+    return _parameter(name, Annotated[Optional[basic], option])  # noqa: UP045
 
 
 def _parameter(name: str, annotation: Any) -> inspect.Parameter:

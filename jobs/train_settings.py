@@ -13,6 +13,7 @@ from faithdiff_model.spec import ModelSpec
 from faithdiff_model.training.ablations import Ablation, ablate
 from faithdiff_model.training.config import DataConfig, LoRAConfig, StageConfig
 from faithdiff_model.training.recipes import sdxl_stage, small_stage
+from pipelines.settings import PresetName
 from pipelines.training import TrainingJob
 
 ENV_PREFIX = "FAITHARCHIVE_TRAIN_"
@@ -39,7 +40,7 @@ class TrainSettings(BaseModel):
     shrink: float = _setting(2.0, "Data", "Samples may come from photographs reduced by up to this.", ge=1, le=8)
     workers: int = _setting(2, "Data", "Processes that read and degrade, for each training process.", ge=0, le=256)
 
-    preset: str = _setting("nano", "Model", f"Network: {', '.join(PRESETS)}.")
+    preset: PresetName = _setting("nano", "Model", f"Network: {', '.join(PRESETS)}.")
     base: str = _setting("", "Model", "SDXL base model: folder, URL or hub id; empty is the preset's own.")
     vae: str = _setting("", "Model", "VAE: folder, URL or hub id; empty is the preset's own.")
     init: str = _setting("", "Model", "Weights to begin with: an earlier stage's FaithDiff.safetensors.")
@@ -70,13 +71,6 @@ class TrainSettings(BaseModel):
     device: Literal["auto", "cpu"] = _setting("auto", "Machines", "auto takes GPUs where there are some.")
     ray_workers: int = _setting(0, "Machines", "Training processes on Ray; 0 trains here, without Ray.", ge=0)
     ray_address: str = _setting("local", "Machines", "local starts Ray here; auto or ray://host:10001 joins a cluster.")
-
-    @field_validator("preset")
-    @classmethod
-    def _known_preset(cls, value: str) -> str:
-        if value not in PRESETS:
-            raise ValueError(f"{value!r} is not a preset: choose one of {', '.join(PRESETS)}")
-        return value
 
     @field_validator("degradations")
     @classmethod

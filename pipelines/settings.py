@@ -5,15 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets import DEFAULTS, PRESETS
 from faithdiff_model.spec import ModelSpec
 
 GIB = 1 << 30
+
+
+def _known_preset(value: str) -> str:
+    if value not in PRESETS:
+        raise ValueError(f"{value!r} is not a preset: choose one of {', '.join(PRESETS)}")
+    return value
+
+
+PresetName = Annotated[str, AfterValidator(_known_preset)]
 
 
 def _setting(default: Any, section: str, text: str, *, result: bool = False, **limits: Any) -> Any:
@@ -41,7 +50,7 @@ class Settings(BaseModel):
     jpeg_quality: int = _setting(95, "Result", "Quality of JPEG results.", ge=1, le=100, result=True)
     seed: int = _setting(0, "Result", "Seed of the noise.", ge=0, lt=2**63)
 
-    preset: str = _setting(
+    preset: PresetName = _setting(
         "nano", "Model", f"Network: {', '.join(PRESETS)}. nano is ours and small; tiny is untrained.", result=True
     )
     base: str = _setting("", "Model", "SDXL base model: folder, URL or hub id; empty is the preset's own.")
@@ -131,13 +140,6 @@ class Settings(BaseModel):
         0, "Cluster", "Photographs whose windows share UNet calls; 0 is 4 on a GPU and 1 elsewhere.", ge=0, le=256
     )
     object_store_mb: int = _setting(0, "Cluster", "Memory for rows in flight of a local Ray, MB; 0 is chosen.", ge=0)
-
-    @field_validator("preset")
-    @classmethod
-    def _known_preset(cls, value: str) -> str:
-        if value not in PRESETS:
-            raise ValueError(f"{value!r} is not a preset: choose one of {', '.join(PRESETS)}")
-        return value
 
     @field_validator("device")
     @classmethod

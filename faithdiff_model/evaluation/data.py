@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from faithdiff_model.degradation.recipes import DEGRADATIONS, degrade
 from faithdiff_model.resize import from_unit_float, to_unit_float
 
 PAIRED = "paired"  # stands for a degradation's name where the LQ images come from a folder
@@ -77,8 +78,6 @@ def degraded_folder(hq: Path, degradations: Sequence[str], suffixes: Collection[
     Raises:
         ValueError: an unknown degradation or one given twice; a folder without photographs, or two of one stem.
     """
-    from faithdiff_model.degradation.recipes import DEGRADATIONS
-
     for name in degradations:
         if name not in DEGRADATIONS:
             raise ValueError(f"there is no degradation {name!r}: choose from {', '.join(DEGRADATIONS)}")
@@ -132,8 +131,6 @@ def load_pair(pair: Pair, read: Reader) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError, OSError: an image cannot be read or degraded, or the LQ image is larger than its reference.
     """
-    from faithdiff_model.degradation.recipes import degrade
-
     hq = to_unit_float(_colour(read(pair.hq)))
     if pair.lq is None:
         rgb = np.ascontiguousarray(np.broadcast_to(hq, (*hq.shape[:2], 3)))

@@ -10,18 +10,22 @@ from pathlib import Path
 
 _PACKAGES = ("faitharchive", "torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "pillow")
 _OPTIONAL = ("scikit-image", "scipy", "pyiqa", "pytesseract")  # named where they are installed
+_ABSENT = "not installed"
 
 
 def software() -> dict[str, str]:
     """Versions by package, and Python's."""
-    versions = {"python": platform.python_version()}
-    for name in (*_PACKAGES, *_OPTIONAL):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            if name in _PACKAGES:
-                versions[name] = "not installed"
-    return versions
+    versions = {name: version(name) for name in (*_PACKAGES, *_OPTIONAL)}
+    named = {name: found for name, found in versions.items() if name in _PACKAGES or found != _ABSENT}
+    return {"python": platform.python_version(), **named}
+
+
+def version(package: str) -> str:
+    """A package's version, or "not installed"."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return _ABSENT
 
 
 def machine() -> dict[str, str | int]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from faithdiff_model.build import load_prompts
+from faithdiff_model.build import load_errors, load_prompts, variant
 from faithdiff_model.checkpoint import read_tensors
 from faithdiff_model.checkpoint_keys import to_ours
 from faithdiff_model.config import NetworkConfig
@@ -60,10 +60,8 @@ def training_parts(
 
 def _vae(spec: ModelSpec, network: NetworkConfig) -> Any:
     folder = vae_folder(spec)
-    try:
+    with load_errors(f"VAE {folder}:"):
         return load_vae(folder, network, torch.float32)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"VAE {folder}: could not be loaded ({str(error).strip().splitlines()[0]})") from error
 
 
 def _prompts(spec: ModelSpec, network: NetworkConfig) -> PromptEncoder | None:
@@ -112,12 +110,10 @@ def _load_base(unet: FaithDiffUNet, spec: ModelSpec) -> None:
     from diffusers import UNet2DConditionModel
 
     folder = unet_folder(spec)
-    stem = "diffusion_pytorch_model"
-    half_only = (folder / f"{stem}.fp16.safetensors").is_file() and not (folder / f"{stem}.safetensors").is_file()
-    try:
-        base = UNet2DConditionModel.from_pretrained(folder, use_safetensors=True, variant="fp16" if half_only else None)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"base {folder}: its UNet could not be loaded ({str(error).splitlines()[0]})") from error
+    with load_errors(f"base {folder}: its UNet"):
+        base = UNet2DConditionModel.from_pretrained(
+            folder, use_safetensors=True, **variant(folder, "diffusion_pytorch_model")
+        )
     state = base.state_dict()
     first = {name.removeprefix("conv_in."): state.pop(name) for name in list(state) if name.startswith("conv_in.")}
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -29,8 +30,6 @@ from faithdiff_model.training.loss import NoiseLoss, add_noise, as_arguments, fo
 from faithdiff_model.training.samples import sample_loader
 from faithdiff_model.training.state import TrainingLog, load_newest, save_checkpoint
 from faithdiff_model.unet import FaithDiffUNet
-
-logger = logging.getLogger(__name__)
 
 WEIGHTS = "FaithDiff.safetensors"
 LOG = "log.jsonl"
@@ -111,9 +110,9 @@ def train_stage(
         if step % stage.log_every == 0 or step == stage.steps:
             mean = accelerator.reduce(torch.stack(losses).mean(), "mean").item()
             losses = []
-            row = {"step": step, "loss": mean, "gradient_norm": norm, **run.learning_rates()}
+            row = {"step": step, "loss": mean, "gradient_norm": float(norm), **run.learning_rates()}
             row["seconds_a_step"] = (time.monotonic() - started) / (step - begun_at)
-            if not torch.isfinite(torch.tensor(mean)):
+            if not math.isfinite(mean):
                 raise ValueError(f"{output}: the loss is {mean} at step {step}: lower the learning rates or use bf16")
             if log is not None:
                 log.add(row)
@@ -156,11 +155,10 @@ class _Run:
         self.average = EMAModel(self.trained, decay=stage.ema_decay) if stage.ema_decay else None
         accelerator.register_for_checkpointing(self.schedule)
         if self.average is not None:
-            self.average.to(accelerator.device)
             accelerator.register_for_checkpointing(self.average)
 
-    def step(self, batches: Any, step: int) -> tuple[Tensor, float]:
-        """One optimizer step. Returns the mean loss (a scalar tensor) and the gradient's norm before clipping."""
+    def step(self, batches: Any, step: int) -> tuple[Tensor, Tensor]:
+        """One optimizer step. Returns the mean loss and the gradient's norm before clipping, scalars on the device."""
         losses = []
         norm = torch.zeros(())
         for micro in range(self.stage.accumulation):
@@ -175,7 +173,7 @@ class _Run:
         self.schedule.step()
         if self.average is not None:
             self.average.step(self.trained)
-        return torch.stack(losses).mean(), float(norm)
+        return torch.stack(losses).mean(), norm
 
     def _loss(self, batch: dict[str, Any], number: int) -> Tensor:
         # One generator a call, from the call's number: resuming needs no random state.
@@ -222,8 +220,6 @@ class _Run:
 
 def _mix(seed: int, number: int, process: int) -> int:
     """One 63-bit seed from three numbers, without collisions in practice."""
-    import hashlib
-
     return int.from_bytes(hashlib.blake2b(f"{seed} {number} {process}".encode(), digest_size=8).digest()) >> 1
 
 
@@ -234,7 +230,8 @@ def _claim(output: Path, network: NetworkConfig, stage: StageConfig, data: DataC
     now = json.dumps(written, indent=2, default=dict)
     record = output / "stage.json"
     if record.exists() and record.read_text() != now:
-        different = [key for key, value in json.loads(now).items() if json.loads(record.read_text()).get(key) != value]
+        before = json.loads(record.read_text())
+        different = [key for key, value in json.loads(now).items() if before.get(key) != value]
         raise ValueError(
             f"{output}: holds a run with another {' and '.join(different)}: choose another folder, or delete this one"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -96,7 +95,7 @@ def read_photograph(url: str) -> np.ndarray:
     """
     try:
         with fsspec.open(url, "rb") as file:
-            content = io.BytesIO(file.read()).getbuffer()
+            content = file.read()
     except OSError as error:
         raise PhotographError(f"{url}: could not be read ({error})") from error
     try:

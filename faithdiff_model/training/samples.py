@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from faithdiff_model.resize import enlarge
+from faithdiff_model.degradation.recipes import DEGRADATIONS
+from faithdiff_model.resize import enlarge, from_unit_float
 from faithdiff_model.training.config import DataConfig
 from faithdiff_model.training.photographs import PhotographCache, list_photographs
 
@@ -41,12 +42,10 @@ class TrainingSamples(Dataset[dict[str, Any]]):
         region, row, column = self._region(image, rng)
         if self.config.degradations:
             names, weights = zip(*self.config.degradations.items(), strict=True)
-            from faithdiff_model.degradation.recipes import DEGRADATIONS
-
             name = names[rng.choice(len(names), p=np.array(weights) / sum(weights))]
             degraded = DEGRADATIONS[name](region, rng)
             hq = degraded.hq
-            lq = np.rint(degraded.lq * 255).clip(0, 255).astype(np.uint8)  # as a file would hold it
+            lq = from_unit_float(degraded.lq, np.dtype(np.uint8))  # as a file would hold it
             lq = enlarge(lq, *hq.shape[:2])
         else:
             hq = lq = region

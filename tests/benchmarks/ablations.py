@@ -17,12 +17,13 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from facts import RESULTS, machine_facts
+from facts import RESULTS, machine_facts, text_table
 
 from faithdiff_model.build import build_restorer
 from faithdiff_model.checkpoint import load_published, read_tensors
 from faithdiff_model.config import AttentionMode, NetworkConfig
 from faithdiff_model.degradation.recipes import degrade
+from faithdiff_model.evaluation.data import as_rgb
 from faithdiff_model.evaluation.fidelity import psnr_y, ssim_y
 from faithdiff_model.evaluation.perceptual import gmsd, ms_ssim_y
 from faithdiff_model.presets import DEFAULTS, PRESETS
@@ -161,11 +162,10 @@ def measure(restorer: Restorer, degradation: str, images: int) -> dict[str, floa
         top, left = ((side - _SIDE) // 2 for side in hq.shape[:2])
         hq = np.ascontiguousarray(hq[top : top + _SIDE, left : left + _SIDE])
         degraded = degrade(degradation, hq, seed)
-        lq = np.rint(degraded.lq * 255).astype(np.uint8)
-        reference = np.rint(degraded.hq * 255).clip(0, 255).astype(np.uint8)
-        result = restorer.restore([enlarge(lq, *hq.shape[:2])], [""], [seed])[0]
+        lq, reference = as_rgb(degraded.lq), as_rgb(degraded.hq)
+        result = as_rgb(restorer.restore([enlarge(lq, *hq.shape[:2])], [""], [seed])[0])
         for name, function in MEASURES.items():
-            values[name].append(function(np.rint(result * 255).clip(0, 255).astype(np.uint8), reference))
+            values[name].append(function(result, reference))
     return {name: float(np.mean(found)) for name, found in values.items()}
 
 
@@ -181,12 +181,8 @@ def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     (RESULTS / "ablations-nano.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
     lines = []
     for degradation in ("level-II", "archive"):
-        lines += [f"{degradation}:", "", f"| variant | {' | '.join(MEASURES)} |", "| --- |" + " --- |" * len(MEASURES)]
-        for row in rows:
-            lines.append(
-                f"| {row['variant']} | " + " | ".join(f"{row[degradation][name]:.4g}" for name in MEASURES) + " |"
-            )
-        lines.append("")
+        table = [{"variant": row["variant"], **row[degradation]} for row in rows]
+        lines += [f"{degradation}:", "", text_table(table, ["variant", *MEASURES]), ""]
     (RESULTS / "ablations-nano.md").write_text("\n".join(lines))
 
 

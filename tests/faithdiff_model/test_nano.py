@@ -12,6 +12,7 @@ import torch
 
 from faithdiff_model.build import build_restorer
 from faithdiff_model.degradation.recipes import degrade
+from faithdiff_model.evaluation.data import as_rgb
 from faithdiff_model.evaluation.fidelity import psnr_y
 from faithdiff_model.evaluation.perceptual import gmsd, ms_ssim_y
 from faithdiff_model.options import RestoreOptions
@@ -31,18 +32,14 @@ def nano() -> Restorer:
     return build_restorer(ModelSpec(preset="nano", device="cpu"), DEFAULTS["nano"])
 
 
-def levels(image: np.ndarray) -> np.ndarray:
-    return np.rint(image * 255).clip(0, 255).astype(np.uint8)
-
-
 def compare(nano: Restorer, hq: np.ndarray, degradation: str, seed: int) -> dict[str, tuple[float, float]]:
     """(bicubic, nano) of each measure."""
     degraded = degrade(degradation, hq, seed)
-    lq = levels(degraded.lq)
+    lq = as_rgb(degraded.lq)
     height, width = hq.shape[:2]
     bicubic = cv2.resize(lq, (width, height), interpolation=cv2.INTER_CUBIC)
-    restored = levels(nano.restore([enlarge(lq, height, width)], [""], [seed])[0])
-    reference = levels(degraded.hq)
+    restored = as_rgb(nano.restore([enlarge(lq, height, width)], [""], [seed])[0])
+    reference = as_rgb(degraded.hq)
     measures = {"psnr": psnr_y, "ms_ssim": ms_ssim_y, "gmsd": gmsd}
     return {name: (f(bicubic, reference), f(restored, reference)) for name, f in measures.items()}
 

@@ -1,18 +1,15 @@
-"""A word's map is the attention that its tokens really had, at the place where they had it."""
+"""A word's map is the attention that its tokens really had, at the place where they had it; watching changes nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from attention_probes import PROMPT, Calls, FixedAttention, collected, picture
 from diffusers.models.attention_processor import AttnProcessor
-from tokenizers import pre_tokenizers
 from torch import nn
-from transformers import CLIPTokenizer
 
 from faithdiff_model import attribution
 from faithdiff_model.attribution import AttentionCollector, attribute, cross_attention_layers, find_tokens, watch
@@ -22,73 +19,15 @@ from faithdiff_model.presets.sdxl import SDXL
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.sampling import Canvas, denoise, make_scheduler
 from faithdiff_model.spec import ModelSpec
-from faithdiff_model.tiny_text import byte_tokenizer
 from faithdiff_model.unet import assemble_unet
 from faithdiff_model.windows import Rect, WindowGrid, window_weights
 
-PROMPT = "A Dog in the grass, by the dog's house"
 TOKENS = [[position] for position in range(77)]
 
 
 @pytest.fixture(scope="module")
 def restorer() -> Restorer:
     return build_restorer(ModelSpec(preset="tiny"), RestoreOptions(steps=2))
-
-
-def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
-
-
-def collected(restorer: Restorer, image: np.ndarray, groups: list[list[int]], prompt: str = PROMPT) -> np.ndarray:
-    """Unscaled maps [groups, H, W] of token groups."""
-    collector = AttentionCollector(groups)
-    with watch(restorer.unet, collector):
-        restorer.restore([image], [prompt], [0], observe=collector.observe)
-    (canvas,) = collector.canvases
-    return collector.maps(canvas, restorer.config.pixels_per_latent).numpy()
-
-
-class FixedAttention:
-    """Makes all cross-attention look at one token in the left half of what each layer sees, and at another in the right."""
-
-    def __init__(self, restorer: Restorer, left: int, right: int) -> None:
-        self.layers = cross_attention_layers(restorer.unet)
-        self.left, self.right = left, right
-        self.before = [(layer.to_q, layer.to_k) for layer in self.layers]
-
-    def __enter__(self) -> None:
-        for layer in self.layers:
-            layer.to_q, layer.to_k = _Calls(self._query, layer.inner_dim), _Calls(self._key, layer.inner_dim)
-
-    def __exit__(self, *_: object) -> None:
-        for layer, (query, key) in zip(self.layers, self.before, strict=True):
-            layer.to_q, layer.to_k = query, key
-
-    def _query(self, hidden_BNC: torch.Tensor, channels: int) -> torch.Tensor:
-        """Even channels say left, odd ones right."""
-        rows, pixels, _ = hidden_BNC.shape
-        side = int(pixels**0.5)
-        assert side * side == pixels
-        on_left = (torch.arange(pixels) % side < side // 2).float()[None, :, None]
-        even = (torch.arange(channels) % 2 == 0).float()
-        return (1000 * (on_left * even + (1 - on_left) * (1 - even))).expand(rows, -1, -1)
-
-    def _key(self, text_BLC: torch.Tensor, channels: int) -> torch.Tensor:
-        key = torch.zeros(*text_BLC.shape[:2], channels)
-        key[:, self.left, 0::2], key[:, self.right, 1::2] = 1, 1
-        return key
-
-
-class _Calls(nn.Module):
-    """A function in place of a linear layer."""
-
-    def __init__(self, function: Callable[[torch.Tensor, int], torch.Tensor], channels: int) -> None:
-        super().__init__()
-        self.function = function
-        self.channels = channels
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(x, self.channels)
 
 
 # --- what is summed -----------------------------------------------------------------------------------------------------
@@ -148,6 +87,25 @@ def test_the_conditional_copy_is_watched(restorer: Restorer) -> None:
     other = collected(once.with_options(negative_prompt="blurred"), image, TOKENS)
     np.testing.assert_allclose(guided, other, atol=1e-6)
     assert np.abs(guided - collected(once, image, TOKENS, prompt="blurred")).max() > 1e-4
+
+
+def test_denoise_tells_of_every_call(restorer: Restorer) -> None:
+    """The observer hears the windows of each call before it, and the row where the prompt's copies begin."""
+    grid = WindowGrid(height=16, width=40, window=16, overlap=0.5).windows()
+    scheduler = make_scheduler("euler", restorer.config.noise_schedule, 2)
+    heard: list[tuple[int, int]] = []
+    for copies in (1, 2):
+        canvas = Canvas(
+            latent=torch.zeros(4, 16, 40), windows=grid, lq_embeddings=torch.zeros(len(grid), 16, 16, 16),
+            text=torch.zeros(copies, 77, 48), pooled=torch.zeros(copies, 24), time_ids=torch.zeros(len(grid), 6),
+            scheduler=scheduler,
+        )  # fmt: skip
+        heard.clear()
+        denoise(
+            restorer.unet, [canvas], guidance_scale=2.0, window_batch=3,
+            observe=lambda batch, first: heard.append((len(batch), first)),
+        )  # fmt: skip
+        assert heard == [(3, 3 * (copies - 1)), (len(grid) - 3, 3 * (copies - 1))] * 2
 
 
 # --- where it is laid ---------------------------------------------------------------------------------------------------
@@ -276,6 +234,67 @@ def test_every_cross_attention_of_sdxl_finds_its_size() -> None:
     assert {halvings: share.shape for halvings, share in sums.maps.items()} == {1: (2, 64, 64), 2: (2, 32, 32)}
 
 
+# --- what comes out -----------------------------------------------------------------------------------------------------
+
+
+def test_several_words_and_their_ranges(restorer: Restorer) -> None:
+    found = attribute(restorer, picture(60, 100), PROMPT, ["dog", "Grass", "dog"], 0)
+    assert list(found.maps) == list(found.ranges) == ["dog", "Grass"]
+    prompt_tokens = [find_tokens(restorer.prompt_encoder.tokenizers, PROMPT, word) for word in ("dog", "Grass")]
+    shares = collected(restorer, picture(60, 100), prompt_tokens)[:, :60, :100]
+    for name, share in zip(("dog", "Grass"), shares, strict=True):
+        heat, (low, high) = found.maps[name], found.ranges[name]
+        assert heat.shape == (60, 100)
+        assert heat.dtype == np.float32
+        assert (heat.min(), heat.max()) == (0, 1)
+        assert 0 < low < high < 1
+        np.testing.assert_allclose(low + heat * (high - low), share, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(40, 56), (40, 56, 1), (40, 56, 4)])
+def test_any_layout(restorer: Restorer, shape: tuple[int, ...]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    found = attribute(restorer, image, PROMPT, ["grass"], 0)
+    assert found.restored.shape == shape
+    assert found.maps["grass"].shape == (40, 56)
+
+
+def test_attention_that_is_the_same_everywhere_is_no_map(restorer: Restorer) -> None:
+    layers = cross_attention_layers(restorer.unet)
+    before = [layer.to_q for layer in layers]
+    for layer in layers:
+        layer.to_q = Calls(lambda x, channels: torch.zeros(*x.shape[:2], channels), layer.inner_dim)
+    try:
+        found = attribute(restorer, picture(200, 150), PROMPT, ["in"], 0)
+    finally:
+        for layer, query in zip(layers, before, strict=True):
+            layer.to_q = query
+    assert not found.maps["in"].any()
+    assert found.ranges["in"] == pytest.approx((2 / 77, 2 / 77))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_overlay(dtype: type) -> None:
+    image = picture(20, 30)
+    if dtype is not np.float32:
+        image = np.rint(image * np.iinfo(dtype).max).astype(dtype)
+    ramp = np.broadcast_to(np.linspace(0, 1, 30, dtype=np.float32), (20, 30))
+    result = attribution.overlay(image, ramp)
+    assert result.shape == (20, 30, 3)
+    assert result.dtype == np.uint8
+    plain = attribution.overlay(np.full_like(image, image.mean()), ramp).astype(int)
+    luma = plain @ np.array([0.299, 0.587, 0.114])
+    assert (np.diff(luma, axis=1) > 0).all()  # hotter is always lighter
+    assert (plain[:, -1] > plain[:, 0]).all()
+    red, blue = plain[..., 0], plain[..., 2]
+    assert (red[:, 18] > blue[:, 18]).all()  # channels are in order: inferno's middle is red
+
+
+def test_overlay_of_another_size() -> None:
+    with pytest.raises(ValueError, match="a map of"):
+        attribution.overlay(picture(20, 30), np.zeros((30, 20), np.float32))
+
+
 # --- nothing else changes -----------------------------------------------------------------------------------------------
 
 
@@ -337,182 +356,3 @@ def test_a_compiled_network_is_watched_uncompiled(restorer: Restorer) -> None:
     np.testing.assert_allclose(watched.restored, first, atol=1e-4)
     assert np.array_equal(compiled.restore([image], [PROMPT], [0])[0], first)
     assert len(graphs) == count  # and what was compiled still serves
-
-
-# --- words --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def merging_tokenizer() -> Iterator[CLIPTokenizer]:
-    """CLIP's kind of tokenizer, which knows "dog" as one token and the beginning of "grass"."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    merges = [("d", "o"), ("do", "g</w>"), ("g", "r"), ("gr", "a"), ("i", "n</w>")]
-    words = [*alphabet, *(letter + "</w>" for letter in alphabet), *("".join(pair) for pair in merges)]
-    vocabulary = {word: number for number, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
-    yield CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)
-
-
-def tokens_at(tokenizer: CLIPTokenizer, prompt: str, word: str) -> list[str]:
-    tokens = tokenizer(prompt, padding="max_length", max_length=77, truncation=True).input_ids
-    return tokenizer.convert_ids_to_tokens([tokens[at] for at in find_tokens([tokenizer, tokenizer], prompt, word)])
-
-
-@pytest.mark.parametrize(
-    ("prompt", "word", "positions", "tokens"),
-    [
-        ("A dog in grass", "dog", [2], ["dog</w>"]),
-        ("A dog in grass", "grass", [4, 5, 6], ["gra", "s", "s</w>"]),
-        ("A dog in grass", "A", [1], ["a</w>"]),
-        ("A DOG in grass", "dog", [2], ["dog</w>"]),
-        ("A dog in grass", "DOG", [2], ["dog</w>"]),
-        ("dogs, a dog, a dog", "dog", [6], ["dog</w>"]),  # a whole word, the first one; "dogs" is do-g-s
-        ("(dog)", "dog", [2], ["dog</w>"]),
-        ("the\n\n  dog's", "dog", [4], ["dog</w>"]),
-        ("A dog in grass", "dog  in", [2, 3], ["dog</w>", "in</w>"]),
-        ("in, dog in dog", "in dog", [4, 5], ["in</w>", "dog</w>"]),
-        ("dog, grass", "dog,", [1, 2], ["dog</w>", ",</w>"]),
-        ("a dog-in-grass", "in", [4], ["in</w>"]),
-        ("a d.o.g (dog+)", "dog+", [8, 9], None),
-    ],
-)
-def test_a_word_is_found(
-    merging_tokenizer: CLIPTokenizer, prompt: str, word: str, positions: list[int], tokens: list[str] | None
-) -> None:
-    assert find_tokens([merging_tokenizer, merging_tokenizer], prompt, word) == positions
-    if tokens:
-        assert tokens_at(merging_tokenizer, prompt, word) == tokens
-
-
-def test_letters_of_several_bytes(merging_tokenizer: CLIPTokenizer) -> None:
-    assert find_tokens([merging_tokenizer], "ein Süße Bär", "süße") == [3, 4, 5, 6, 7, 8]
-    assert find_tokens([merging_tokenizer], "ein Süße Bär", "BÄR") == [9, 10, 11, 12]
-
-
-@pytest.mark.parametrize("word", ["cat", "gras", "og", "", " ", ".", "in dog"])
-def test_a_word_that_is_not_there(word: str) -> None:
-    with pytest.raises(ValueError, match="is not a word of the prompt") as caught:
-        find_tokens([byte_tokenizer()], PROMPT, word)
-    assert str(caught.value).startswith(repr(word))
-    assert str(caught.value).endswith("its words: A, Dog, in, the, grass, by, dog's, house")
-
-
-def test_an_empty_prompt() -> None:
-    with pytest.raises(ValueError, match="'dog' is not a word of the prompt; its words: none"):
-        find_tokens([byte_tokenizer()], "", "dog")
-
-
-def test_a_word_beyond_the_tokens_that_are_read() -> None:
-    tokenizer = byte_tokenizer()
-    start = "ab " * 36  # tokens 1 to 72
-    assert find_tokens([tokenizer], start + "dog", "dog") == [73, 74, 75]
-    for beyond in ("a dog", "dogs", " ab dog"):
-        with pytest.raises(ValueError, match="lies beyond the 77 tokens") as caught:
-            find_tokens([tokenizer], start + beyond, beyond.split()[-1])
-        assert "words up to there: ab" in str(caught.value)
-        assert "dog," not in str(caught.value)
-
-
-def test_tokenizers_that_disagree(merging_tokenizer: CLIPTokenizer) -> None:
-    with pytest.raises(ValueError, match="differently before or at 'in'"):
-        find_tokens([merging_tokenizer, byte_tokenizer()], "dog in grass", "in")
-
-
-def test_several_words_and_their_ranges(restorer: Restorer) -> None:
-    found = attribute(restorer, picture(60, 100), PROMPT, ["dog", "Grass", "dog"], 0)
-    assert list(found.maps) == list(found.ranges) == ["dog", "Grass"]
-    prompt_tokens = [find_tokens(restorer.prompt_encoder.tokenizers, PROMPT, word) for word in ("dog", "Grass")]
-    shares = collected(restorer, picture(60, 100), prompt_tokens)[:, :60, :100]
-    for name, share in zip(("dog", "Grass"), shares, strict=True):
-        heat, (low, high) = found.maps[name], found.ranges[name]
-        assert heat.shape == (60, 100)
-        assert heat.dtype == np.float32
-        assert (heat.min(), heat.max()) == (0, 1)
-        assert 0 < low < high < 1
-        np.testing.assert_allclose(low + heat * (high - low), share, atol=1e-6)
-
-
-@pytest.mark.parametrize("shape", [(40, 56), (40, 56, 1), (40, 56, 4)])
-def test_any_layout(restorer: Restorer, shape: tuple[int, ...]) -> None:
-    image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
-    found = attribute(restorer, image, PROMPT, ["grass"], 0)
-    assert found.restored.shape == shape
-    assert found.maps["grass"].shape == (40, 56)
-
-
-def test_attention_that_is_the_same_everywhere_is_no_map(restorer: Restorer) -> None:
-    layers = cross_attention_layers(restorer.unet)
-    before = [layer.to_q for layer in layers]
-    for layer in layers:
-        layer.to_q = _Calls(lambda x, channels: torch.zeros(*x.shape[:2], channels), layer.inner_dim)
-    try:
-        found = attribute(restorer, picture(200, 150), PROMPT, ["in"], 0)
-    finally:
-        for layer, query in zip(layers, before, strict=True):
-            layer.to_q = query
-    assert not found.maps["in"].any()
-    assert found.ranges["in"] == pytest.approx((2 / 77, 2 / 77))
-
-
-def test_no_words(restorer: Restorer) -> None:
-    with pytest.raises(ValueError, match="no words"):
-        attribute(restorer, picture(64, 64), PROMPT, [], 0)
-
-
-def test_a_preset_without_text(restorer: Restorer) -> None:
-    core = UNet2DConditionModel(
-        block_out_channels=(16, 32),
-        layers_per_block=1,
-        norm_num_groups=8,
-        down_block_types=("DownBlock2D", "DownBlock2D"),
-        mid_block_type="UNetMidBlock2D",
-        up_block_types=("UpBlock2D", "UpBlock2D"),
-    )
-    mute = restorer.with_options()
-    mute.unet, mute.config = SimpleNamespace(core=core), SimpleNamespace(name="mute")
-    assert mute.prompt_encoder is not None  # what counts is the UNet
-    with pytest.raises(ValueError, match=r"^preset mute takes no text: .*choose a preset with text input"):
-        attribute(mute, picture(64, 64), PROMPT, ["dog"], 0)
-
-
-# --- pictures -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_overlay(dtype: type) -> None:
-    image = picture(20, 30)
-    if dtype is not np.float32:
-        image = np.rint(image * np.iinfo(dtype).max).astype(dtype)
-    ramp = np.broadcast_to(np.linspace(0, 1, 30, dtype=np.float32), (20, 30))
-    result = attribution.overlay(image, ramp)
-    assert result.shape == (20, 30, 3)
-    assert result.dtype == np.uint8
-    plain = attribution.overlay(np.full_like(image, image.mean()), ramp).astype(int)
-    luma = plain @ np.array([0.299, 0.587, 0.114])
-    assert (np.diff(luma, axis=1) > 0).all()  # hotter is always lighter
-    assert (plain[:, -1] > plain[:, 0]).all()
-    red, blue = plain[..., 0], plain[..., 2]
-    assert (red[:, 18] > blue[:, 18]).all()  # channels are in order: inferno's middle is red
-
-
-def test_overlay_of_another_size() -> None:
-    with pytest.raises(ValueError, match="a map of"):
-        attribution.overlay(picture(20, 30), np.zeros((30, 20), np.float32))
-
-
-def test_denoise_tells_of_every_call(restorer: Restorer) -> None:
-    """The observer hears the windows of each call before it, and the row where the prompt's copies begin."""
-    grid = WindowGrid(height=16, width=40, window=16, overlap=0.5).windows()
-    scheduler = make_scheduler("euler", restorer.config.noise_schedule, 2)
-    heard: list[tuple[int, int]] = []
-    for copies in (1, 2):
-        canvas = Canvas(
-            latent=torch.zeros(4, 16, 40), windows=grid, lq_embeddings=torch.zeros(len(grid), 16, 16, 16),
-            text=torch.zeros(copies, 77, 48), pooled=torch.zeros(copies, 24), time_ids=torch.zeros(len(grid), 6),
-            scheduler=scheduler,
-        )  # fmt: skip
-        heard.clear()
-        denoise(
-            restorer.unet, [canvas], guidance_scale=2.0, window_batch=3,
-            observe=lambda batch, first: heard.append((len(batch), first)),
-        )  # fmt: skip
-        assert heard == [(3, 3 * (copies - 1)), (len(grid) - 3, 3 * (copies - 1))] * 2
