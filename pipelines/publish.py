@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,6 +15,7 @@ from pipelines.errors import ItemError
 from pipelines.media.encode import encode
 from pipelines.naming import output_format
 from pipelines.provenance import sidecar_bytes, sidecar_path
+from pipelines.retries import safe_text
 from pipelines.rows import RESTORED, Row, drop_payload
 from pipelines.settings import Settings
 from pipelines.storage import Store
@@ -19,6 +23,9 @@ from pipelines.storage import Store
 
 def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Settings) -> Row:
     """Write a restored photograph and its sidecar; the row becomes `restored`.
+
+    A sidecar that is there already speaks of an older file: it goes first, so that file and sidecar are never of two runs,
+    whenever this process dies. That is one request an item, small beside restoring it.
 
     Args:
         row: a row with all but the result's columns.
@@ -48,15 +55,31 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
     )
     if pixels_HWC.dtype == np.uint16 and kind in ("jpeg", "webp"):
         row["warnings"] = [*row["warnings"], f"16 bits a channel reduced to the 8 that {kind.upper()} has"]
-    try:
+    with writing(row["output_path"]):
+        store.retract(sidecar_path(row["output_path"]))
         store.publish(row["output_path"], data)
         row["seconds_write"] = time.monotonic() - started
         row["finished_at"] = datetime.now(UTC)
         store.publish(sidecar_path(row["output_path"]), sidecar_bytes(row))
-    except OSError as error:
-        reason = f"{row['output_path']}: cannot be written ({error.strerror or type(error).__name__}); check space and access"
-        raise ItemError("write_error", reason) from error
     return drop_payload(row)
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Turn a failure to write into an `ItemError`: `no_space` where the output is full, else `write_error`.
+
+    Args:
+        what: names the object.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "QuotaExceeded" in str(error)
+        text = safe_text(error.strerror or str(error) or type(error).__name__)[:300]
+        remedy = "make space" if full else "check space and access"
+        raise ItemError(
+            "no_space" if full else "write_error", f"{what}: cannot be written ({text}); {remedy}"
+        ) from error
 
 
 def _enlarged_dpi(row: Row, upscale: int) -> tuple[float, float] | None:

@@ -2,47 +2,72 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from faithdiff_model.weights import shown, without_credentials
+from faithdiff_model.weights import shown
+from pipelines.listing import (
+    Entry,
+    OnRefused,
+    OutsideError,
+    is_inside,
+    local_entries,
+    other_entries,
+    s3_entries,
+    version_of,
+)  # fmt: skip
+from pipelines.local_files import PARTIAL, flush_folder, partial_beside, write_through
+from pipelines.naming import SIDECAR_SUFFIX
+from pipelines.retries import GaveUpError, patiently, safe_text
 
 PRIVATE = "_faitharchive"  # our own folder in an output store: manifest, runs, parts
-_PARTIAL = ".faitharchive-partial-"
+RETRY_SECONDS = 60.0
+# Stores whose put, or completed multipart upload, makes an object appear whole. Everywhere else we write beside and move.
+_WHOLE_PUTS = {
+    "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "ocilake", "oss", "tos", "memory", "hf", "lakefs",
+}  # fmt: skip
+_S3 = {"s3", "s3a"}
+
+Result = TypeVar("Result")
+
+__all__ = ["PRIVATE", "Entry", "OutsideError", "Store", "StoreError", "check_apart", "version_of"]
 
 
 class StoreError(ValueError):
     """A store cannot be used at all; the message names it and says what to do."""
 
 
-class Entry(NamedTuple):
-    """A file in a store: path below the root (POSIX), bytes, and the store's version mark."""
-
-    path: str
-    size: int
-    version: str
-
-
 class Store:
     """A root folder on some file system. Paths are relative to the root, with `/`.
 
+    Reading, listing and writing try again what fails in passing; then they raise `retries.GaveUpError`, an OSError.
+
     Args:
         url: local folder or fsspec URL; credentials come from fsspec's own configuration or the environment.
+        retry_seconds: for how long a passing failure is tried again.
 
     Raises:
-        StoreError: the URL's protocol is unknown, needs a package that is missing, or its store refuses us.
+        StoreError: the URL's protocol is unknown, needs a package that is missing, holds credentials, or its store refuses us.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, retry_seconds: float = RETRY_SECONDS) -> None:
         self.url = url
+        self.retry_seconds = retry_seconds
+        if re.search(r"://[^/]*@", url) and not url.startswith(("memory://", "file://")):
+            raise StoreError(
+                f"store {shown(url)}: its URL holds credentials, which would end up in logs; put them into fsspec's "
+                "configuration or the environment"
+            )
         if url.startswith(("http://", "https://")) and "?" in url:
             raise StoreError(f"store {shown(url)}: a URL with a query cannot hold files; give the folder's own URL")
         try:
@@ -56,130 +81,164 @@ class Store:
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: ~ of an unknown user
             raise StoreError(f"store {shown(url)}: cannot be opened ({type(error).__name__}); check the URL") from error
         self.root = root.rstrip("/")
-        self.local = isinstance(self.fs, LocalFileSystem)
+        protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
+        # A subclass may be something else behind a local face; only the file system itself renames as we need it.
+        self.local = type(self.fs) is LocalFileSystem
+        self.s3 = bool(_S3 & set(protocols))
+        self.whole_puts = bool(_WHOLE_PUTS & set(protocols))
+        if self.s3:
+            self.fs.retries = 1  # ours count the seconds; theirs would multiply them
 
-    def __reduce__(self) -> tuple[type[Store], tuple[str]]:
-        return Store, (self.url,)  # a worker opens the store again with its own credentials
+    def __reduce__(self) -> tuple[type[Store], tuple[str, float]]:
+        return Store, (self.url, self.retry_seconds)  # a worker opens the store again with its own credentials
 
     def key(self, path: str) -> str:
         """The file system's own name of a path.
 
         Raises:
-            StoreError: the path would leave the root.
+            StoreError: the path would leave the root, or another path could mean the same.
         """
-        if path.startswith("/") or ".." in PurePosixPath(path).parts:
+        parts = path.split("/") if path else []
+        if ".." in parts or path.startswith("/"):
             raise StoreError(f"path {path!r}: leaves the store {shown(self.url)}")
         return f"{self.root}/{path}" if path else self.root
 
     def uri(self, path: str) -> str:
-        """The URI of a path: the exact name, not percent-encoded, without credentials."""
-        return without_credentials(self.fs.unstrip_protocol(self.key(path)))
+        """The URI of a path: the exact name, not percent-encoded."""
+        return str(self.fs.unstrip_protocol(self.key(path)))
 
     def exists(self, path: str = "") -> bool:
-        return bool(self.fs.exists(self.key(path)))
+        key = self.key(path)
+        if self.s3:
+            self.fs.invalidate_cache()  # a listing that another process has outdated
 
-    def list(self, under: str = "", on_refused: Callable[[str, OSError], None] | None = None) -> Iterator[Entry]:
-        """Every file below a folder, by path; nothing if the folder is missing.
+        def look() -> bool:
+            try:
+                self.fs.info(key)
+            except FileNotFoundError:
+                return False
+            return True
+
+        return self._patiently(look, "looking for", path)
+
+    def list(self, under: str = "", on_refused: OnRefused | None = None) -> Iterator[Entry]:
+        """Every file below a folder, streamed in order of path; nothing if the folder is missing.
 
         Args:
             under: the folder.
-            on_refused: called with the path of a folder inside that may not be listed; without it that is a StoreError.
+            on_refused: called with the path of a folder inside that may not be listed or leads out of the root; without it
+                the first is a StoreError, and the second is passed over.
 
         Raises:
             StoreError: the store refuses to list.
         """
         root = self.key(under)
 
-        def refused(error: OSError) -> None:
-            folder = str(error.filename or root)
-            if on_refused is None or folder.rstrip("/") == root:
+        def refused(path: str, error: OSError) -> None:
+            if on_refused is not None:
+                on_refused(path, error)
+            elif not isinstance(error, OutsideError):
                 raise error
-            on_refused(folder[len(self.root) + 1 :], error)
 
+        if self.local:
+            entries = local_entries(self.root, root, refused)
+        elif self.s3:
+            entries = s3_entries(self.fs, self.root, root, self.retry_seconds)
+        else:
+            entries = other_entries(self.fs, self.root, root, self.retry_seconds)
         try:
-            found = dict(self._walk(root, refused)) if self.local else self.fs.find(root, detail=True)
-        except FileNotFoundError:
+            for entry in entries:
+                if PARTIAL not in entry.path:
+                    yield entry
+        except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            text = without_credentials(str(error))
+            text = safe_text(error.strerror or str(error) or type(error).__name__)
             raise StoreError(f"store {shown(self.url)}: cannot be listed ({text}); check access") from error
-        for key in sorted(found):
-            if _PARTIAL not in key:
-                info = found[key]
-                yield Entry(key[len(self.root) + 1 :], int(info.get("size") or 0), version_of(info))
-
-    def _walk(self, folder: str, refused: Callable[[OSError], None]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Files below a local folder by name. fsspec's own walk leaves out what it may not list below the first level."""
-        try:
-            listing = self.fs.ls(folder, detail=True)
-        except OSError as error:
-            refused(error)
-            return
-        for info in listing:
-            if info["type"] == "directory":
-                yield from self._walk(info["name"], refused)
-            else:
-                yield info["name"], info
 
     def info(self, path: str) -> Entry:
         """One file's entry. Raises FileNotFoundError."""
-        info = self.fs.info(self.key(path))
+        info = self._patiently(lambda: self.fs.info(self.key(path)), "looking at", path)
         return Entry(path, int(info.get("size") or 0), version_of(info))
 
     def read(self, path: str) -> bytes:
-        """A whole file. Raises OSError."""
-        return bytes(self.fs.cat_file(self.key(path)))
+        """A whole file.
 
-    def publish(self, path: str, data: bytes) -> None:
-        """Write a whole file so that no reader ever sees a part of it.
-
-        A local file is written beside its name, flushed to disk and renamed. On an object store one put is already atomic.
+        Raises:
+            OutsideError: it is a link out of the root.
+            OSError: it cannot be read.
         """
         key = self.key(path)
-        if not self.local:
+        if self.local and not is_inside(os.path.realpath(key), os.path.realpath(self.root)):
+            raise OutsideError(errno.EACCES, "a link out of the store", path)
+        return self._patiently(lambda: bytes(self.fs.cat_file(key)), "reading", path)
+
+    def publish(self, path: str, data: bytes) -> None:
+        """Write a whole file so that no reader ever sees a part of it. Raises OSError.
+
+        A local file is written beside its name, flushed to disk and renamed. On an object store one put, or a completed
+        multipart upload, is already atomic; other stores get a temporary file that is moved.
+        """
+        key = self.key(path)
+        self._patiently(lambda: self._put(key, data), "writing", path)
+
+    def _put(self, key: str, data: bytes) -> None:
+        if self.local:
+            with partial_beside(key) as partial:
+                write_through(partial, data)
+                partial.replace(key)
+            flush_folder(partial.parent)
+        elif self.whole_puts:
             self.fs.pipe_file(key, data)
-            return
-        folder = Path(key).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{_PARTIAL}{uuid.uuid4().hex[:12]}"
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(key)
-        finally:
-            partial.unlink(missing_ok=True)
+        else:
+            folder, _, _ = key.rpartition("/")
+            partial_key = f"{folder}/{PARTIAL}{uuid.uuid4().hex[:12]}"
+            self.fs.makedirs(folder, exist_ok=True)
+            self.fs.pipe_file(partial_key, data)
+            self.fs.mv(partial_key, key)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Publish a file that must not be there yet; False, and nothing written, if it is.
+        """Publish a file that must not be there yet; False, and nothing written, if it is. Raises OSError.
 
         Of several that try at once exactly one succeeds: locally by a hard link, on an object store by a conditional put.
         """
         key = self.key(path)
-        if not self.local:
+
+        def put() -> bool:
             try:
-                self.fs.pipe_file(key, data, mode="create")
+                if self.local:
+                    with partial_beside(key) as partial:
+                        write_through(partial, data)
+                        os.link(partial, key)
+                    flush_folder(partial.parent)
+                else:
+                    self.fs.pipe_file(key, data, mode="create")
             except FileExistsError:
-                return False
+                # Ours, if an earlier try arrived although its answer did not.
+                return self._patiently(lambda: bytes(self.fs.cat_file(key)), "reading", path) == data
             return True
-        folder = Path(key).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{_PARTIAL}{uuid.uuid4().hex[:12]}"
-        try:
-            partial.write_bytes(data)
-            os.link(partial, key)
-        except FileExistsError:
-            return False
-        finally:
-            partial.unlink(missing_ok=True)
-        return True
+
+        return self._patiently(put, "creating", path)
+
+    def retract(self, path: str) -> None:
+        """Delete a sidecar, so that its file no longer counts as done; nothing happens if it is not there."""
+        assert path.endswith(SIDECAR_SUFFIX), path
+        self._remove(path)
 
     def remove(self, path: str) -> None:
         """Delete a file of our own below `PRIVATE`; nothing happens if it is not there."""
         assert PurePosixPath(path).parts[:1] == (PRIVATE,), path
-        with contextlib.suppress(FileNotFoundError):
-            self.fs.rm_file(self.key(path))
+        self._remove(path)
+
+    def remove_partial(self, path: str) -> None:
+        """Delete a temporary file that a writer left; nothing happens if it is not there."""
+        assert PurePosixPath(path).name.startswith(PARTIAL), path
+        self._remove(path)
+
+    def _remove(self, path: str) -> None:
+        key = self.key(path)
+        with suppress(FileNotFoundError):
+            self._patiently(lambda: self.fs.rm_file(key), "removing", path)
 
     def remove_folder(self, path: str) -> None:
         """Delete a folder of our own below `PRIVATE`; nothing else is ever deleted."""
@@ -188,7 +247,10 @@ class Store:
             shutil.rmtree(self.key(path), ignore_errors=True)
             return
         for entry in list(self.list(path)):  # fsspec's recursive rm would take `[` or `*` in the root for a pattern
-            self.fs.rm_file(self.key(entry.path))
+            self._remove(entry.path)
+
+    def _patiently(self, call: Callable[[], Result], doing: str, path: str) -> Result:
+        return patiently(call, f"{doing} {path or shown(self.url)}", self.retry_seconds)
 
     def check_writable(self) -> None:
         """Write, read back and delete a small file.
@@ -203,7 +265,8 @@ class Store:
                 raise OSError("what was written did not come back")
             self.fs.rm_file(self.key(path))
         except Exception as error:  # stores raise what they like; all of it means no
-            text = without_credentials(f"{type(error).__name__}: {error}")
+            words = error.strerror if isinstance(error, GaveUpError) else None
+            text = safe_text(words or f"{type(error).__name__}: {error}")
             raise StoreError(
                 f"output {shown(self.url)}: cannot be written ({text}); check the path and permissions"
             ) from error
@@ -235,21 +298,3 @@ def _real(store: Store) -> PurePosixPath:
 
 def _is_local_path(url: str) -> bool:
     return "://" not in url and "::" not in url
-
-
-def version_of(info: dict[str, Any]) -> str:
-    """A store's own mark that changes when a file does."""
-    for name in (
-        "ETag",
-        "etag",
-        "md5Hash",
-        "content_md5",
-        "mtime",
-        "LastModified",
-        "last_modified",
-        "updated",
-        "created",
-    ):
-        if info.get(name):
-            return str(info[name])
-    return ""

@@ -42,6 +42,27 @@ def ray_session() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """URL of an S3 server; `s3://bucket/...` means it in this process and in those that it starts."""
+    from s3_server import start_s3
+
+    server = start_s3()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    os.environ.update(
+        AWS_ACCESS_KEY_ID="archive",
+        AWS_SECRET_ACCESS_KEY="archive-secret",
+        AWS_DEFAULT_REGION="us-east-1",
+        AWS_ENDPOINT_URL=url,
+        AWS_EC2_METADATA_DISABLED="true",
+    )
+    try:
+        yield url
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
 def photographs() -> list[Path]:
     """Real photographs of ../shared; tests that need them skip where it is missing."""
     files = sorted((SHARED / "photos" / "val").glob("*.png"))

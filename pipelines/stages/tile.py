@@ -30,7 +30,7 @@ class Tile:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.output = Store(settings.output)
+        self.output = Store(settings.output, settings.retry_seconds)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         return run_rows(STAGE, "restore_error", self.core, table)

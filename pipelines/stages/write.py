@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from pipelines.errors import ItemError
 from pipelines.parts import write_part
-from pipelines.publish import publish_result
+from pipelines.publish import publish_result, writing
 from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
@@ -26,7 +25,7 @@ class Write:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.output = Store(settings.output)
+        self.output = Store(settings.output, settings.retry_seconds)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         return run_rows(STAGE, "write_error", self.core, table)
@@ -44,12 +43,7 @@ class Write:
         if row["parts"] == 1:
             yield publish_result(row, get_pixels(row), self.output, self.settings)
             return
-        try:
+        with writing(f"{row['source_path']}: tile {row['part']}"):
             write_part(self.output, row, get_pixels(row), row["statistics"])
-        except OSError as error:
-            reason = (
-                f"{row['source_path']}: tile {row['part']} cannot be written ({error.strerror}); check space and access"
-            )
-            raise ItemError("write_error", reason) from error
         row["status"] = PART_DONE
         yield drop_payload(row)

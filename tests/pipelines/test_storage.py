@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moving_files import moving_url
 
 from pipelines.storage import PRIVATE, Store, StoreError, check_apart, version_of
 
@@ -33,9 +34,17 @@ NAMES = (
 )
 
 
-@pytest.fixture(params=["path", "file", "memory", "odd path", "odd memory"])
+@pytest.fixture(params=["path", "file", "memory", "odd path", "odd memory", "s3", "moved"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     odd = "a #%? [1924] 'b'*"
+    if request.param == "s3":
+        request.getfixturevalue("s3_server")
+        bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+        store = Store(f"s3://{bucket}/archive")
+        store.fs.mkdir(bucket)
+        return store
+    if request.param == "moved":
+        return Store(moving_url(tmp_path / "store"))
     return Store(
         {
             "path": str(tmp_path / "store"),
@@ -49,6 +58,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_any_name_is_written_listed_and_read(store: Store, name: str) -> None:
+    if store.s3 and "\n" in name:
+        pytest.skip("moto 5.2 answers 404 to any key with a line break; S3 itself takes it")
     store.publish(name, b"first")
     store.publish(name, b"second")
     assert store.read(name) == b"second"
@@ -216,23 +227,26 @@ def test_memory_stores_are_compared_too() -> None:
             check_apart(*stores("memory://a/scans", output))
 
 
-def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    url = "https://user:s3cret@host.example:8443/archive"
-    store = Store(url)
+@pytest.mark.parametrize("url", ["https://user:s3cret@host.example:8443/archive", "nonsense://user:s3cret@host/archive"])
+def test_a_url_with_credentials_is_refused_without_repeating_them(url: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        Store(url)
+    assert "s3cret" not in str(caught.value)
+    assert "user" not in str(caught.value)
+    assert "holds credentials" in str(caught.value)
+
+
+def test_secrets_in_a_stores_own_words_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store("https://host.example:8443/archive", retry_seconds=0)
     monkeypatch.setattr(store, "fs", _Refusing())
-    shown = [store.uri("a.png"), store.uri("")]
-    for use in (store.check_writable, lambda: list(store.list()), lambda: store.key("../x")):
+    shown = []
+    for use in (store.check_writable, lambda: list(store.list())):
         with pytest.raises(StoreError) as caught:
             use()
         shown.append(str(caught.value))
-    for use in (
-        lambda: Store("nonsense://user:s3cret@host/archive"),
-        lambda: Store(f"{url}?token=s3cret"),
-        lambda: check_apart(Store(url), Store(url)),
-    ):
-        with pytest.raises(StoreError) as caught:
-            use()
-        shown.append(str(caught.value))
+    with pytest.raises(StoreError) as caught:
+        Store("https://host.example/archive?token=s3cret")
+    shown.append(str(caught.value))
     assert not [text for text in shown if "s3cret" in text or "user" in text]
     assert all("host" in text for text in shown)
 
@@ -240,11 +254,14 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 class _Refusing:
     """A file system whose errors repeat the whole URL, as some do."""
 
-    def find(self, path: str, detail: bool) -> None:
-        raise PermissionError(f"403 at {path}")
+    def ls(self, path: str, detail: bool) -> None:
+        raise PermissionError("403 at https://user:s3cret@host/?X-Amz-Signature=s3cret&x=1 Authorization: Bearer s3cret")
+
+    def makedirs(self, path: str, exist_ok: bool) -> None:
+        pass
 
     def pipe_file(self, path: str, data: bytes) -> None:
-        raise OSError(f"cannot PUT {path}")
+        raise OSError("cannot PUT https://user:s3cret@host/?sig=s3cret")
 
     def unstrip_protocol(self, path: str) -> str:
         return path
