@@ -24,11 +24,11 @@ def read_photo(
         ValueError: it cannot be opened, or not decoded within the limits.
     """
     from pipelines.errors import ItemError
-    from pipelines.media.photo import DecodeLimits, decode
+    from pipelines.media.limits import limits_of
+    from pipelines.media.photo import decode
 
-    limits = DecodeLimits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
     try:
-        return decode(path.read_bytes(), path.name, limits).pixels
+        return decode(path.read_bytes(), path.name, limits_of(settings)).pixels
     except OSError as error:
         raise ValueError(f"{called}{path}: cannot be read ({error.strerror}); {remedy}") from error
     except ItemError as error:

@@ -145,8 +145,24 @@ def _bad(rng: np.random.Generator) -> dict[str, tuple[bytes, str]]:
         "damaged/animation.jpg": (_pillow(Image.fromarray(_eight(rng)), "GIF"), "unsupported"),
         "damaged/no pixels.png": (_png_claiming(0, 24), "zero_size"),
         "damaged/bomb.png": (_png_claiming(60_000, 60_000), "too_many_pixels"),
+        "damaged/pages.tif": (_with_pages(tiff, 10_100), "too_many_frames"),
+        "damaged/scans.jpg": (_with_scans(jpeg, 600), "unsupported"),
         "sizes/one pixel.png": (one_pixel, "too_small"),
     }
+
+
+def _with_pages(tiff: bytes, count: int) -> bytes:
+    """A TIFF whose list of pages goes on with empty ones."""
+    (start,) = struct.unpack_from("<I", tiff, 4)
+    pointer = start + 2 + 12 * struct.unpack_from("<H", tiff, start)[0]
+    pages = b"".join(struct.pack("<HI", 0, len(tiff) + 6 * number) for number in range(1, count))
+    return tiff[:pointer] + struct.pack("<I", len(tiff)) + tiff[pointer + 4 :] + pages + bytes(6)
+
+
+def _with_scans(jpeg: bytes, count: int) -> bytes:
+    """A JPEG whose one scan comes again and again: a decoder goes over the whole picture each time."""
+    scan = jpeg[jpeg.index(b"\xff\xda") : jpeg.rindex(b"\xff\xd9")]
+    return jpeg.removesuffix(b"\xff\xd9") + scan * count + b"\xff\xd9"
 
 
 def _eight(rng: np.random.Generator, height: int = 24, width: int = 32, channels: int = 3) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipelines.errors import ItemError
 
 RECOPY = "copy it again from the original"
+MAX_PROFILE = 16 * 2**20  # bytes of a colour profile; the largest of printers are a few MB
 
 
 @dataclass(frozen=True, kw_only=True)

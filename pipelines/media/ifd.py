@@ -30,8 +30,9 @@ _TYPES = {
     18: "u8",  # IFD8
 }
 _RATIONALS = (5, 10)
+_MAX_TAGS = 2**16  # a tag is a number of 16 bits; BigTIFF could count far more
 # The walk over a page list stops here: a crafted chain of millions of pages must not hold up a night's run.
-MAX_PAGES = 10_000
+MAX_PAGES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,11 @@ class Ifd:
         data: the bytes that offsets count from.
         order: "<" or ">".
         entries: tag -> (numpy type, number of elements, offset of the first element).
-        next: offset of the next directory; 0 for none.
     """
 
     data: bytes
     order: str
     entries: dict[int, tuple[str, int, int]]
-    next: int
 
     def array(self, tag: int) -> np.ndarray | None:
         """All elements of a tag (N,), a fraction as two elements; None when the tag is absent or has an unknown type.
@@ -97,11 +96,13 @@ def read_ifd(data: bytes, offset: int, big: bool, order: str) -> Ifd:
     """The directory at `offset`.
 
     Raises:
-        ItemError: "truncated" when it lies beyond the end.
+        ItemError: "truncated" when it lies beyond the end, "corrupt" when it is too long.
     """
     count_code, entry_code, entry_size, inline = ("Q", "HHQ", 20, 8) if big else ("H", "HHI", 12, 4)
     width = struct.calcsize(count_code)
     (count,) = struct.unpack(order + count_code, need(data, offset, width, "the tag table"))
+    if count > _MAX_TAGS:
+        raise corrupt(f"the tag table has {count} tags, of {_MAX_TAGS} at most")
     start = offset + width
     table = need(data, start, count * entry_size, "the tag table")
     entries: dict[int, tuple[str, int, int]] = {}
@@ -115,24 +116,37 @@ def read_ifd(data: bytes, offset: int, big: bool, order: str) -> Ifd:
         if number * int(code[1:]) > inline:
             (at,) = struct.unpack_from(order + ("Q" if big else "I"), data, at)
         entries.setdefault(tag, (code, number, at))
-    # Some writers leave the last pointer out at the end of the file: that is the end of the list.
-    end = start + count * entry_size
-    tail = data[end : end + inline]
-    following = struct.unpack(order + ("Q" if big else "I"), tail)[0] if len(tail) == inline else 0
-    return Ifd(data, order, entries, following)
+    return Ifd(data, order, entries)
 
 
-def count_pages(data: bytes, first: Ifd, offset: int, big: bool) -> tuple[int, str | None]:
-    """Number of pages in the chain that starts with `first` at `offset`, and what is wrong with the chain, or None."""
-    seen, page = {offset}, first
-    while page.next:
-        if page.next in seen:
+def count_pages(data: bytes, offset: int, big: bool, order: str) -> tuple[int, str | None]:
+    """Number of pages in the chain that starts at `offset`, and what is wrong with the chain, or None."""
+    seen, at = {offset}, offset
+    while True:
+        try:
+            at = _next_ifd(data, at, big, order)
+        except ItemError:
+            return len(seen) - 1, f"the list of pages is broken after page {len(seen) - 1}"
+        if not at:
+            return len(seen), None
+        if at in seen:
             return len(seen), "the list of pages runs in a circle"
         if len(seen) >= MAX_PAGES:
             return len(seen), f"more than {MAX_PAGES} pages: the rest is not counted"
-        seen.add(page.next)
-        try:
-            page = read_ifd(data, page.next, big, first.order)
-        except ItemError:
-            return len(seen) - 1, f"the list of pages is broken after page {len(seen) - 1}"
-    return len(seen), None
+        seen.add(at)
+
+
+def _next_ifd(data: bytes, offset: int, big: bool, order: str) -> int:
+    """Where the directory after the one at `offset` is; 0 for none.
+
+    The tags between are not looked at: directories may overlap, and thousands may claim the same 65,535 tags.
+    """
+    count_code, entry_size, pointer_code = ("Q", 20, "Q") if big else ("H", 12, "I")
+    width = struct.calcsize(count_code)
+    (count,) = struct.unpack(order + count_code, need(data, offset, width, "the tag table"))
+    end = offset + width + count * entry_size
+    if end > len(data):
+        raise corrupt("the tag table ends beyond the file")
+    # Some writers leave the last pointer out at the end of the file: that is the end of the list.
+    tail = data[end : end + struct.calcsize(pointer_code)]
+    return int(struct.unpack(order + pointer_code, tail)[0]) if len(tail) == struct.calcsize(pointer_code) else 0

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from pipelines.errors import ItemError
 from pipelines.media.header import RECOPY, Header, check_sides, corrupt, need, usable_dpi
+from pipelines.media.jp2_coding import Coding
 
 JP2_SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 STREAM_SIGNATURE = b"\xff\x4f\xff\x51"
-_START_OF_TILE, _END_OF_STREAM = 0xFF90, 0xFFD9
+_START_OF_TILE, _START_OF_DATA, _END_OF_STREAM = 0xFF90, 0xFF93, 0xFFD9
 _COLOUR_SPACES = {16: "sRGB", 17: "grey", 18: "sYCC"}
 
 
@@ -35,7 +36,7 @@ def read_jp2(data: bytes) -> Jp2Header:
     if data.startswith(STREAM_SIGNATURE):
         return _stream(data, 0, len(data), {})
     facts: dict[bytes, bytes] = {}
-    streams: list[tuple[int, int]] = []
+    stream, streams = (0, 0), 0
     for kind, start, end in _boxes(data, 0, len(data)):
         if kind == b"jp2h":
             for inner, inner_start, inner_end in _boxes(data, start, end):
@@ -44,12 +45,12 @@ def read_jp2(data: bytes) -> Jp2Header:
                 elif inner in (b"ihdr", b"colr", b"pclr"):
                     facts.setdefault(inner, data[inner_start:inner_end])
         elif kind == b"jp2c":
-            streams.append((start, end))
+            stream, streams = stream if streams else (start, end), streams + 1
     if not streams:
         raise ItemError("truncated", f"the file ends before its code stream; {RECOPY}")
     if b"ihdr" not in facts:
         raise corrupt("there is no image header box")
-    return _stream(data, *streams[0], facts, frames=len(streams))
+    return _stream(data, *stream, facts, frames=streams)
 
 
 def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -87,7 +88,7 @@ def _stream(data: bytes, start: int, end: int, facts: dict[bytes, bytes], frames
         if (ihdr_width, ihdr_height, ihdr_samples) != (width - left, height - top, samples):
             raise corrupt("the image header box and the code stream disagree about the size")
     warnings: tuple[str, ...] = ()
-    complete = _walk_tiles(data, start, end)
+    complete = _walk_tiles(data, start, end, Coding(data, start, samples))
     if not complete:
         warnings = ("the end marker is missing",)
     if frames > 1:
@@ -116,11 +117,12 @@ def _stream(data: bytes, start: int, end: int, facts: dict[bytes, bytes], frames
     )
 
 
-def _walk_tiles(data: bytes, start: int, end: int) -> bool:
+def _walk_tiles(data: bytes, start: int, end: int, coding: Coding) -> bool:
     """Hop over the segments of a code stream; True when it closes with its end marker, False when only that is missing.
 
     Raises:
-        ItemError: "truncated" when a tile part is cut: the decoder would fill it up without a word.
+        ItemError: "truncated" when a tile part is cut: the decoder would fill it up without a word; "unsupported" when the
+            picture is cut up too finely.
     """
     at, tiles = start + 2, 0
     while at + 2 <= end:
@@ -135,11 +137,13 @@ def _walk_tiles(data: bytes, start: int, end: int) -> bool:
         if length < 2:
             raise corrupt("a segment of the code stream has an impossible length")
         if marker != _START_OF_TILE:
+            coding.check(at, length)
             at += 2 + length
             continue
         if at + 12 > end:
             break
         (part,) = struct.unpack_from(">I", data, at + 6)
+        _check_tile_header(data, at + 2 + length, end, coding)
         if part == 0 and data.endswith(b"\xff\xd9", at, end):  # the last one, up to the end marker
             return True
         if part == 0:
@@ -151,6 +155,16 @@ def _walk_tiles(data: bytes, start: int, end: int) -> bool:
     if at > end or not tiles:
         raise ItemError("truncated", f"the file ends at byte {end}, inside its code stream; {RECOPY}")
     return False
+
+
+def _check_tile_header(data: bytes, at: int, end: int, coding: Coding) -> None:
+    """A tile part may have a coding style of its own; what else is wrong with its header is the decoder's to say."""
+    while at + 4 <= end:
+        marker, length = struct.unpack_from(">HH", data, at)
+        if marker == _START_OF_DATA or marker < 0xFF00 or length < 2:
+            return
+        coding.check(at, length)
+        at += 2 + length
 
 
 def _colour(body: bytes | None) -> tuple[bytes | None, str | None]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipelines.errors import ItemError
 from pipelines.media import colour_profile
 from pipelines.media.exif import upright
-from pipelines.media.header import RECOPY, Header
+from pipelines.media.header import MAX_PROFILE, RECOPY, Header
 from pipelines.media.jp2_boxes import read_jp2
 from pipelines.media.jpeg_markers import read_jpeg
+from pipelines.media.limits import DecodeLimits
 from pipelines.media.pixels import decode_pixels
 from pipelines.media.png_chunks import read_png
 from pipelines.media.sniff import recognise
@@ -44,17 +45,7 @@ _READERS: dict[str, Callable[[bytes], Header]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class DecodeLimits:
-    """Sizes above which a file is refused.
-
-    Attributes:
-        max_bytes: of the file.
-        max_pixels: width times height, as the header says.
-    """
-
-    max_bytes: int = 2 * 2**30
-    max_pixels: int = 400_000_000
+_WEIGHTLESS_BITS = 64  # of a pixel: four samples of 16 bits; wider pixels count more than once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +88,7 @@ def decode(data: bytes, name: str, limits: DecodeLimits) -> Photo:
 
     Raises:
         ItemError: and nothing else, whatever the bytes: "empty", "too_many_bytes", "not_an_image", "unsupported",
-            "zero_size", "too_many_pixels", "truncated" or "corrupt".
+            "zero_size", "too_many_pixels", "too_many_frames", "truncated" or "corrupt".
     """
     try:
         return _decode(data, limits)
@@ -118,10 +109,10 @@ def _decode(data: bytes, limits: DecodeLimits) -> Photo:
         reason = f"{len(data)} bytes are more than the limit of {limits.max_bytes}; raise --max-bytes if it is genuine"
         raise ItemError("too_many_bytes", reason)
     header = _READERS[recognise(data)](data)
-    pixel_count = header.width * header.height
-    if pixel_count > limits.max_pixels:
-        reason = f"{header.width} x {header.height} pixels are more than the limit of {limits.max_pixels}"
-        raise ItemError("too_many_pixels", f"{reason}; raise --max-pixels if the scan is genuine")
+    _check_size(header, limits)
+    if header.icc_profile and len(header.icc_profile) > MAX_PROFILE:
+        note = f"the colour profile of {len(header.icc_profile)} bytes is too large and was ignored"
+        header = replace(header, icc_profile=None, warnings=(*header.warnings, note))
     decoded = decode_pixels(data, header)
     pixels = np.ascontiguousarray(decoded.pixels) if decoded.upright else upright(decoded.pixels, header.orientation)
     profile, colour_space, complaints = _colour(header, pixels.shape[2], decoded.converted)
@@ -137,6 +128,19 @@ def _decode(data: bytes, limits: DecodeLimits) -> Photo:
         frames=header.frames,
         warnings=(*header.warnings, *decoded.warnings, *complaints),
     )
+
+
+def _check_size(header: Header, limits: DecodeLimits) -> None:
+    size = f"{header.width} x {header.height} pixels"
+    weight = -(-header.bits * header.samples // _WEIGHTLESS_BITS)
+    if weight > 1:
+        size = f"{size} of {header.samples} samples of {header.bits} bits, which count {weight} times,"
+    if header.width * header.height * max(weight, 1) > limits.max_pixels:
+        reason = f"{size} are more than the limit of {limits.max_pixels}; raise --max-pixels if the scan is genuine"
+        raise ItemError("too_many_pixels", reason)
+    if header.frames > limits.max_frames:
+        reason = f"{header.frames} pages or frames are more than the limit of {limits.max_frames}"
+        raise ItemError("too_many_frames", f"{reason}; raise --max-frames if they are genuine, or export the first")
 
 
 def _colour(header: Header, channels: int, converted: bool) -> tuple[bytes | None, str, tuple[str, ...]]:

@@ -17,6 +17,7 @@ from pipelines.errors import ItemError
 from pipelines.media.colour_profile import to_srgb
 from pipelines.media.header import RECOPY, Header, corrupt
 from pipelines.media.jp2_boxes import Jp2Header
+from pipelines.media.jpeg_markers import JpegHeader
 from pipelines.media.png_chunks import PngHeader
 from pipelines.media.tiff_pages import WHITE_IS_ZERO, TiffHeader
 from pipelines.media.tiff_samples import has_plain_samples, read_samples, to_photo_samples, to_uint16
@@ -139,7 +140,7 @@ def _widen(pixels: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _pillow(data: bytes, header: Header) -> Decoded:
-    source = header.stream if isinstance(header, PngHeader) else data
+    source = header.stream if isinstance(header, PngHeader | JpegHeader) else data
     try:
         image: Image.Image = _PLUGINS[header.format](io.BytesIO(source))
     except MemoryError:

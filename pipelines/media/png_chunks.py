@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from dataclasses import dataclass, replace
 
 from pipelines.errors import ItemError
 from pipelines.media.exif import read_exif
-from pipelines.media.header import RECOPY, Header, check_sides, corrupt, need, usable_dpi
+from pipelines.media.header import MAX_PROFILE, RECOPY, Header, check_sides, corrupt, need, usable_dpi
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Samples of a pixel by colour type: grey, RGB, palette, grey + alpha, RGB + alpha.
@@ -17,7 +18,6 @@ _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 
 # Text, animation and colour hints never reach the decoders: a text chunk of kilobytes can unpack to gigabytes.
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _READ_CHUNKS = (b"iCCP", b"sRGB", b"gAMA", b"pHYs", b"eXIf", b"acTL")
-_MAX_ICC = 16 * 2**20  # the largest printer profiles are a few MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +41,13 @@ def read_png(data: bytes) -> PngHeader:
     Raises:
         ItemError: "zero_size", "truncated", "corrupt" or "unsupported" (not a plain PNG).
     """
-    parts: list[bytes | memoryview] = [SIGNATURE]
+    stream = io.BytesIO()
+    stream.write(SIGNATURE)
     found: dict[bytes, bytes] = {}
     header: PngHeader | None = None
     warnings: list[str] = []
     view = memoryview(data)
-    at, complete, pixels = len(SIGNATURE), False, False
+    at, complete, pixels, frames = len(SIGNATURE), False, False, 0
     while at < len(data) and not complete:
         if len(data) - at < 12 and pixels:
             break  # cut inside the end marker: all pixels may still be there
@@ -64,7 +65,8 @@ def read_png(data: bytes) -> PngHeader:
         if kind in _PIXEL_CHUNKS:
             if not intact:
                 raise corrupt(f"the check sum of chunk {_name(kind)} is wrong")
-            parts.append(view[at : at + 12 + length])
+            if length or kind != b"IDAT":  # millions of empty chunks would only keep a decoder busy
+                stream.write(view[at : at + 12 + length])
         elif kind in _READ_CHUNKS and kind not in found:
             if intact:
                 found[kind] = bytes(body)
@@ -77,16 +79,18 @@ def read_png(data: bytes) -> PngHeader:
         if kind == b"tRNS":
             found.setdefault(kind, bytes(body))
         pixels = pixels or kind == b"IDAT"
+        frames += kind == b"fcTL"
         complete = kind == b"IEND"
         at += 12 + length
     if header is None:
         raise ItemError("truncated", f"the file ends after its signature; {RECOPY}")
     if not complete:
         warnings.append("the end marker is missing")
-        parts.append(struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND")))
+        stream.write(struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND")))
     if not pixels:
         raise corrupt("there is no pixel data") if complete else ItemError("truncated", f"no pixel data; {RECOPY}")
-    return _with_metadata(replace(header, stream=b"".join(parts), complete=complete), found, warnings)
+    header = replace(header, stream=stream.getvalue(), complete=complete, frames=frames if b"acTL" in found else 1)
+    return _with_metadata(header, found, warnings)
 
 
 def _image_header(body: bytes) -> PngHeader:
@@ -120,16 +124,15 @@ def _with_metadata(header: PngHeader, found: dict[bytes, bytes], warnings: list[
     # 1 / 2.2 is the gamma of sRGB; a profile or an sRGB chunk overrules the gamma chunk.
     if abs(gamma - 45455) > 100 and icc_profile is None and b"sRGB" not in found:
         warnings.append(f"the file asks for gamma {gamma / 100000}: pixels are kept as stored")
-    frames = struct.unpack_from(">I", found[b"acTL"])[0] if len(found.get(b"acTL", b"")) >= 4 else 1
-    if frames > 1:
-        warnings.append(f"animation of {frames} frames: only the still image is read")
+    if header.frames > 1:
+        warnings.append(f"animation of {header.frames} frames: only the still image is read")
     return replace(
         header,
         transparency=_transparency(header, found.get(b"tRNS")),
         icc_profile=icc_profile,
         orientation=orientation,
         dpi=dpi,
-        frames=max(frames, 1),
+        frames=max(header.frames, 1),
         colour_space="sRGB" if b"sRGB" in found else None,
         warnings=tuple(warnings),
     )
@@ -148,7 +151,7 @@ def _icc_profile(body: bytes, warnings: list[str]) -> bytes | None:
     _, _, packed = body.partition(b"\0")
     unpacker = zlib.decompressobj()
     try:
-        profile = unpacker.decompress(packed[1:], _MAX_ICC)
+        profile = unpacker.decompress(packed[1:], MAX_PROFILE)
     except zlib.error:
         profile = b""
     if not profile or unpacker.unconsumed_tail or not unpacker.eof:

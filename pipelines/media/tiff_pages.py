@@ -74,7 +74,7 @@ def read_tiff(data: bytes) -> TiffHeader:
     bits, sample_kind = _sample_type(ifd, samples)
     if photometric == YCBCR and compression == RAW and _values(ifd, 530, (2, 2)) != (1, 1):
         raise ItemError("unsupported", "uncompressed TIFF with subsampled colour is not supported; export it as RGB")
-    frames, complaint = count_pages(data, ifd, offset, big)
+    frames, complaint = count_pages(data, offset, big, order)
     warnings = [complaint] if complaint else []
     if frames > 1:
         warnings.append(f"{frames} pages: only the first is read")

@@ -7,7 +7,9 @@ read here, and only the decompression of single strips and tiles is left to libt
 from __future__ import annotations
 
 import io
+import math
 import struct
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import TiffImagePlugin
@@ -18,6 +20,8 @@ from pipelines.media.tiff_pages import RAW, RGB, WHITE_IS_ZERO, TiffHeader
 # Compressions that give back the bytes that went in: LZW, deflate (two numbers), PackBits, LZMA, Zstandard.
 _BYTEWISE = {RAW, 5, 8, 32946, 32773, 34925, 50000}
 _BLACK_IS_ZERO = 1
+_SLACK = 1 << 16  # bytes of headers in a packed strip
+_BAND = 1 << 20  # samples converted at a time: conversions need several copies of 8 bytes a sample
 
 
 def has_plain_samples(header: TiffHeader) -> bool:
@@ -48,11 +52,14 @@ def read_samples(data: bytes, header: TiffHeader) -> np.ndarray:
     wide, high = header.chunk
     across, down = -(-header.width // wide), -(-header.height // high)
     pixels = np.empty((header.height, header.width, header.samples), dtype.newbyteorder("="))
-    for index, (offset, size) in enumerate(zip(header.offsets.tolist(), header.sizes.tolist(), strict=True)):
+    for index in range(len(header.offsets)):
+        offset, size = int(header.offsets[index]), int(header.sizes[index])
         plane, place = divmod(index, across * down)
         top, left = place // across * high, place % across * wide
         rows = high if header.tiled else min(high, header.height - top)
         row_bytes = wide * channels * dtype.itemsize
+        # No packing makes bytes twice as many: all strips may claim the whole file, and each would be copied.
+        size = min(size, 2 * row_bytes * rows + _SLACK)
         stored = _unpack(data[offset : offset + size], header.compression, row_bytes, rows)
         chunk = np.frombuffer(stored, dtype).reshape(rows, wide, channels).astype(dtype.newbyteorder("="), copy=False)
         if header.predictor == 2 and header.compression != RAW:
@@ -112,13 +119,25 @@ def to_photo_samples(samples: np.ndarray, header: TiffHeader) -> tuple[np.ndarra
     if not has_alpha:
         return colour, tuple(warnings)
     alpha = samples[..., colours : colours + 1]
-    if alpha.dtype != colour.dtype:
-        alpha = _alpha_to_uint16(alpha)
-    if extra[0] == 1:
-        # Premultiplied colour is divided by its alpha; where nothing is visible any colour would do.
-        share = np.maximum(alpha, 1).astype(np.float64) / top
-        colour = np.where(alpha > 0, np.minimum(np.rint(colour / share), top), 0).astype(colour.dtype)
-    return np.concatenate([colour, alpha], axis=2), tuple(warnings)
+    photo = np.empty((*samples.shape[:2], colours + 1), colour.dtype)
+    for rows in _bands(photo):
+        shown = alpha[rows] if alpha.dtype == colour.dtype else _alpha_to_uint16(alpha[rows])
+        photo[rows, :, colours:] = shown
+        photo[rows, :, :colours] = _straight(colour[rows], shown, top) if extra[0] == 1 else colour[rows]
+    return photo, tuple(warnings)
+
+
+def _straight(colour: np.ndarray, alpha: np.ndarray, top: int) -> np.ndarray:
+    """Premultiplied colour divided by its alpha; where nothing is visible any colour would do."""
+    share = np.maximum(alpha, 1).astype(np.float64) / top
+    return np.where(alpha > 0, np.minimum(np.rint(colour / share), top), 0).astype(colour.dtype)
+
+
+def _bands(samples: np.ndarray) -> Iterator[slice]:
+    """Rows of an image [H, W, C], some at a time."""
+    step = max(1, _BAND // max(1, samples[0].size))
+    for top in range(0, len(samples), step):
+        yield slice(top, top + step)
 
 
 _KINDS = {"u": "integer", "i": "signed integer", "f": "floating-point"}
@@ -126,14 +145,25 @@ _KINDS = {"u": "integer", "i": "signed integer", "f": "floating-point"}
 
 def to_uint16(samples: np.ndarray) -> tuple[np.ndarray, str]:
     """Samples of any type and range as uint16 of the same shape, and what was done to them ("stretched from .. to")."""
-    finite = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(finite.min()), float(finite.max())
+    parts = [(float(part.min()), float(part.max())) for part in (_finite(samples[rows]) for rows in _bands(samples))]
+    low, high = min(part[0] for part in parts), max(part[1] for part in parts)
     if samples.dtype.kind == "f" and low >= 0 and high <= 1:  # the convention for floating-point pictures
-        return np.rint(finite * 65535).astype(np.uint16), "scaled from 0..1 to"
-    if samples.dtype.kind != "f" and low >= 0 and high <= 65535:
-        return finite.astype(np.uint16), "kept in"
-    span = (high - low) or 1.0
-    return np.rint((finite - low) / span * 65535).astype(np.uint16), f"stretched from {low:g}..{high:g} to"
+        start, span, note = 0.0, 1.0, "scaled from 0..1 to"
+    elif samples.dtype.kind != "f" and low >= 0 and high <= 65535:
+        start, span, note = 0.0, 65535.0, "kept in"
+    else:
+        start, span, note = low, (high - low) or 1.0, f"stretched from {low:g}..{high:g} to"
+    # The span of the largest numbers is itself no number: half of everything is.
+    shrink = 1.0 if math.isfinite(span) else 0.5
+    span = span if math.isfinite(span) else high / 2 - low / 2
+    photo = np.empty(samples.shape, np.uint16)
+    for rows in _bands(samples):
+        photo[rows] = np.rint((_finite(samples[rows]) * shrink - start * shrink) / span * 65535)
+    return photo, note
+
+
+def _finite(samples: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _alpha_to_uint16(alpha: np.ndarray) -> np.ndarray:

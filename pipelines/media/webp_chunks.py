@@ -8,6 +8,9 @@ from pipelines.errors import ItemError
 from pipelines.media.exif import read_exif
 from pipelines.media.header import RECOPY, Header, check_sides, corrupt
 
+# Each chunk costs a decoder a record, however small it is. An animation has a few for each frame.
+_MAX_CHUNKS = 100_000
+
 
 def read_webp(data: bytes) -> Header:
     """Header of a WebP file.
@@ -22,8 +25,11 @@ def read_webp(data: bytes) -> Header:
         raise ItemError("truncated", f"the file has {len(data)} of {end} bytes; {RECOPY}")
     size: tuple[int, int] | None = None
     exif = profile = None
-    frames, at = 0, 12
+    frames, chunks, at = 0, 0, 12
     while at + 8 <= end:
+        chunks += 1
+        if chunks > _MAX_CHUNKS + frames:
+            raise corrupt(f"there are more than {_MAX_CHUNKS} chunks")
         kind, length = struct.unpack_from("<4sI", data, at)
         if at + 8 + length > end:
             raise corrupt("a chunk is longer than the file")
@@ -32,9 +38,9 @@ def read_webp(data: bytes) -> Header:
             size = _size(kind, data[at + 8 : at + 8 + min(length, 16)])
         if kind == b"ANMF":
             frames += 1
-        elif kind == b"ICCP":
+        elif kind == b"ICCP" and profile is None:
             profile = data[at + 8 : at + 8 + length]
-        elif kind == b"EXIF":
+        elif kind == b"EXIF" and exif is None:
             exif = data[at + 8 : at + 8 + length]
         at += 8 + length + length % 2
     if size is None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 
+from pipelines.deadline import deadline
 from pipelines.errors import ItemError
-from pipelines.media.photo import DecodeLimits, decode
+from pipelines.media.limits import limits_of
+from pipelines.media.photo import decode
 from pipelines.rows import Row, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
-from pipelines.storage import Store
+from pipelines.storage import OutsideError, Store
 
 STAGE = "decode"
 
@@ -28,8 +32,9 @@ class Decode:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.source = Store(settings.source)
-        self.limits = DecodeLimits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
+        self.source = Store(settings.source, settings.retry_seconds)
+        self.limits = limits_of(settings)
+        self.max_seconds = settings.max_seconds
         self.settings_json = json.dumps(settings.result_settings(), sort_keys=True)
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -43,7 +48,7 @@ class Decode:
         """Fill fixity, media facts and pixels.
 
         Raises:
-            ItemError: unreadable or not a photograph that we can decode.
+            ItemError: unreadable, not a photograph that we can decode, or not in time.
         """
         row["started_at"] = datetime.now(UTC)
         row["settings"] = self.settings_json
@@ -53,7 +58,8 @@ class Decode:
         row["source_size"] = len(data)
         row["seconds_read"] = time.monotonic() - started
         started = time.monotonic()
-        photo = decode(data, row["source_path"], self.limits)
+        with deadline(self.max_seconds, row["source_path"]):
+            photo = decode(data, row["source_path"], self.limits)
         height, width, channels = photo.pixels.shape
         row.update(
             media_format=photo.format,
@@ -74,16 +80,30 @@ class Decode:
 
     def _read(self, row: Row) -> bytes:
         path = row["source_path"]
-        if row["source_size"] and row["source_size"] > self.limits.max_bytes:
-            raise ItemError(
-                "too_many_bytes",
-                f"{path}: {row['source_size']} bytes, the limit is {self.limits.max_bytes}; raise --max-bytes if it is genuine",
-            )
         try:
+            size = self._size(path) or row["source_size"] or 0
+            if size > self.limits.max_bytes:
+                reason = f"{size} bytes, the limit is {self.limits.max_bytes}; raise --max-bytes if it is genuine"
+                raise ItemError("too_many_bytes", f"{path}: {reason}")
             return self.source.read(path)
+        except ItemError:
+            raise
+        except OutsideError as error:
+            reason = "is a link to something outside the source tree; copy the file into it, or give its own folder as source"
+            raise ItemError("outside", f"{path}: {reason}") from error
         except FileNotFoundError as error:
             raise ItemError("unreadable", f"{path}: listed but not there (a broken link, or removed since)") from error
-        except OSError as error:
-            raise ItemError(
-                "unreadable", f"{path}: cannot be read ({error.strerror or type(error).__name__}); check access"
-            ) from error
+        except ValueError as error:  # it holds "..", or a byte that no file's name can hold
+            raise ItemError("bad_name", f"{path}: cannot be read under this name; rename it") from error
+        except Exception as error:  # each kind of store has errors of its own
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise ItemError("unreadable", f"{path}: cannot be read ({reason}); check access") from error
+
+    def _size(self, path: str) -> int:
+        """Bytes of a local file as it is now: it may have grown since it was planned, and a pipe would never end."""
+        if not self.source.local:
+            return 0
+        facts = Path(self.source.key(path)).stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise ItemError("unreadable", f"{path}: is no regular file but a folder, a pipe or a device; remove it")
+        return facts.st_size

@@ -16,7 +16,8 @@ from faithdiff_model.windows import Rect
 from pipelines.errors import ItemError
 from pipelines.faithfulness import psnr_db, squared_error
 from pipelines.geometry import places
-from pipelines.media.photo import DecodeLimits, decode
+from pipelines.media.limits import limits_of
+from pipelines.media.photo import decode
 from pipelines.parts import PartStatistics, folder, read_part
 from pipelines.publish import publish_result
 from pipelines.rows import Row
@@ -37,7 +38,10 @@ class Stitch:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.source, self.output = Store(settings.source), Store(settings.output)
+        self.source, self.output = (
+            Store(settings.source, settings.retry_seconds),
+            Store(settings.output, settings.retry_seconds),
+        )
 
     def __call__(self, table: pa.Table) -> pa.Table:
         return run_rows(STAGE, "write_error", self.core, table)
@@ -98,8 +102,7 @@ class Stitch:
     def _faithfulness(self, row: Row, pixels: np.ndarray) -> float:
         """PSNR against the source, which is read and decoded once more, strip by strip."""
         settings = self.settings
-        limits = DecodeLimits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
-        source = decode(self.source.read(row["source_path"]), row["source_path"], limits).pixels
+        source = decode(self.source.read(row["source_path"]), row["source_path"], limits_of(settings)).pixels
         colours = 1 if row["channels"] < 3 else 3
         factor, (height, width) = settings.upscale, pixels.shape[:2]
         error, count = 0.0, 0

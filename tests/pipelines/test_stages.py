@@ -69,6 +69,14 @@ def test_decode_fills_in_facts(tmp_path: Path) -> None:
     assert row["status"] == PENDING
 
 
+REMEDIES = {
+    "too_many_bytes": "--max-bytes",
+    "too_many_pixels": "--max-pixels",
+    "too_many_frames": "--max-frames",
+    "too_slow": "--max-seconds",
+}
+
+
 @pytest.mark.parametrize(
     ("data", "changes", "code"),
     [
@@ -78,6 +86,8 @@ def test_decode_fills_in_facts(tmp_path: Path) -> None:
         (b"x" * 11, {"max_bytes": 10}, "too_many_bytes"),
         (None, {}, "unreadable"),
         ("photo", {"max_pixels": 24 * 20 - 1}, "too_many_pixels"),
+        ("pages", {"max_frames": 2}, "too_many_frames"),
+        ("large", {"max_seconds": 0.002}, "too_slow"),  # C code that returns late: decoding takes a tenth of a second
     ],
 )
 def test_decode_refuses(tmp_path: Path, data: bytes | str | None, changes: dict[str, Any], code: str) -> None:
@@ -85,6 +95,10 @@ def test_decode_refuses(tmp_path: Path, data: bytes | str | None, changes: dict[
     path = tmp_path / "scans" / "a.png"
     if data == "photo":
         save_photo(path)
+    elif data == "pages":
+        save_photo(path, format="TIFF", save_all=True, append_images=[Image.new("L", (8, 8))] * 2)
+    elif data == "large":
+        save_photo(path, picture(1000, 1000), format="JPEG2000")
     else:
         path.write_bytes(b"x" if data is None else data)
     (row,) = planned(settings)
@@ -92,6 +106,7 @@ def test_decode_refuses(tmp_path: Path, data: bytes | str | None, changes: dict[
         path.unlink()  # removed between planning and reading
     (failed,) = Decode(settings)(table_of(row)).to_pylist()
     assert (failed["status"], failed["error_stage"], failed["error_code"]) == (FAILED, "decode", code)
+    assert REMEDIES.get(code, "") in failed["error_reason"]
     assert "a.png" in failed["error_reason"]
     assert failed["output_path"] is None
     assert failed["pixels"] is None
