@@ -1,9 +1,14 @@
-"""The command line: commands parse, build settings, call and print. Exit codes: 0 all done, 1 some failed, 2 nothing ran."""
+"""The command line: commands parse, build settings, call and print.
+
+Exit codes: 0 all done, 1 some failed, 2 nothing ran, 3 stopped before the end; 130 and 143 interrupted (128 + signal).
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,13 +19,14 @@ from jobs.quiet import prepare_environment
 
 prepare_environment()
 
-from jobs import attribute_cli, evaluate_cli, manifest_cli, train_cli  # noqa: E402
+from jobs import attribute_cli, evaluate_cli, manifest_cli, train_cli, verify_cli  # noqa: E402
 from jobs.flags import with_settings  # noqa: E402
 from jobs.settings import load_settings, settings_yaml  # noqa: E402
 from jobs.show import print_plan, print_summary  # noqa: E402
 from pipelines.settings import Settings  # noqa: E402
 
-ALL_DONE, SOME_FAILED, NOTHING_RAN = 0, 1, 2
+ALL_DONE, SOME_FAILED, NOTHING_RAN, STOPPED = 0, 1, 2, 3
+_SIGNALLED = 128  # plus the signal's number, as shells have it
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,7 +35,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Restores archives of old photographs faithfully, and says what was done to each.\n\nStart with "
     "[bold]faitharchive demo[/], then [bold]faitharchive restore SCANS RESTORED[/].",
-    epilog="Exit codes: 0 all done, 1 some items failed, 2 bad usage or nothing could run.",
+    epilog="Exit codes: 0 all done, 1 some items failed, 2 bad usage or nothing could run, 3 stopped before the end (store "
+    "full or down, or taken over), 130 or 143 interrupted; the same command continues.",
 )
 app.add_typer(manifest_cli.app, name="manifest")
 _out = Console()
@@ -76,6 +83,7 @@ def demo(
     raise typer.Exit(run_demo(folder, _out, run_restore))
 
 
+app.command()(with_settings(verify_cli.verify))
 app.command()(attribute_cli.attribute)
 app.command()(evaluate_cli.evaluate)
 train_cli.register(app, _out)
@@ -89,19 +97,30 @@ def settings_command(
     sys.stdout.write(settings_yaml(load_settings({}, config=config)))
 
 
-def run_restore(settings: Settings) -> int:
-    """Run the flow and print its summary; the exit code."""
+def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
+    """Run the flow and print its summary; the exit code.
+
+    Args:
+        settings: all settings.
+        damaged: ids of items whose results are to be made again, whatever the manifest says.
+    """
     from pipelines.plan import open_stores
 
     open_stores(settings)  # what is wrong with the command is said before Prefect takes its seconds to start
     from jobs.flows.restore import restore_archive
+    from jobs.own_server import start_own_server
 
+    start_own_server()
     if not settings.model_spec().trained:
         _err.print(
             f"[yellow]preset {settings.preset} is untrained:[/] the pipeline is real, the pictures are not restorations."
         )
-    summary: dict[str, Any] = restore_archive(settings.model_dump())
+    summary: dict[str, Any] = restore_archive(settings.model_dump(), list(damaged))
     print_summary(summary, settings, _out)
+    if summary["signal"]:
+        return _SIGNALLED + int(summary["signal"])
+    if summary["stopped"]:
+        return STOPPED
     return SOME_FAILED if summary["failed"] or summary["quarantined"] else ALL_DONE
 
 
@@ -121,12 +140,12 @@ def main() -> None:
         _print_error(f"{type(error).__name__}: {lines[-1] if lines else ''}")
         _err.print("what was finished is kept; run again to continue, with FAITHARCHIVE_DEBUG=1 for the details")
         sys.exit(NOTHING_RAN)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before or after the part of a run that drains
         _err.print("interrupted; run the same command again to continue")
-        sys.exit(130)
+        sys.exit(_SIGNALLED + signal.SIGINT)
 
 
 def _print_error(text: str) -> None:
     """One line; what it quotes comes from outside, so only the label has markup."""
     _err.print("[bold red]error:[/]", end=" ")
-    _err.print(text, markup=False, highlight=False)
+    _err.print(text, markup=False, highlight=False, soft_wrap=True)

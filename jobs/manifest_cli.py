@@ -17,12 +17,16 @@ from rich.text import Text
 
 from faithdiff_model.weights import shown
 from jobs.show import printable
-from pipelines.manifest import newest, read_rows
+from pipelines.manifest import new_run_id, newest, read_rows
+from pipelines.rebuild import SET_ASIDE, Rebuilt, rebuild_manifest
 from pipelines.rows import MANIFEST_COLUMNS, Row
+from pipelines.settings import Settings
 from pipelines.storage import Store, StoreError
 
-app = typer.Typer(no_args_is_help=True, help="Show, filter and export the manifest of an output store.")
+app = typer.Typer(no_args_is_help=True, help="Show, filter, export and rebuild the manifest of an output store.")
 _out = Console()
+# What a spreadsheet takes for a formula, or drops to find one; wide forms count in Japanese ones.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 _Output = Annotated[str, typer.Argument(help="Output folder or URL.")]
 _Status = Annotated[str, typer.Option(help="Only this status: restored, failed, quarantined.")]
@@ -52,7 +56,7 @@ def show(
         size = f"{row['width']}x{row['height']} > {row['output_width']}x{row['output_height']}" if good else ""
         table.add_row(
             Text(printable(row["source_path"])),
-            Text(row["status"], style="green" if good else "red"),
+            Text(printable(row["status"]), style="green" if good else "red"),
             Text(printable(row["output_path"] if good else f"{row['error_code']}: {row['error_reason']}")),
             size,
             f"{row['lq_psnr_db']:.1f}" if row["lq_psnr_db"] is not None else "",
@@ -73,11 +77,61 @@ def export(
     every: _All = False,
 ) -> None:
     """Write rows as CSV (UTF-8, a header line, one line a row)."""
-    text = to_csv(select(output, status=status, code=code, path=path, run=run, every=every))
+    rows = select(output, status=status, code=code, path=path, run=run, every=every)
     if str(file) == "-":
-        sys.stdout.write(text)
+        sys.stdout.write(to_csv(rows, visible=sys.stdout.isatty()))
     else:
-        file.write_text(text, encoding="utf-8", newline="")
+        file.write_text(to_csv(rows), encoding="utf-8", newline="")
+
+
+@app.command()
+def rebuild(
+    output: _Output,
+    steal_lease: Annotated[bool, typer.Option(help="Take the output over from another run, which then stops.")] = False,
+    limit: Annotated[int, typer.Option(help="Unusable sidecars to name.", min=0)] = 50,
+) -> None:
+    """Give the manifest back the rows that it lost, from the sidecars beside the results.
+
+    Manifest files that cannot be read are moved to OUTPUT/_faitharchive/set-aside, never deleted. Rows go to a new folder and
+    keep the id of the run that restored them. Where nothing is lost nothing is written.
+
+    Failed and quarantined items are in the manifest alone: their lost rows cannot come back, and restore tries those items
+    again, counting from one.
+
+    Exit codes: 0 done, 1 some sidecars are unusable, 2 could not run.
+    """
+    store = Store(output)
+    seconds = Settings().lease_seconds
+    found = rebuild_manifest(store, run_id=new_run_id(), lease_seconds=seconds, steal=steal_lease)
+    print_rebuilt(found, store, _out, limit)
+    raise typer.Exit(1 if found.unusable else 0)
+
+
+def print_rebuilt(found: Rebuilt, store: Store, console: Console, limit: int) -> None:
+    """What a rebuild found and did."""
+    for path, reason in found.set_aside:
+        line = f"set aside {printable(path)}: cannot be read ({printable(reason)})"
+        console.print(Text(line, style="yellow"), soft_wrap=True)
+    for path, reason in found.first_unusable[:limit]:
+        console.print(Text(f"unusable {printable(path)}: {printable(reason)}", style="red"), soft_wrap=True)
+    if found.unusable > min(limit, len(found.first_unusable)):
+        console.print(
+            f"... and {found.unusable - min(limit, len(found.first_unusable))} more unusable sidecars (--limit)"
+        )
+    console.print(
+        f"{found.manifest_files} manifest files read, {len(found.set_aside)} set aside; {found.sidecars} sidecars found, "
+        f"{found.known} already in the manifest, {found.written} rows written, {found.unusable} unusable",
+        soft_wrap=True,
+    )
+    if found.set_aside:
+        console.print(Text(f"Set aside: {printable(store.uri(f'{SET_ASIDE}/{found.run_id}'))}"), soft_wrap=True)
+    if found.written or found.set_aside:
+        console.print(
+            "Rows of failed and quarantined items cannot come back if they were lost: restore tries those items again.",
+            soft_wrap=True,
+        )
+    else:
+        console.print("Nothing was lost; nothing was written.")
 
 
 @app.command()
@@ -112,21 +166,29 @@ def select(output: str, *, status: str, code: str, path: str, run: str, every: b
     return sorted(wanted, key=lambda row: (row["source_path"], row["run_id"]))
 
 
-def to_csv(rows: list[Row]) -> str:
-    """CSV text; lists are joined by `; `, times are ISO 8601."""
+def to_csv(rows: list[Row], *, visible: bool = False) -> str:
+    """CSV text; lists are joined by `; `, times are ISO 8601.
+
+    Args:
+        rows: whole manifest rows.
+        visible: for eyes and not for programs: control characters are made visible.
+    """
     buffer = io.StringIO()
     names = [column.name for column in MANIFEST_COLUMNS]
     writer = csv.writer(buffer)  # lines end as in RFC 4180; so a lone carriage return in a name is quoted, too
     writer.writerow(names)
-    writer.writerows([_cell(row[name]) for name in names] for row in rows)
+    writer.writerows([_cell(row[name], visible) for name in names] for row in rows)
     return buffer.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any, visible: bool) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, list):
         value = "; ".join(value)
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
-        return "'" + value  # a file's name must not become a spreadsheet's formula
+    if isinstance(value, str):
+        if value.startswith(_FORMULAS):
+            value = "'" + value  # a file's name must not become a spreadsheet's formula
+        if visible:
+            value = printable(value)
     return value

@@ -23,15 +23,15 @@ def print_plan(plan: Plan, console: Console, limit: int) -> None:
     table.add_row("already done", str(plan.done))
     if plan.quarantined:
         table.add_row("quarantined (--redo tries them)", str(len(plan.quarantined)))
-    refused = [row for row in plan.settled if row["status"] == "failed"]
+    refused = sum(row["status"] == "failed" for row in plan.settled)
     if refused:
-        table.add_row("cannot be read at all", str(len(refused)))
+        table.add_row("cannot be read at all", str(refused))
     skipped = sum(plan.skipped.values())
     if skipped:
         kinds = ", ".join(sorted(plan.skipped)[:6])
         table.add_row(Text(f"not photographs ({kinds})"), str(skipped))
     console.print(table)
-    for row, reason in list(zip(plan.pending, plan.reasons, strict=True))[:limit]:
+    for row, reason in zip(plan.pending[:limit], plan.reasons[:limit], strict=True):
         console.print(
             Text(f"{reason}: {printable(row['source_path'])} -> {printable(row['output_path'])}"), soft_wrap=True
         )
@@ -52,7 +52,10 @@ def print_summary(summary: dict[str, Any], settings: Settings, console: Console)
         console.print(f"... and {summary['failed'] - shown} more: faitharchive manifest show OUTPUT --status failed")
     output = Store(settings.output).uri("")
     work = summary["restored"] + summary["failed"]
-    if not work:
+    if summary["stopped"]:
+        console.print(Text(f"stopped before the end: {printable(summary['stopped'])}", style="yellow"), soft_wrap=True)
+        console.print(f"{summary['left']} left for the next run: the same command continues")
+    if not work and not summary["stopped"]:
         console.print(f"Nothing to do: {summary['already_done']} already done, no model work.")
     else:
         console.print(

@@ -11,17 +11,20 @@ import json
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
+from faithdiff_model.weights import shown
 from pipelines.rows import MANIFEST_SCHEMA, Row
 from pipelines.storage import PRIVATE, Store, StoreError
 
 MANIFEST = f"{PRIVATE}/manifest"
 RUNS = f"{PRIVATE}/runs"
+STARTED = f"{PRIVATE}/started"
 _FLUSH_ROWS = 2000
 _FLUSH_SECONDS = 30.0
 
@@ -67,6 +70,37 @@ class ManifestWriter:
         self._rows = []
 
 
+def write_run_start(store: Store, run_id: str, record: dict[str, Any]) -> None:
+    """Publish that a run has begun; without an end record beside it, the run died."""
+    store.publish(f"{STARTED}/{run_id}.json", (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def settled(store: Store) -> bool:
+    """Whether no earlier run died, so that the manifest knows of all results.
+
+    A run that planned the whole archive and came to its end settles all that was before it. A run has died if it has begun,
+    or left manifest rows, and has no end record; older stores have no start records.
+    """
+    ended = {PurePosixPath(entry.path).stem for entry in store.list(RUNS)}
+    begun = {PurePosixPath(entry.path).stem for entry in store.list(STARTED)}
+    begun |= {PurePosixPath(entry.path).parent.name.removeprefix("run=") for entry in store.list(MANIFEST)}
+    for run_id in sorted(begun | ended, reverse=True):
+        if run_id not in ended:
+            return False
+        if _settles(store, run_id):
+            return True
+    return True
+
+
+def _settles(store: Store, run_id: str) -> bool:
+    """Whether a run's end record is whole and tells of a run over the whole archive."""
+    try:
+        record = json.loads(store.read(f"{RUNS}/{run_id}.json"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and not record.get("only")
+
+
 def write_run_record(store: Store, run_id: str, record: dict[str, Any]) -> None:
     """Publish a run's summary as JSON: the mark of a run that came to its end."""
     store.publish(f"{RUNS}/{run_id}.json", (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
@@ -88,7 +122,8 @@ def read_rows(store: Store, columns: Sequence[str] | None = None) -> pa.Table:
         return dataset.to_table(columns=wanted)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
-            f"manifest in {store.uri(MANIFEST)}: cannot be read ({_first_line(error)}); move it away and run again"
+            f"manifest in {store.uri(MANIFEST)}: cannot be read ({_first_line(error)}); run faitharchive manifest rebuild "
+            f"{shown(store.url)}"
         ) from error
 
 

@@ -16,6 +16,7 @@ SCHEMA_VERSION = 1
 
 PENDING, RESTORED, FAILED, QUARANTINED = "pending", "restored", "failed", "quarantined"
 PART_DONE = "part_done"  # one tile of several is durable; the item is finished by `assemble`
+HELD_BACK = "held_back"  # not tried, as the run is ending; the next one plans it again
 
 
 class Column(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipelines.manifest import ManifestWriter, new_run_id
+from pipelines.manifest import ManifestWriter, new_run_id, write_run_record
 from pipelines.plan import Plan, make_plan
 from pipelines.rows import MANIFEST_SCHEMA, PENDING, RESTORED, Row, new_row
 from pipelines.settings import Settings
@@ -51,7 +51,7 @@ def archive_settings(folder: Path, **changes: Any) -> Settings:
 
 
 def restore_without_model(
-    settings: Settings, plan: Plan | None = None, run_id: str = "", record: bool = True
+    settings: Settings, plan: Plan | None = None, run_id: str = "", record: bool = True, ended: bool = False
 ) -> list[Row]:
     """Carry a plan out as a run would, the model's result being the enlarged scan itself.
 
@@ -60,6 +60,7 @@ def restore_without_model(
         plan: by default the one that is due.
         run_id: by default a new one.
         record: whether the rows reach the manifest; a crash leaves them out.
+        ended: whether the run comes to its end and says so; otherwise it has died after its last row.
 
     Returns:
         The final rows, settled ones first.
@@ -80,6 +81,8 @@ def restore_without_model(
         for row in rows:
             writer.add(row)
         writer.flush()
+    if ended:
+        write_run_record(Store(settings.output), stamp["run_id"], {"only": settings.only})
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,12 +15,14 @@ from rich.console import Console
 
 from jobs.progress import RunProgress, rate_per_hour
 from pipelines.cluster import connected
-from pipelines.manifest import new_run_id, write_run_record
-from pipelines.plan import Plan, make_plan
-from pipelines.restore import Outcome, run
+from pipelines.lease import Lease, held
+from pipelines.manifest import new_run_id, settled, write_run_record, write_run_start
+from pipelines.plan import Plan, make_plan, open_stores
 from pipelines.rows import FAILED, Row
+from pipelines.run import Outcome, run
 from pipelines.settings import Settings
 from pipelines.storage import Store
+from pipelines.unfinished import clear_unfinished
 
 _SHOWN_FAILURES = 50
 # Rows are never kept as Prefect results: the manifest is the record, and results would copy it into Prefect's own store.
@@ -27,18 +30,21 @@ _TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
 @task(name="plan", **_TASK)
-def plan_task(settings: Settings) -> Any:
+def plan_task(settings: Settings, damaged: Collection[str] = ()) -> Any:
     """Sources minus what is covered; refuses an output that cannot be written before any work starts."""
-    plan = make_plan(settings)
-    Store(settings.output).check_writable()
-    return _opaque(plan)
+    output = Store(settings.output, settings.retry_seconds)
+    output.check_writable()
+    if not settled(output):
+        clear_unfinished(output, 0)  # what a run that died left behind; nobody else writes while we hold the lease
+    return _opaque(make_plan(settings, damaged=damaged))
 
 
 @task(name="run", **_TASK)
-def run_task(plan: Plan, settings: Settings, run_id: str, flow_run_id: str) -> Any:
+def run_task(plan: Plan, settings: Settings, lease: Any, flow_run_id: str) -> Any:
     """Restore what is pending on Ray, with progress on the terminal. Without pending items Ray is not even started."""
     failures: list[dict[str, str]] = []
     progress = RunProgress(len(plan.pending), Console(stderr=True))
+    hold: Lease = _unquoted(lease)
 
     def on_row(row: Row) -> None:
         progress(row)
@@ -46,16 +52,18 @@ def run_task(plan: Plan, settings: Settings, run_id: str, flow_run_id: str) -> A
 
     for row in plan.settled:
         _note_failure(failures, row)
+    identity: dict[str, Any] = {"run_id": hold.run_id, "flow_run_id": flow_run_id, "lease": hold}
     if not plan.pending:
-        return run(plan, settings, run_id=run_id, flow_run_id=flow_run_id), failures
+        return run(plan, settings, **identity), failures
     with connected(settings), progress:
-        return run(plan, settings, run_id=run_id, flow_run_id=flow_run_id, on_row=on_row), failures
+        return run(plan, settings, **identity, on_row=on_row), failures
 
 
 @task(name="commit", **_TASK)
 def commit_task(settings: Settings, run_id: str, summary: dict[str, Any]) -> None:
     """Publish the run's record: the mark that the run came to its end and all its rows are in the manifest."""
-    write_run_record(Store(settings.output), run_id, {**summary, "settings": settings.result_settings()})
+    record = {**summary, "only": settings.only, "settings": settings.result_settings()}
+    write_run_record(Store(settings.output, settings.retry_seconds), run_id, record)
 
 
 @task(name="summary", **_TASK)
@@ -68,6 +76,9 @@ def summary_task(plan: Plan, outcome: Outcome, run_id: str, started: datetime, s
         "restored": outcome.restored,
         "failed": outcome.failed,
         "failed_by_code": dict(sorted(outcome.by_code.items())),
+        "left": outcome.left,
+        "stopped": outcome.stopped,
+        "signal": outcome.signal,
         "already_done": plan.done,
         "quarantined": len(plan.quarantined),
         "pending_because": plan.counts(),
@@ -79,24 +90,34 @@ def summary_task(plan: Plan, outcome: Outcome, run_id: str, started: datetime, s
 
 
 @flow(name="restore-archive", persist_result=False)
-def restore_archive(settings: dict[str, Any]) -> dict[str, Any]:
-    """Restore what is new in an archive.
+def restore_archive(settings: dict[str, Any], damaged: list[str] | None = None) -> dict[str, Any]:
+    """Restore what is new in an archive. Holds the output store for the time: a second run on it is refused.
 
     Args:
         settings: fields of `pipelines.settings.Settings`; at least `source` and `output`.
+        damaged: ids of items whose results are known to be altered, and are made again.
 
     Returns:
         The summary, with the first failures under `failures`.
     """
     checked = Settings(**settings)
+    open_stores(checked)
     started = datetime.now(UTC)
     run_id = new_run_id(started)
     clock = time.monotonic()
-    plan: Plan = _unquoted(plan_task(checked))
-    ran: Any = run_task(_opaque(plan), checked, run_id, str(flow_run.id or ""))
-    outcome, failures = ran
-    summary = summary_task(_opaque(plan), outcome, run_id, started, time.monotonic() - clock)
-    commit_task(checked, run_id, summary)
+    output = Store(checked.output, checked.retry_seconds)
+    with held(output, run_id=run_id, seconds=checked.lease_seconds, steal=checked.steal_lease) as lease:
+        plan: Plan = _unquoted(plan_task(checked, damaged or ()))
+        write_run_start(output, run_id, {"started_at": started.isoformat(), "only": checked.only})
+        ran: Any = run_task(_opaque(plan), checked, quote(lease), str(flow_run.id or ""))
+        outcome, failures = ran
+        summary = summary_task(_opaque(plan), outcome, run_id, started, time.monotonic() - clock)
+        try:
+            if not lease.lost:
+                commit_task(checked, run_id, summary)
+        except OSError:
+            if not outcome.stopped:  # a store that is full or down is why it stopped, and cannot take the record either
+                raise
     return {**summary, "failures": failures}
 
 

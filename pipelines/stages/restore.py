@@ -41,7 +41,8 @@ class Restore:
         spec = settings.model_spec()
         device = spec.torch_device()
         self.settings = settings
-        self.restorer = build_restorer(spec, settings.restore_options(_WINDOW_BATCH.get(device.type, 1)))
+        self.whole = build_restorer(spec, settings.restore_options(_WINDOW_BATCH.get(device.type, 1)))
+        self.restorer = self.whole  # or, short of memory, the same with fewer windows a call
         self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -50,24 +51,15 @@ class Restore:
         return to_table(rows)
 
     def core(self, rows: list[Row]) -> None:
-        """Restore rows together; if that fails, each alone, so that only the culprit's row fails."""
-        import torch  # the driver imports this module too, and has no use for it
-
+        """Restore rows together; if that fails, less at a time, so that only the culprit's row fails."""
         if not rows:
             return
         started = time.monotonic()
         try:
             self._restore(rows)
         except Exception as error:
-            out_of_memory = isinstance(error, torch.OutOfMemoryError)
-            if out_of_memory:
-                torch.cuda.empty_cache()
-            if len(rows) > 1:
-                for row in rows:
-                    self.core([row])
-                return
-            code = "out_of_memory" if out_of_memory else "restore_error"
-            fail(rows[0], STAGE, ItemError(code, describe(error, rows[0])))
+            for fewer in self._second_try(rows, error):
+                self.core(fewer)
             return
         for row in rows:
             row["seconds_restore"] = (time.monotonic() - started) / len(rows)
@@ -75,6 +67,32 @@ class Restore:
             row["software"] = software_versions()
             row["model_preset"] = self.settings.preset
             row["model_trained"] = self.restorer.trained
+            if self.restorer is not self.whole:
+                few, many = self.restorer.options.window_batch, self.whole.options.window_batch
+                warning = f"{few} windows a call instead of {many}, as the device's memory was too small"
+                row["warnings"] = [*row["warnings"], warning]
+
+    def _second_try(self, rows: list[Row], error: Exception) -> list[list[Row]]:
+        """What to try again after a failure; a row that nothing smaller can be made of fails.
+
+        Out of memory, fewer windows share a UNet call, down to one. What fits then is used for the rows that follow, too; where
+        nothing fits, the windows were not the reason, and they go back to what they were.
+        """
+        import torch  # the driver imports this module too, and has no use for it
+
+        code = "restore_error"
+        if isinstance(error, torch.OutOfMemoryError):
+            code = "out_of_memory"
+            torch.cuda.empty_cache()
+            half = self.restorer.options.window_batch // 2
+            if half:
+                self.restorer = self.restorer.with_options(window_batch=half)
+                return [rows]
+        if len(rows) > 1:
+            return [[row] for row in rows]
+        fail(rows[0], STAGE, ItemError(code, describe(error, rows[0])))
+        self.restorer = self.whole
+        return []
 
     def _restore(self, rows: list[Row]) -> None:
         images = [get_pixels(row) for row in rows]

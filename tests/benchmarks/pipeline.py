@@ -53,7 +53,7 @@ def pipeline_way(options: argparse.Namespace, source: Path, output: Path) -> dic
     from pipelines.cluster import connected
     from pipelines.manifest import new_run_id
     from pipelines.plan import make_plan
-    from pipelines.restore import run
+    from pipelines.run import run
 
     settings = settings_of(options, source, output)
     marks: dict[str, float] = {"imported": time.monotonic()}

@@ -11,8 +11,8 @@ from PIL import Image
 from pipelines.manifest import current_rows, new_run_id
 from pipelines.parts import PARTS, part_path
 from pipelines.plan import make_plan
-from pipelines.restore import run
 from pipelines.rows import PART_DONE, Row
+from pipelines.run import run
 from pipelines.settings import Settings
 from pipelines.storage import Store
 
@@ -67,16 +67,16 @@ def test_finished_tiles_are_not_restored_again(
     scans: Path, tmp_path: Path, ray_session: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A driver that dies before assembly leaves its tiles; the next run restores none of them again."""
-    import pipelines.restore
+    import pipelines.run
 
     settings = Settings(source=str(scans), output=str(tmp_path / "out"), tile=192, only="large.png", **FAST)
     plan = make_plan(settings)
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipelines.restore, "build_assembly", die)
+        patched.setattr(pipelines.run, "build_assembly", die)
         with pytest.raises(KeyboardInterrupt):
             run(plan, settings, run_id=new_run_id())
     store = Store(settings.output)
@@ -87,7 +87,7 @@ def test_finished_tiles_are_not_restored_again(
     stamps = {path: store.info(path).version for path in left if path != lost}
 
     seen: list[tuple[int, float | None]] = []
-    original = pipelines.restore.final_rows
+    original = pipelines.run.final_rows
 
     def watched(dataset: object):
         for row in original(dataset):
@@ -96,7 +96,7 @@ def test_finished_tiles_are_not_restored_again(
                 assert {path: store.info(path).version for path in stamps} == stamps
             yield row
 
-    monkeypatch.setattr(pipelines.restore, "final_rows", watched)
+    monkeypatch.setattr(pipelines.run, "final_rows", watched)
     row = restored(settings)["large.png"]
     assert row["status"] == "restored"
     assert sorted(number for number, seconds in seen if seconds is not None) == [2]

@@ -19,12 +19,15 @@ from pipelines import manifest
 from pipelines.manifest import (
     MANIFEST,
     RUNS,
+    STARTED,
     ManifestWriter,
     current_rows,
     new_run_id,
     newest,
     read_rows,
+    settled,
     write_run_record,
+    write_run_start,
 )
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, Row
 from pipelines.storage import Store, StoreError
@@ -161,6 +164,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, damage: bytes | str) -> None:
     with pytest.raises(StoreError) as caught:
         read_rows(store)
     assert "run=run2/part-00000.parquet" in str(caught.value)
+    assert f"run faitharchive manifest rebuild {tmp_path}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -186,6 +190,60 @@ def test_run_record(tmp_path: Path) -> None:
     data = store.read(f"{RUNS}/run1.json")
     assert json.loads(data) == summary
     assert "Семья".encode() in data
+
+
+def begin(store: Store, run_id: str) -> None:
+    write_run_start(store, run_id, {"only": ""})
+
+
+def end(store: Store, run_id: str, only: str | None = "") -> None:
+    write_run_record(store, run_id, {} if only is None else {"only": only})
+
+
+def test_a_run_start_is_readable(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    write_run_start(store, "run1", {"started_at": "2025", "only": "Семья/*"})
+    assert json.loads(store.read(f"{STARTED}/run1.json")) == {"started_at": "2025", "only": "Семья/*"}
+
+
+def test_a_store_is_settled_if_no_run_died(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    assert settled(store)  # there was none
+    begin(store, "1")
+    assert not settled(store)
+    end(store, "1")
+    assert settled(store)
+    begin(store, "2")
+    assert not settled(store)
+    begin(store, "3")
+    end(store, "3", "1924/*")
+    assert not settled(store)  # it looked at a part of what the second left
+    begin(store, "4")
+    end(store, "4")
+    assert settled(store)  # whatever the second left, the fourth has found
+    end(store, "5", "1924/*")
+    assert settled(store)
+
+
+def test_older_stores_have_no_start_records_and_say_no_part(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    record(store, full_row(), run_id="1")
+    assert not settled(store)
+    end(store, "1", None)
+    assert settled(store)
+    record(store, full_row(), run_id="2")
+    assert not settled(store)
+    end(store, "3", None)
+    assert settled(store)
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b"{", b"\xff"])
+def test_a_damaged_end_record_is_none(tmp_path: Path, damage: bytes) -> None:
+    store = Store(str(tmp_path))
+    begin(store, "1")
+    store.publish(f"{RUNS}/1.json", damage)
+    begin(store, "0")
+    assert not settled(store)
 
 
 def test_run_ids_sort_by_time_and_differ() -> None:

@@ -7,10 +7,10 @@ import unicodedata
 from pathlib import PurePosixPath
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.naming import SIDECAR_SUFFIX, assign_outputs, item_id, output_format
+from pipelines.naming import SIDECAR_SUFFIX, assign_outputs, item_id, output_format, refusal, suffix_of, visible
 
 CHOICES = ("auto", "png", "tiff", "jpeg", "webp")
 # Few stems, so that names meet often; letters whose case or composition file systems confuse; one of nearly 255 bytes.
@@ -58,6 +58,16 @@ def test_later_sources_change_nothing(first: list[str], later: list[str], choice
     both = assign_outputs({*first, *later}, choice, owned)
     assert {path: both[path] for path in first} == owned
     assert len({folded(output) for output in both.values()}) == len(both)
+
+
+@settings(max_examples=300, deadline=None)
+@given(archives, archives, choices)
+@example(["a.jpg"], ["a.png/b.jpg", "A.png/b.jpg"], "png")
+def test_no_later_output_is_a_folder_of_another(first: list[str], later: list[str], choice: str) -> None:
+    owned = assign_outputs(first, choice, {})
+    found = {folded(output) for output in assign_outputs({*first, *later}, choice, owned).values()}
+    files = found | {output + SIDECAR_SUFFIX for output in found}
+    assert not files & {str(folder) for output in found for folder in PurePosixPath(output).parents}
 
 
 @settings(max_examples=200, deadline=None)
@@ -139,3 +149,87 @@ def test_names_that_are_not_utf8_do_not_stop_the_others() -> None:
 def test_item_ids() -> None:
     assert item_id("1924/a.tif") == "0b29877ae11a8f448d4a6cce"  # manifests hold ids for decades
     assert len({item_id(path) for path in ("a", "A", "é", "e\u0301", os.fsdecode(b"\xe9"))}) == 5
+
+
+def test_a_folder_named_like_a_result_gets_a_mark() -> None:
+    """Local stores cannot hold a file and a folder of one name; nor can a folder stand where a sidecar is."""
+    owned = {"a.jpg": "a.png"}
+    found = assign_outputs(["a.jpg", "A.png/x.jpg", "a.png/deep/x.jpg", "a.png.restoration.json/y.jpg"], "auto", owned)
+    assert found == {
+        "a.jpg": "a.png",
+        "A.png/x.jpg": f"A.png~{item_id('A.png')[:8]}/x.png",
+        "a.png/deep/x.jpg": f"a.png~{item_id('a.png')[:8]}/deep/x.png",
+        "a.png.restoration.json/y.jpg": (f"a.png.restoration.json~{item_id('a.png.restoration.json')[:8]}/y.png"),
+    }
+    long = "д" * 125 + ".png"  # 254 bytes: the mark replaces its end
+    (moved,) = assign_outputs([f"{long}/x.jpg"], "auto", {"d.jpg": long}).values()
+    assert len(moved.split("/")[0].encode()) <= 255
+    assert moved.endswith(f"~{item_id(long)[:8]}/x.png")
+
+
+def test_what_is_in_such_a_folder_already_stays() -> None:
+    owned = {"a.jpg": "a.png", "a.png/x.jpg": "a.png/x.png"}  # an object store can hold both
+    assert assign_outputs(owned, "auto", owned) == owned
+
+
+def test_a_result_whose_sidecar_would_be_a_folder_goes_elsewhere() -> None:
+    found = assign_outputs(["a.jpg", "a.png.restoration.json/y.jpg"], "auto", {})
+    assert found == {"a.jpg": "a.jpg.png", "a.png.restoration.json/y.jpg": "a.png.restoration.json/y.png"}
+
+
+def test_of_two_that_claim_one_result_only_one_keeps_it() -> None:
+    """No run of ours records that, but a manifest can be edited."""
+    found = assign_outputs(["a.jpg", "b.jpg"], "auto", {"a.jpg": "x.png", "b.jpg": "X.png"})
+    assert sorted(found.values()) == ["X.png", "a.png"]
+
+
+def test_earlier_results_are_not_written_over() -> None:
+    assert assign_outputs(["a.jpg"], "auto", {}, held={"a.png": "a.tif"}) == {"a.jpg": "a.jpg.png"}
+    assert assign_outputs(["a.jpg"], "auto", {}, held={"a.png": "a.jpg"}) == {"a.jpg": "a.png"}
+    assert assign_outputs(["a.jpg"], "auto", {}, folders=["a.png"]) == {"a.jpg": "a.jpg.png"}
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("../a.png", "'..'"),
+        ("a/../b.png", "'..'"),
+        ("/a.png", "empty"),
+        ("a//b.png", "empty"),
+        ("a/", "empty"),
+        ("./a.png", "'.'"),
+        ("a\0.png", "NUL"),
+        (os.fsdecode(b"caf\xe9.png"), "UTF-8"),
+        ("\ud800.png", "UTF-8"),
+        ("x" * 256 + "/a.png", "255 bytes"),
+        ("д" * 128 + "/a.png", "255 bytes"),
+        ("a/" * 150 + "a.png", "room"),
+    ],
+)
+def test_names_that_are_refused(path: str, says: str) -> None:
+    reason = refusal(path, 300)
+    assert reason is not None
+    assert says in reason
+    assert reason.endswith(("rename it", "shorten it"))
+    visible(path).encode()  # can be recorded
+    assert "\0" not in visible(path)
+    item_id(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["a.png", "..png", "a/...png", "~/$HOME.png", "line\nbreak.png", "c:\\a.png", "x" * 290]
+)
+def test_names_that_are_not(path: str) -> None:
+    assert refusal(path, 300) is None
+    assert visible(path) == path
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1).filter(
+        lambda t: t not in (".", "..")
+    )
+)
+def test_suffixes_are_pathlib_s(name: str) -> None:
+    if name not in (".", ".."):
+        assert suffix_of(f"folder.x/{name}") == PurePosixPath(name).suffix

@@ -156,7 +156,7 @@ def test_a_folder_that_may_not_be_listed_is_reported_and_the_rest_goes_on(
     scandir = os.scandir
 
     def refusing(path: object) -> object:
-        if os.fspath(path).rstrip("/") == str(locked):  # type: ignore[call-overload]
+        if not isinstance(path, int) and os.fspath(path).rstrip("/") == str(locked):  # type: ignore[call-overload]
             raise PermissionError(13, "Permission denied", str(locked))
         return scandir(path)  # type: ignore[call-overload]
 

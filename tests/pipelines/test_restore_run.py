@@ -14,8 +14,8 @@ from tiny_llava import save_tiny_llava
 from pipelines.manifest import current_rows, new_run_id
 from pipelines.media.photo import DecodeLimits, decode
 from pipelines.plan import make_plan
-from pipelines.restore import Outcome, run
 from pipelines.rows import MANIFEST_SCHEMA, RESTORED, Row
+from pipelines.run import Outcome, run
 from pipelines.settings import Settings
 from pipelines.storage import PRIVATE, Store
 

@@ -90,3 +90,64 @@ def test_out_of_memory_has_its_own_code(model: Restore, monkeypatch: pytest.Monk
     row = enlarged()
     model.core([row])
     assert (row["status"], row["error_code"]) == (FAILED, "out_of_memory")
+
+
+class SmallDevice:
+    """A device on which a UNet call of more than `most` windows does not fit."""
+
+    def __init__(self, unet: Any, most: int) -> None:
+        self.predict, self.most = unet.predict, most
+        self.batches: list[int] = []
+
+    def __call__(self, latent: Any, *rest: Any, **named: Any) -> Any:
+        import torch
+
+        self.batches.append(latent.shape[0])
+        if latent.shape[0] > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.predict(latent, *rest, **named)
+
+
+def many_windows(seed: int = 0) -> Row:
+    row = new_row(source_path=f"{seed}.png", seed=5, prompt="", parts=1, width=200, height=150)
+    put_pixels(row, picture(300, 400, seed=seed))
+    return row
+
+
+@pytest.mark.parametrize(("most", "used"), [(3, 2), (2, 2), (1, 1)])
+def test_short_of_memory_fewer_windows_share_a_call(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, most: int, used: int
+) -> None:
+    model = Restore(archive_settings(tmp_path, guidance_scale=1.0, window_batch=4), threads=1)
+    roomy = many_windows()
+    model.core([roomy])
+    assert roomy["warnings"] == []
+    device = SmallDevice(model.whole.unet, most)
+    monkeypatch.setattr(model.whole.unet, "predict", device)
+    rows = [many_windows(0), many_windows(1)]
+    model.core(rows)
+    assert [row["status"] for row in rows] == [PENDING, PENDING]
+    for row in rows:
+        assert row["warnings"] == [f"{used} windows a call instead of 4, as the device's memory was too small"]
+    difference = get_pixels(rows[0]).astype(int) - get_pixels(roomy)
+    assert np.abs(difference).max() <= 1
+    assert max(device.batches) == 4
+    device.batches.clear()
+    model.core([many_windows(2)])
+    assert max(device.batches) == used  # what did not fit once is not tried again
+
+
+def test_what_fits_in_no_way_fails_alone_and_the_next_gets_all_windows(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Restore(archive_settings(tmp_path, guidance_scale=1.0, window_batch=4), threads=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(model.whole.unet, "predict", SmallDevice(model.whole.unet, 0))
+        rows = [many_windows(0), many_windows(1)]
+        model.core(rows)
+    assert [(row["status"], row["error_code"]) for row in rows] == [(FAILED, "out_of_memory")] * 2
+    device = SmallDevice(model.whole.unet, 9)
+    monkeypatch.setattr(model.whole.unet, "predict", device)
+    row = many_windows(2)
+    model.core([row])
+    assert (row["status"], row["warnings"], max(device.batches)) == (PENDING, [], 4)

@@ -62,7 +62,7 @@ def test_every_setting_has_a_section_and_a_description(name: str) -> None:
     field = Settings.model_fields[name]
     extra = field.json_schema_extra
     assert isinstance(extra, dict)
-    assert extra["section"] in {"Archive", "Result", "Model", "Sampling", "Captions", "Limits", "Cluster"}
+    assert extra["section"] in {"Archive", "Result", "Model", "Sampling", "Captions", "Limits", "Faults", "Cluster"}
     assert isinstance(extra["result"], bool)
     assert field.description
     assert field.description.endswith(".")

@@ -1,0 +1,248 @@
+"""Driving the assembly: every planned item ends as one manifest row, whatever dies on the way, or stays for the next run."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import ray
+from ray.data import DataContext, ExecutionResources
+from ray.exceptions import RayError
+
+from pipelines.cluster import replica_resources
+from pipelines.errors import ItemError
+from pipelines.lease import Lease, held
+from pipelines.manifest import ManifestWriter
+from pipelines.outage import OutageWatch
+from pipelines.plan import Plan
+from pipelines.restore import build_assembly, build_stream, final_rows
+from pipelines.retries import safe_text
+from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, RESTORED, Row, fail
+from pipelines.settings import Settings
+from pipelines.stop import Abandoned, Stop, listening
+from pipelines.storage import Store
+
+OnRow = Callable[[Row], None]
+
+# All together first; then what was lost, each row alone; once more if the cluster itself failed meanwhile.
+_PASSES = ("together", "alone", "alone")
+# New actors that may die while they start, as when their spot node goes, before the run fails.
+_START_DEATHS = 5
+
+
+@dataclass
+class Outcome:
+    """What became of a run's items.
+
+    Attributes:
+        restored, failed: items by how they ended.
+        by_code: failed items by error code.
+        left: planned items that the run did not get to.
+        stopped: why it ended before its end; empty if it did not.
+        signal: number of the signal that ended it, or 0.
+    """
+
+    restored: int = 0
+    failed: int = 0
+    by_code: dict[str, int] = field(default_factory=dict)
+    left: int = 0
+    stopped: str = ""
+    signal: int = 0
+
+    def count(self, row: Row) -> None:
+        """Count a final row."""
+        if row["status"] == RESTORED:
+            self.restored += 1
+        elif row["status"] == FAILED:
+            self.failed += 1
+            self.by_code[row["error_code"]] = self.by_code.get(row["error_code"], 0) + 1
+
+
+def run(
+    plan: Plan,
+    settings: Settings,
+    *,
+    run_id: str,
+    flow_run_id: str = "",
+    on_row: OnRow | None = None,
+    lease: Lease | None = None,
+    stop: Stop | None = None,
+) -> Outcome:
+    """Restore a plan's pending rows and write their manifest rows as they become final.
+
+    Every planned item ends as exactly one row, also one whose processes all died, unless the run is stopped: then what is in
+    flight may finish for `drain_seconds`, and the rest is left.
+
+    Args:
+        plan: from `make_plan`.
+        settings: the same settings.
+        run_id: names the run and its manifest files.
+        flow_run_id: Prefect's id.
+        on_row: called with each final row, for progress.
+        lease: of the output; taken for the run if not given.
+        stop: asks the run to end; SIGINT and SIGTERM do, too.
+
+    Raises:
+        LeaseError: another run holds the output.
+        RayError: the cluster failed and nothing came through.
+    """
+    store = Store(settings.output, settings.retry_seconds)
+    if lease is None:
+        with held(store, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease) as own:
+            return run(plan, settings, run_id=run_id, flow_run_id=flow_run_id, on_row=on_row, lease=own, stop=stop)
+    stop = stop or Stop()
+    stop.when_requested(lease.drain)
+    lease.when_lost(
+        lambda: stop.request("another run has taken the output over, or it could not be reached for too long")
+    )
+    with listening(stop, settings.drain_seconds):
+        return _Run(plan, settings, store, lease, stop, on_row, {"run_id": run_id, "flow_run_id": flow_run_id}).go()
+
+
+class _Run:
+    """The state of one run: what waits, what was counted."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: Settings,
+        store: Store,
+        lease: Lease,
+        stop: Stop,
+        on_row: OnRow | None,
+        stamp: dict[str, str],
+    ) -> None:
+        self.plan, self.settings, self.lease, self.stop, self.on_row, self.stamp = (
+            plan, settings, lease, stop, on_row, stamp,
+        )  # fmt: skip
+        self.writer = ManifestWriter(store, stamp["run_id"])
+        self.outages = OutageWatch(settings)
+        self.outcome = Outcome()
+        self.complete: list[Row] = []  # photographs whose tiles are all durable
+        self.waiting: set[str] = set(plan.pending.table["item_id"].to_pylist())
+
+    def go(self) -> Outcome:
+        """All of it; the manifest gets what is final, however this ends."""
+        outcome = self.outcome
+        try:
+            for row in self.plan.settled:
+                self._record({**row, **self.stamp})
+                if row["status"] == FAILED:  # what was adopted was restored by another run
+                    outcome.count(row)
+            if self.waiting:
+                _configure_ray_data()
+                self._passes()
+        except Abandoned:
+            self.stop.request("interrupted")
+        finally:
+            self._safely(self.writer.flush)
+        outcome.left = len(self.waiting)
+        outcome.stopped, outcome.signal = self.stop.reason, self.stop.signal
+        return outcome
+
+    def _record(self, row: Row) -> None:
+        self._safely(lambda: self.writer.add(row))
+
+    def _safely(self, write: Callable[[], None]) -> None:
+        """Write to the manifest. What does not get there is in the sidecars, where the next plan finds it."""
+        try:
+            write()
+        except OSError as error:
+            text = safe_text(error.strerror or type(error).__name__)
+            self.stop.request(f"the manifest cannot be written ({text}); make space and check access")
+
+    def _passes(self) -> None:
+        fault: RayError | None = None
+        for way in _PASSES:
+            if not self.waiting or self.stop.requested:
+                return
+            try:
+                fault = None
+                self._pass(alone=way == "alone")
+            except RayError as error:  # the stream broke: what it had finished is finished
+                fault = error
+                continue
+            if way == "alone":
+                break
+        if self.stop.requested or not self.waiting:
+            return
+        if fault is not None and not self.outcome.restored + self.outcome.failed:
+            raise fault
+        for row in self.plan.pending.select(self.waiting):
+            self._settle(fail(row, "run", _gone(row, fault)))
+
+    def _pass(self, *, alone: bool) -> None:
+        """Stream what waits; then join what was cut."""
+        resources = replica_resources(self.settings)
+        fence = self.lease.fence()
+        rows = self.plan.pending
+        if len(self.waiting) < len(rows):
+            rows = rows.select(self.waiting)
+        stream = build_stream(rows, self.stamp, self.settings, resources, fence, alone=alone)
+        for row in self._items(final_rows(stream)):
+            self._settle(row)
+        complete, self.complete = self.complete, []
+        if complete and not self.stop.requested:
+            for row in final_rows(build_assembly(complete, self.settings, fence)):
+                if row["item_id"] in self.waiting:
+                    self._settle(row)
+
+    def _items(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Parts to items: a photograph's final row, once; those whose tiles are all durable are noted in `complete`."""
+        durable: dict[str, set[int]] = {}
+        for row in rows:
+            if row["item_id"] not in self.waiting:
+                continue  # a sibling tile failed before, or its block came twice
+            if row["status"] != PART_DONE:
+                yield row
+                continue
+            tiles = durable.setdefault(row["item_id"], set())
+            tiles.add(row["part"])
+            if len(tiles) == row["parts"]:
+                self.complete.append({**row, "status": PENDING})
+
+    def _settle(self, row: Row) -> None:
+        """A row that came out: final, or held back."""
+        assert row["status"] in (RESTORED, FAILED, HELD_BACK), row["status"]
+        if row["status"] == HELD_BACK:
+            if row["error_reason"]:
+                self.stop.request(row["error_reason"])
+            return
+        if row["error_code"] == "no_space":  # no fault of the item's: it stays as if never tried
+            self.stop.request(f"the output store is full ({row['error_reason']})")
+            return
+        self.waiting.remove(row["item_id"])
+        row = {**row, **self.stamp, "finished_at": row["finished_at"] or datetime.now(UTC)}
+        self._record(row)
+        self.outcome.count(row)
+        if self.on_row:
+            self.on_row(row)
+        outage = self.outages.see(row)
+        if outage:
+            self.stop.request(outage)
+
+
+def _gone(row: Row, fault: RayError | None) -> ItemError:
+    """Why a row has no result after it was tried alone."""
+    if fault is not None:
+        reason = f"no result came back from the cluster ({type(fault).__name__}); the next run tries it again"
+        return ItemError("lost", f"{row['source_path']}: {reason}")
+    reason = "each process that worked on it died; look at the file, or lower --max-pixels or add memory if it is large"
+    return ItemError("crashed", f"{row['source_path']}: {reason}")
+
+
+def _configure_ray_data() -> None:
+    # Ray 2.60 has no other name yet for max_restarts and max_task_retries, and warns at each use.
+    warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a lost block is ours to handle and to tell
+    context = DataContext.get_current()
+    context.enable_progress_bars = False  # ours counts items, not blocks
+    context.print_on_execution_start = False
+    context.max_errored_blocks = -1  # what went with a block is found missing, and tried alone
+    context.max_consecutive_actor_init_deaths = _START_DEATHS
+    store = ray.cluster_resources().get("object_store_memory", 0)
+    # Half the object store: the rest is for blocks that are being written while others are read.
+    context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=store / 2)
