@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archive_steps import MOMENT, full_row
+from archive_steps import MOMENT, archive_settings, full_row, restore_without_model, save_photo
 from typer.testing import CliRunner, Result
 
 from jobs import manifest_cli
+from pipelines.lease import held
 from pipelines.manifest import ManifestWriter
 from pipelines.rows import FAILED, MANIFEST_COLUMNS, QUARANTINED, RESTORED
 from pipelines.storage import Store, StoreError
@@ -157,6 +158,56 @@ def test_control_characters_are_made_visible(tmp_path: Path) -> None:
     shown = call("show", store.root).output
     assert not {"\x1b", "\r", "\x07", "\u202e"} & set(shown)
     assert shown.count("a\\x1b[31m\\n\\r\\x07[bold]\\u202egpj.exe") == 3
+
+
+def test_rebuild_says_what_it_did(tmp_path: Path) -> None:
+    """Exit code 0 where all is well afterwards, also a second time; 1 while sidecars are unusable."""
+    settings = archive_settings(tmp_path)
+    for name in ("a.png", "b.png"):
+        save_photo(tmp_path / "scans" / name)
+    restore_without_model(settings)
+    out = Path(settings.output)
+    (file,) = (out / "_faitharchive" / "manifest").rglob("*.parquet")
+    file.write_bytes(file.read_bytes()[:1000])
+
+    done = call("rebuild", settings.output).output
+    assert "set aside _faitharchive/manifest/run=" in done
+    assert (
+        "0 manifest files read, 1 set aside; 2 sidecars found, 0 already in the manifest, 2 rows written, 0 unusable"
+        in done
+    )
+    assert f"Set aside: file://{out}/_faitharchive/set-aside/" in done
+    assert "failed and quarantined items cannot come back" in done
+    assert "2 of 2 rows" in call("show", settings.output).output
+    assert "2 already in the manifest, 0 rows written" in call("rebuild", settings.output).output
+    assert "nothing was written" in call("rebuild", settings.output).output
+
+    (out / "b.png").unlink()
+    result = CliRunner().invoke(manifest_cli.app, ["rebuild", settings.output])
+    assert result.exit_code == 1
+    assert "unusable b.png.restoration.json: its result is missing" in result.output
+    result = CliRunner().invoke(manifest_cli.app, ["rebuild", settings.output, "--limit", "0"])
+    assert "unusable b.png" not in result.output
+    assert "... and 1 more unusable sidecars" in result.output
+
+    with held(Store(settings.output), run_id="another run", seconds=60):
+        refused = CliRunner().invoke(manifest_cli.app, ["rebuild", settings.output])
+        assert isinstance(refused.exception, StoreError)
+        assert "another run" in str(refused.exception)
+
+
+def test_rebuild_can_take_the_store_over(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with held(Store(str(tmp_path / "out")), run_id="another run", seconds=3) as other:
+        result = CliRunner().invoke(manifest_cli.app, ["rebuild", str(tmp_path / "out"), "--steal-lease"])
+        assert result.exit_code == 0
+        assert other.lost
+
+
+def test_rebuild_s_help_says_what_cannot_come_back() -> None:
+    text = " ".join(CliRunner().invoke(manifest_cli.app, ["rebuild", "--help"]).output.split())
+    for words in ("Failed and quarantined items are in the manifest alone", "never deleted", "2 could not run"):
+        assert words in text
 
 
 def test_fields_explains_every_column() -> None:

@@ -8,17 +8,22 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import s3fs
 from archive_steps import archive_settings, picture, restore_without_model, save_photo
 from PIL import Image
+from s3_server import FlakyProxy
 
+from pipelines.adoption import Adoption
+from pipelines.current import scratch_database
+from pipelines.inventory import RECORD_SCHEMA, Filling, create_table
 from pipelines.manifest import MANIFEST, RUNS, current_rows, write_run_start
 from pipelines.naming import SIDECAR_SUFFIX, item_id
 from pipelines.plan import Plan, make_plan
 from pipelines.provenance import sidecar_path
 from pipelines.settings import Settings
-from pipelines.storage import Store
+from pipelines.storage import Store, StoreError
 
 
 @pytest.fixture
@@ -192,3 +197,30 @@ def test_requests_do_not_grow_with_the_archive(asked: Counter[str]) -> None:
     asked.clear()
     assert make_plan(changed(many, steps=2)).counts() == {"settings changed": 24}
     assert asked["get_object"] == 24 + len(list(Store(many.output).list(MANIFEST)))
+
+
+def test_a_store_that_no_longer_answers_is_not_asked_for_every_sidecar(
+    s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that cannot be read covers nothing; when none can be read, a plan without them would make all results again."""
+    names = pa.schema([("path", pa.string())])
+    with FlakyProxy(s3_server) as proxy, scratch_database() as database:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        output = Store("s3://silent/restored", 0.1)
+        output.fs = s3fs.S3FileSystem(skip_instance_cache=True, config_kwargs={"retries": {"total_max_attempts": 1}})
+        output.fs.retries = 1
+        output.fs.mkdir("silent")
+        create_table(database, "records", RECORD_SCHEMA)
+        create_table(database, "adopted", RECORD_SCHEMA)
+        create_table(database, "sidecars", names)
+        with Filling(database, "sidecars", names) as sidecars:
+            for number in range(200):
+                sidecars.add(f"{number}.png")
+        Adoption(database, output).read_unknown()  # they were listed, and are gone
+        asked = proxy.requests["GET"]
+        proxy.fail_for(600)
+        with pytest.raises(
+            StoreError, match=r"output s3://silent/restored: sidecars cannot be read \(reading .* failed for"
+        ):
+            Adoption(database, output).read_unknown()
+        assert proxy.requests["GET"] - asked < 200

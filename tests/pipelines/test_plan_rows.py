@@ -47,6 +47,8 @@ def test_rows_are_a_sequence(plan: Plan) -> None:
     assert rows[:99] == whole
     assert rows != whole[:4]
     assert rows != [*whole[:4], whole[0]]
+    assert rows != [0, 1, 2, 3, 4]
+    assert rows != 5
     with pytest.raises(IndexError):
         rows[5]
     assert isinstance(rows[1:3], PendingRows)
