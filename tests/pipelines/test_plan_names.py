@@ -211,7 +211,8 @@ def test_the_database_gives_the_names_of_the_rule(
 ) -> None:
     """The rule alone over all sources, and the plan that applies it to the few that could meet."""
     folders = {folder for path in first | later for folder in folders_of(path)}
-    first, later = (first | {"z.png"}) - folders, later - folders  # no store lists a file and a folder of one name the same way
+    # Stores in memory do not list a file and a folder of one name.
+    first, later = (first | {"z.png"}) - folders, later - folders
     bucket = Bucket(sorted(first | later), format=format)
     buckets.append(bucket)
     owned = assign_outputs(first, format, {})

@@ -76,6 +76,5 @@ def test_memory_is_bounded(case: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_memory_is_bounded_for_ten_million() -> None:
-    """What is pending lies on disk and is mapped: some 150 bytes a row, of which the system keeps what it has room for."""
-    found = measured("new", 10_000_000)
-    assert found["peak_over_start_mb"] - found["pending_table_bytes_a_row"] * 10 < _LIMIT_MB + 2 * _SLACK_MB
+    """What is pending lies on disk, 1.5 GB of it, and is mapped."""
+    assert measured("new", 10_000_000)["peak_over_start_mb"] < _LIMIT_MB + _SLACK_MB

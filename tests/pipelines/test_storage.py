@@ -227,7 +227,9 @@ def test_memory_stores_are_compared_too() -> None:
             check_apart(*stores("memory://a/scans", output))
 
 
-@pytest.mark.parametrize("url", ["https://user:s3cret@host.example:8443/archive", "nonsense://user:s3cret@host/archive"])
+@pytest.mark.parametrize(
+    "url", ["https://user:s3cret@host.example:8443/archive", "nonsense://user:s3cret@host/archive"]
+)
 def test_a_url_with_credentials_is_refused_without_repeating_them(url: str) -> None:
     with pytest.raises(StoreError) as caught:
         Store(url)
@@ -255,7 +257,9 @@ class _Refusing:
     """A file system whose errors repeat the whole URL, as some do."""
 
     def ls(self, path: str, detail: bool) -> None:
-        raise PermissionError("403 at https://user:s3cret@host/?X-Amz-Signature=s3cret&x=1 Authorization: Bearer s3cret")
+        raise PermissionError(
+            "403 at https://user:s3cret@host/?X-Amz-Signature=s3cret&x=1 Authorization: Bearer s3cret"
+        )
 
     def makedirs(self, path: str, exist_ok: bool) -> None:
         pass
