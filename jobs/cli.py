@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from jobs.quiet import prepare_environment
 
@@ -22,7 +23,8 @@ prepare_environment()
 from jobs import attribute_cli, evaluate_cli, manifest_cli, train_cli, verify_cli  # noqa: E402
 from jobs.flags import with_settings  # noqa: E402
 from jobs.settings import load_settings, settings_yaml  # noqa: E402
-from jobs.show import print_plan, print_summary  # noqa: E402
+from jobs.show import print_plan, print_summary, printable  # noqa: E402
+from pipelines.retries import safe_text  # noqa: E402
 from pipelines.settings import Settings  # noqa: E402
 
 ALL_DONE, SOME_FAILED, NOTHING_RAN, STOPPED = 0, 1, 2, 3
@@ -148,4 +150,4 @@ def main() -> None:
 def _print_error(text: str) -> None:
     """One line; what it quotes comes from outside, so only the label has markup."""
     _err.print("[bold red]error:[/]", end=" ")
-    _err.print(text, markup=False, highlight=False, soft_wrap=True)
+    _err.print(Text(printable(safe_text(text))), soft_wrap=True)

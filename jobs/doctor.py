@@ -116,7 +116,7 @@ def _prefect(settings: Settings) -> str:
     from prefect.settings import PREFECT_API_URL
 
     url = PREFECT_API_URL.value()
-    return f"Prefect {prefect.__version__}, " + (f"server {url}" if url else "no server needed")
+    return f"Prefect {prefect.__version__}, " + (f"server {shown(url)}" if url else "no server needed")
 
 
 def _source(settings: Settings) -> str:

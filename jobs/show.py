@@ -28,7 +28,7 @@ def print_plan(plan: Plan, console: Console, limit: int) -> None:
         table.add_row("cannot be read at all", str(refused))
     skipped = sum(plan.skipped.values())
     if skipped:
-        kinds = ", ".join(sorted(plan.skipped)[:6])
+        kinds = printable(", ".join(sorted(plan.skipped)[:6]))
         table.add_row(Text(f"not photographs ({kinds})"), str(skipped))
     console.print(table)
     for row, reason in zip(plan.pending[:limit], plan.reasons[:limit], strict=True):
@@ -43,14 +43,13 @@ def print_summary(summary: dict[str, Any], settings: Settings, console: Console)
     """What a run did, its failures, and where to look."""
     for failure in summary["failures"]:
         text = Text("failed ", style="red")
-        text.append(
-            f"{failure['error_code']} in {failure['error_stage']}: {printable(failure['error_reason'])}", style=""
-        )
+        line = f"{failure['error_code']} in {failure['error_stage']}: {failure['error_reason']}"
+        text.append(printable(line), style="")
         console.print(text, soft_wrap=True)
     shown = len(summary["failures"])
     if summary["failed"] > shown:
         console.print(f"... and {summary['failed'] - shown} more: faitharchive manifest show OUTPUT --status failed")
-    output = Store(settings.output).uri("")
+    output = printable(Store(settings.output).uri(""))
     work = summary["restored"] + summary["failed"]
     if summary["stopped"]:
         console.print(Text(f"stopped before the end: {printable(summary['stopped'])}", style="yellow"), soft_wrap=True)

@@ -6,7 +6,7 @@ run plans them again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -31,20 +31,34 @@ def guarded_task(
     """
     made: dict[str, Any] = {}
 
+    def make() -> Any:
+        made_stage = stage(settings)
+        # Asked before each row, inside the stage, so that its rows still leave it in tables of many.
+        made_stage.core = _asking(made_stage.core, fence, writes)
+        return made_stage
+
     def call(table: Any) -> Iterator[Any]:
         if expand is not None:
             table = to_table(expand(table))
         if "stage" not in made and "fault" not in made:
-            _make(made, lambda: stage(settings))
-        for number in range(table.num_rows):
-            row = table.slice(number, 1)
-            if "fault" in made or not _may_go_on(fence, writes):
-                yield held_back(row, made.get("fault", ""))
-            else:
-                yield from made["stage"].stream(row)
+            _make(made, make)
+        if "fault" in made:
+            yield held_back(table, made["fault"])
+        else:
+            yield from made["stage"].stream(table)
 
     call.__name__ = stage.__name__
     return call
+
+
+def _asking(core: Callable[[Row], Iterable[Row]], fence: Fence, writes: bool) -> Callable[[Row], Iterator[Row]]:
+    def asked(row: Row) -> Iterator[Row]:
+        if _may_go_on(fence, writes):
+            yield from core(row)
+        else:
+            yield _held(row, "")
+
+    return asked
 
 
 def guarded_actor(stage: type) -> type:

@@ -7,6 +7,7 @@ the manifest does not know), `discover` (the photographs), `claims` (which outpu
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -115,6 +116,21 @@ def make_plan(settings: Settings, *, damaged: Collection[str] = (), memory: str 
         )
 
 
+def refuse_secrets(settings: Settings) -> None:
+    """Refuse a setting whose URL holds credentials or a signature: settings are kept in Prefect's records.
+
+    Raises:
+        StoreError: names the setting, without the secret. Source and output are refused by `Store`.
+    """
+    for name in ("base", "vae", "faithdiff", "captioner", "catalogue"):
+        url = getattr(settings, name)
+        if re.search(r"://[^/]*@", url) or (url.startswith(("http://", "https://")) and "?" in url):
+            raise StoreError(
+                f"{name} {shown(url)}: its URL holds credentials or a query, which would end up in records and logs; use "
+                "fsspec's configuration or the environment, or download the file and give its path"
+            )
+
+
 def open_stores(settings: Settings) -> tuple[Store, Store]:
     """Source and output store, checked against each other.
 
@@ -123,6 +139,7 @@ def open_stores(settings: Settings) -> tuple[Store, Store]:
     """
     if not settings.source or not settings.output:
         raise StoreError("source and output are both needed: faitharchive restore SOURCE OUTPUT")
+    refuse_secrets(settings)
     source = Store(settings.source, settings.retry_seconds)
     output = Store(settings.output, settings.retry_seconds)
     check_apart(source, output)

@@ -60,9 +60,23 @@ def patiently(call: Callable[[], Result], what: str, seconds: float) -> Result:
         return retrying(call)
     except Exception as error:
         if not is_passing(error):
-            raise
+            harmless = without_secrets(error)
+            if harmless is error:
+                raise
+            raise harmless from None
         text = safe_text(f"{type(error).__name__}: {error}")
-        raise GaveUpError(errno.ETIMEDOUT, f"{what} failed for {seconds:.0f} s ({text[:200]})") from error
+        raise GaveUpError(errno.ETIMEDOUT, f"{what} failed for {seconds:.0f} s ({text[:200]})") from (
+            error if without_secrets(error) is error else None
+        )
+
+
+def without_secrets(error: Exception) -> Exception:
+    """The error itself, or one like it without the secrets that it or its causes quote: loggers print whole chains."""
+    if all(safe_text(str(one)) == " ".join(str(one).split()) for one in _chain(error)):
+        return error
+    text = safe_text(str(error))
+    kind = type(error) if isinstance(error, OSError) else OSError
+    return kind(error.errno, safe_text(error.strerror)) if isinstance(error, OSError) and error.strerror else kind(text)
 
 
 def is_passing(error: BaseException) -> bool:

@@ -115,7 +115,7 @@ class Store:
         def look() -> bool:
             try:
                 self.fs.info(key)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return False
             return True
 
