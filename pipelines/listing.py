@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from pipelines.retries import patiently
+from pipelines.retries import GaveUpError, patiently
 
 OnRefused = Callable[[str, OSError], None]
+Found = TypeVar("Found")
 
 
 class Entry(NamedTuple):
@@ -35,42 +36,39 @@ class OutsideError(PermissionError):
     """A link leads out of the store's root."""
 
 
-def local_entries(root: str, folder: str, on_refused: OnRefused) -> Iterator[Entry]:
-    """Files below a local folder. Links to folders are not followed.
+def local_entries(root: str, folder: str, on_refused: OnRefused, seconds: float) -> Iterator[Entry]:
+    """Files below a local folder. Links to folders are not followed; what is removed meanwhile is left out.
 
     Args:
         root: of the store.
         folder: below it, or it.
         on_refused: told the path, below the root, of a folder inside that may not be listed, or leads out.
+        seconds: for how long a failing folder is tried again.
 
     Raises:
-        OSError: `folder` itself cannot be listed.
+        OSError: `folder` itself cannot be listed, or a folder inside failed in passing until the end.
     """
     real_root = os.path.realpath(root)
 
-    def visit(folder: str) -> Iterator[Entry]:
+    def look(folder: str) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as found:  # one folder's names are held, for their order
-            entries = sorted(found, key=lambda entry: entry.name + "/" * _is_folder(entry))
+            return sorted(found, key=lambda entry: entry.name + "/" * _is_folder(entry))
+
+    def visit(entries: list[os.DirEntry[str]]) -> Iterator[Entry]:
         for entry in entries:
             path = entry.path[len(root) + 1 :]
             link = entry.is_symlink()
             outside = link and not is_inside(os.path.realpath(entry.path), real_root)
-            if _is_folder(entry):
-                if outside:
-                    on_refused(path, OutsideError(f"a link to {os.path.realpath(entry.path)}"))
-                if link:
-                    continue  # what it leads to inside the root is listed where it is; and links can run in circles
-                try:
-                    yield from visit(entry.path)
-                except OSError as error:
-                    if error.filename != entry.path:
-                        raise
-                    on_refused(path, error)
-                continue
-            there = _status(entry)
-            yield Entry(path, there.st_size, str(there.st_mtime), outside and os.path.exists(entry.path))  # noqa: PTH110
+            if not _is_folder(entry):
+                if (facts := _facts(entry)) is not None:
+                    yield Entry(path, *facts, outside and os.path.exists(entry.path))  # noqa: PTH110
+            elif outside:
+                on_refused(path, OutsideError(f"a link to {os.path.realpath(entry.path)}"))
+            elif not link:  # what a link leads to inside the root is listed where it is; and links can run in circles
+                inside = _listed(partial(look, entry.path), path, on_refused, seconds)
+                yield from visit(inside)
 
-    yield from visit(folder)
+    yield from visit(patiently(partial(look, folder), f"listing {folder}", seconds))
 
 
 def is_inside(path: str, root: str) -> bool:
@@ -102,24 +100,37 @@ def s3_entries(fs: Any, root: str, folder: str, seconds: float) -> Iterator[Entr
         more = {"ContinuationToken": page["NextContinuationToken"]}
 
 
-def other_entries(fs: Any, root: str, folder: str, seconds: float) -> Iterator[Entry]:
-    """Files below a folder of any other store, a folder at a time.
+def other_entries(fs: Any, root: str, folder: str, on_refused: OnRefused, seconds: float) -> Iterator[Entry]:
+    """Files below a folder of any other store, a folder at a time; what is removed meanwhile is left out.
 
     Args:
         fs: an fsspec file system.
         root: of the store.
         folder: below it, or it.
+        on_refused: told the path, below the root, of a folder inside that may not be listed.
         seconds: for how long a failing folder is tried again.
+
+    Raises:
+        OSError: `folder` itself cannot be listed, or a folder inside failed in passing until the end.
     """
-    listed = patiently(lambda: fs.ls(folder, detail=True), f"listing {folder}", seconds)
-    fs.invalidate_cache(folder)  # some keep every listing they ever made
-    for info in sorted(listed, key=lambda info: info["name"].rstrip("/") + "/" * (info["type"] == "directory")):
-        name = info["name"]
-        if info["type"] == "directory":
-            if name.rstrip("/") != folder:
-                yield from other_entries(fs, root, name.rstrip("/"), seconds)
-        elif not name.endswith("/") and name != folder:  # a key may be a file's and a folder's at once
-            yield Entry(name[len(root) + 1 :], int(info.get("size") or 0), version_of(info))
+
+    def look(folder: str) -> list[dict[str, Any]]:
+        found = fs.ls(folder, detail=True)
+        fs.invalidate_cache(folder)  # some keep every listing they ever made
+        return sorted(found, key=lambda info: info["name"].rstrip("/") + "/" * (info["type"] == "directory"))
+
+    def visit(folder: str, infos: list[dict[str, Any]]) -> Iterator[Entry]:
+        for info in infos:
+            name = info["name"]
+            path = name[len(root) + 1 :].rstrip("/")
+            if info["type"] == "directory":
+                inside = name.rstrip("/")
+                if inside != folder:
+                    yield from visit(inside, _listed(partial(look, inside), path, on_refused, seconds))
+            elif not name.endswith("/") and name != folder:  # a key may be a file's and a folder's at once
+                yield Entry(path, int(info.get("size") or 0), version_of(info))
+
+    yield from visit(folder, patiently(partial(look, folder), f"listing {folder}", seconds))
 
 
 def version_of(info: dict[str, Any]) -> str:
@@ -139,11 +150,34 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _status(entry: os.DirEntry[str]) -> os.stat_result:
+def _listed(look: Callable[[], list[Found]], path: str, on_refused: OnRefused, seconds: float) -> list[Found]:
+    """What a folder inside holds; nothing if it was removed since its own folder was listed, or may not be listed."""
     try:
-        return entry.stat()
-    except OSError:  # a link to nowhere is listed, and fails where it is read
-        return entry.stat(follow_symlinks=False)
+        return patiently(look, f"listing {path}", seconds)
+    except GaveUpError:  # the store is at fault, not the folder: each of the rest would take as long
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        on_refused(path, error)
+        return []
+
+
+def _facts(entry: os.DirEntry[str]) -> tuple[int, str] | None:
+    """Size and version of a file, None if it was removed since its folder was listed.
+
+    A link to nowhere is listed, and so is a file in a folder that may be listed but not entered: they fail where they are read.
+    """
+    try:
+        there = entry.stat()
+    except OSError:
+        try:
+            there = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return 0, ""
+    return there.st_size, str(there.st_mtime)
 
 
 def _split(key: str) -> tuple[str, str]:

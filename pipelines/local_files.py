@@ -1,4 +1,7 @@
-"""Local files that appear whole and stay: written beside their name, flushed to disk, renamed, the folder flushed."""
+"""Files that appear whole and stay where the store does not see to it: written beside their name, then moved to it.
+
+On a local disk each step is flushed, first the file and at last its folder.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 PARTIAL = ".faitharchive-partial-"
 
@@ -39,3 +43,23 @@ def flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def write_and_move(fs: Any, key: str, data: bytes) -> None:
+    """Write a whole file where neither we nor the store can rename as a disk does, such as sftp or smb.
+
+    Args:
+        fs: an fsspec file system that can move.
+        key: its name of the file; the folder is made if missing.
+        data: the content.
+    """
+    folder = key.rpartition("/")[0]
+    partial = f"{folder}/{PARTIAL}{uuid.uuid4().hex[:12]}"
+    fs.makedirs(folder, exist_ok=True)
+    try:
+        fs.pipe_file(partial, data)
+        fs.mv(partial, key)
+    except BaseException:
+        with suppress(Exception):  # a full store is not to be filled with halves
+            fs.rm_file(partial)
+        raise

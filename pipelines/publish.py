@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from pipelines.retries import safe_text
 from pipelines.rows import RESTORED, Row, drop_payload
 from pipelines.settings import Settings
 from pipelines.storage import Store
+
+_FULL = re.compile(r"QuotaExceeded|StorageFull")  # as Ceph and MinIO say it
 
 
 def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Settings) -> Row:
@@ -74,7 +77,7 @@ def writing(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "QuotaExceeded" in str(error)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT) or _FULL.search(str(error)) is not None
         text = safe_text(error.strerror or str(error) or type(error).__name__)[:300]
         remedy = "make space" if full else "check space and access"
         raise ItemError(

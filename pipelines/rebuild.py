@@ -182,7 +182,7 @@ def _usable(output: Store, path: str, result_size: int | None) -> Row | str:
         return "its result is missing; restore makes it again"
     try:
         row = parse_sidecar(output.read(path))
-    except OSError as error:
+    except (OSError, StoreError) as error:  # the second: its name is none that a result of ours can have
         return f"it cannot be read ({_line(error)})"
     except SidecarError as error:
         return f"{error}; verify --repair writes it again where the manifest has its row, else restore makes both again"

@@ -17,11 +17,13 @@ _PASSING_ERRNOS = {
     errno.EHOSTUNREACH, errno.EINTR, errno.EIO, errno.ENETDOWN, errno.ENETRESET, errno.ENETUNREACH, errno.EPIPE,
     errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT,
 }  # fmt: skip
-_PASSING_STATUSES = {408, 425, 429}  # and all from 500
+_PASSING_STATUSES = {408, 409, 425, 429}  # and from 500; 409: another's conditional put of the key was under way
+_FINAL_STATUSES = {501, 507}  # not implemented; no space
+_THROTTLED = re.compile(r"Throttl|SlowDown|TooManyRequests|RequestLimitExceeded|BandwidthLimitExceeded")
 # Libraries' own classes for a connection that broke, by name: none of them need be installed.
 _PASSING_CLASSES = re.compile(
-    r"(Timeout|Connection\w*|ServerDisconnected|ClientPayload|ClientOSError|EndpointConnection|HTTPClient|IncompleteRead|"
-    r"ServiceRequest|ServiceResponse|ResponseStreaming|ProtocolError|ChunkedEncoding)(Error|$)"
+    r"(Timeout|Connection\w*|Connector\w*|ServerDisconnected|ClientPayload|ClientOSError|EndpointConnection|HTTPClient|"
+    r"IncompleteRead|ServiceRequest|ServiceResponse|ResponseStreaming|ProtocolError|ChunkedEncoding)(Error|$)"
 )
 _SIGNATURES = re.compile(
     r"((?:X-Amz-[\w-]+|X-Goog-[\w-]+|AWSAccessKeyId|Signature|sig|token|key|secret|password|credential)=)[^&\s\"']+",
@@ -85,7 +87,13 @@ def is_passing(error: BaseException) -> bool:
         error, FileNotFoundError | FileExistsError | PermissionError | IsADirectoryError | NotADirectoryError
     ):
         return False
-    return any(_passes(one) for one in _chain(error))
+    chain = list(_chain(error))
+    status = next((status for one in chain if (status := _status(one)) is not None), None)
+    if status is None or isinstance(error, TimeoutError | ConnectionError):
+        return any(_passes(one) for one in chain)
+    # s3fs makes EIO of each code that it does not know, so what the server answered decides.
+    asked = any(_THROTTLED.search(_code(one)) for one in chain)
+    return asked or status in _PASSING_STATUSES or (status >= 500 and status not in _FINAL_STATUSES)
 
 
 def safe_text(text: str) -> str:
@@ -107,12 +115,15 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _passes(error: BaseException) -> bool:
     if isinstance(error, TimeoutError | ConnectionError):
         return True
-    if isinstance(error, OSError) and error.errno is not None:
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:  # below 0: names not resolved
         return error.errno in _PASSING_ERRNOS
-    status = _status(error)
-    if status is not None:
-        return status >= 500 or status in _PASSING_STATUSES
     return any(_PASSING_CLASSES.search(kind.__name__) for kind in type(error).__mro__[:-2])
+
+
+def _code(error: Any) -> str:
+    """The code in an error of botocore."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
 def _status(error: Any) -> int | None:

@@ -26,7 +26,7 @@ from pipelines.listing import (
     s3_entries,
     version_of,
 )  # fmt: skip
-from pipelines.local_files import PARTIAL, flush_folder, partial_beside, write_through
+from pipelines.local_files import PARTIAL, flush_folder, partial_beside, write_and_move, write_through
 from pipelines.naming import SIDECAR_SUFFIX
 from pipelines.retries import GaveUpError, patiently, safe_text
 
@@ -37,6 +37,9 @@ _WHOLE_PUTS = {
     "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "ocilake", "oss", "tos", "memory", "hf", "lakefs",
 }  # fmt: skip
 _S3 = {"s3", "s3a"}
+_USER = re.compile(r"(\w+)://([^/]*)@")
+_NO_HOST = {"file", "memory"}  # so no user: the @ is part of a name
+_BUCKET_AT_HOST = {"abfs", "abfss", "adl", "az", "oci", "ocilake"}  # container@account
 
 Result = TypeVar("Result")
 
@@ -63,7 +66,8 @@ class Store:
     def __init__(self, url: str, retry_seconds: float = RETRY_SECONDS) -> None:
         self.url = url
         self.retry_seconds = retry_seconds
-        if re.search(r"://[^/]*@", url) and not url.startswith(("memory://", "file://")):
+        user = _USER.search(url)
+        if user and user[1] not in _NO_HOST and (":" in user[2] or user[1] not in _BUCKET_AT_HOST):
             raise StoreError(
                 f"store {shown(url)}: its URL holds credentials, which would end up in logs; put them into fsspec's "
                 "configuration or the environment"
@@ -98,9 +102,8 @@ class Store:
         Raises:
             StoreError: the path would leave the root, or another path could mean the same.
         """
-        parts = path.split("/") if path else []
-        if ".." in parts or path.startswith("/"):
-            raise StoreError(f"path {path!r}: leaves the store {shown(self.url)}")
+        if path and {"", ".", ".."} & set(path.split("/")):
+            raise StoreError(f"path {path!r}: leaves the store {shown(self.url)}, or means another in it; rename it")
         return f"{self.root}/{path}" if path else self.root
 
     def uri(self, path: str) -> str:
@@ -141,19 +144,19 @@ class Store:
                 raise error
 
         if self.local:
-            entries = local_entries(self.root, root, refused)
+            entries = local_entries(self.root, root, refused, self.retry_seconds)
         elif self.s3:
             entries = s3_entries(self.fs, self.root, root, self.retry_seconds)
         else:
-            entries = other_entries(self.fs, self.root, root, self.retry_seconds)
+            entries = other_entries(self.fs, self.root, root, refused, self.retry_seconds)
         try:
             for entry in entries:
                 if PARTIAL not in entry.path:
                     yield entry
         except (FileNotFoundError, NotADirectoryError):
             return
-        except OSError as error:
-            text = safe_text(error.strerror or str(error) or type(error).__name__)
+        except Exception as error:  # stores raise what they like
+            text = safe_text(getattr(error, "strerror", None) or str(error) or type(error).__name__)
             raise StoreError(f"store {shown(self.url)}: cannot be listed ({text}); check access") from error
 
     def info(self, path: str) -> Entry:
@@ -191,11 +194,7 @@ class Store:
         elif self.whole_puts:
             self.fs.pipe_file(key, data)
         else:
-            folder, _, _ = key.rpartition("/")
-            partial_key = f"{folder}/{PARTIAL}{uuid.uuid4().hex[:12]}"
-            self.fs.makedirs(folder, exist_ok=True)
-            self.fs.pipe_file(partial_key, data)
-            self.fs.mv(partial_key, key)
+            write_and_move(self.fs, key, data)
 
     def create(self, path: str, data: bytes) -> bool:
         """Publish a file that must not be there yet; False, and nothing written, if it is. Raises OSError.
@@ -250,7 +249,14 @@ class Store:
             self._remove(entry.path)
 
     def _patiently(self, call: Callable[[], Result], doing: str, path: str) -> Result:
-        return patiently(call, f"{doing} {path or shown(self.url)}", self.retry_seconds)
+        what = f"{doing} {path or shown(self.url)}"
+        try:
+            return patiently(call, what, self.retry_seconds)
+        except (OSError, ValueError, MemoryError):
+            raise
+        except Exception as error:  # botocore's, gcsfs's, azure's own: those who call us know OSError
+            text = safe_text(f"{type(error).__name__}: {error}")
+            raise OSError(errno.EPROTO, f"{what} failed ({text[:200]})") from error
 
     def check_writable(self) -> None:
         """Write, read back and delete a small file.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 import tracemalloc
 import uuid
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from million_objects import MillionObjects
 from moving_files import moving_url
 
-from pipelines.storage import OutsideError, Store
+from pipelines.storage import OutsideError, Store, StoreError
 
 NAMES = [
     "b.png",
@@ -95,6 +96,58 @@ def test_links(tmp_path: Path) -> None:
         for path in ("outside.png", "album/up.png", "away/1.png"):
             with pytest.raises(OutsideError):
                 store.read(path)
+
+
+def test_what_is_removed_meanwhile_is_left_out_and_the_rest_still_comes(store: Store) -> None:
+    for name in ("a", "b/1", "c/1", "d/e/1", "f"):
+        store.publish(name, b"1")
+    found = store.list()
+    assert next(found).path == "a"
+    if store.local or not store.s3:
+        store.fs.rm(store.key("b"), recursive=True)
+        store.fs.rm(store.key("d/e"), recursive=True)
+        assert [entry.path for entry in found] == ["c/1", "f"]
+    else:
+        assert [entry.path for entry in found] == ["b/1", "c/1", "d/e/1", "f"]  # one page: as it was when asked
+
+
+def test_a_partial_file_that_comes_and_goes_never_ends_a_listing_early(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    names = ["#1", "#2", "1", "2"]  # a partial file comes between, in order
+    for name in names:
+        store.publish(name, b"1")
+    partial = tmp_path / ".faitharchive-partial-0123456789ab"
+    partial.write_bytes(b"half")
+    found = store.list()
+    first = next(found).path  # the folder's names are known now
+    partial.unlink()
+    assert [first, *(entry.path for entry in found)] == names
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who can become somebody with fewer rights")
+@pytest.mark.parametrize("kind", ["local", "moved"])
+def test_folders_that_may_not_be_listed_or_entered(kind: str) -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders may be entered by root alone
+        root = Path(name)
+        store = Store(name if kind == "local" else moving_url(root))
+        for path in ("a", "closed/1", "named only/1", "z"):
+            store.publish(path, b"123")
+        for folder, mode in (("", 0o755), ("closed", 0), ("named only", 0o744)):
+            (root / folder).chmod(mode)
+        refused: list[str] = []
+        os.seteuid(65534)
+        try:
+            found = {entry.path: entry.size for entry in store.list(on_refused=lambda path, _: refused.append(path))}
+            with pytest.raises(StoreError, match="cannot be listed"):
+                list(store.list())
+            with pytest.raises(PermissionError):
+                store.read("named only/1")
+        finally:
+            os.seteuid(0)
+        if kind == "local":
+            assert (found, refused) == ({"a": 3, "named only/1": 0, "z": 3}, ["closed"])
+        else:
+            assert (set(found) - {"named only/1"}, set(refused) - {"named only"}) == ({"a", "z"}, {"closed"})
 
 
 def listed_memory(store: Store, count: int) -> float:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -167,3 +172,91 @@ def test_a_result_that_is_made_anew_is_never_under_the_old_ones_sidecar(
     assert make_plan(settings).done == 1
     (row,) = restore_without_model(with_output(settings, str(tmp_path / "calm")))
     assert hashlib.sha256(store.read("1924/a.png")).hexdigest() == row["output_sha256"]
+
+
+@pytest.mark.parametrize("kind", ["local", "moved"])
+def test_young_temporary_files_may_be_at_work_and_stay(tmp_path: Path, kind: str) -> None:
+    store = Store(str(tmp_path) if kind == "local" else moving_url(tmp_path))
+    for name, age in (("young", 60), ("old", 7200)):
+        left = tmp_path / "1924" / f"{PARTIAL}{name}"
+        left.parent.mkdir(exist_ok=True)
+        left.write_bytes(b"half")
+        os.utime(left, (time.time() - age,) * 2)
+    assert clear_unfinished(store, 3600) == 1
+    assert [path.name for path in (tmp_path / "1924").iterdir()] == [f"{PARTIAL}young"]
+    assert clear_unfinished(store, 0) == 1
+
+
+def test_uploads_that_may_not_be_cleared_do_not_stop_a_run(
+    s3_server: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(f"s3://{bucket()}/nightly")
+    call = store.fs.call_s3
+
+    def calling(method: str, **named: Any) -> Any:
+        if method == "list_multipart_uploads":
+            raise PermissionError("AccessDenied")
+        return call(method, **named)
+
+    monkeypatch.setattr(store.fs, "call_s3", calling)
+    with caplog.at_level(logging.WARNING):
+        assert clear_unfinished(store, 0) == 0
+    assert "unfinished uploads to s3://" in caplog.text
+    assert clear_unfinished(Store(f"s3://{uuid.uuid4().hex}/nightly"), 0) == 0  # no such bucket yet
+
+
+_FILL = """
+import json, sys
+sys.path[:0] = [sys.argv[2]]
+import numpy as np
+from archive_steps import table_of
+from pipelines.plan import make_plan
+from pipelines.rows import get_pixels, put_pixels
+from pipelines.settings import Settings
+from pipelines.stages.decode import Decode
+from pipelines.stages.tile import Tile
+from pipelines.stages.write import Write
+
+settings = Settings(**json.loads(sys.argv[1]))
+decode, tile, write = Decode(settings), Tile(settings), Write(settings)
+for planned in make_plan(settings).pending:
+    for row in tile(decode(table_of({**planned, "run_id": "r", "flow_run_id": ""}))).to_pylist():
+        row.update(software="{}", device="none", lq_psnr_db=100.0, model_preset="tiny", statistics="[]")
+        if row["parts"] > 1:
+            put_pixels(row, get_pixels(row)[:256, :256].astype(np.uint16) * 257)
+        (done,) = write(table_of(row)).to_pylist()
+        print("ROW", json.dumps([done[name] for name in ("source_path", "status", "error_code", "error_reason")]))
+"""
+
+
+@pytest.mark.parametrize("tile", [4096, 256])
+def test_a_full_disk_is_said_by_name_and_leaves_nothing_half(settings: Settings, tile: int) -> None:
+    """A file system of 2 MB, and a photograph whose result, or whose tiles, take more."""
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
+        pytest.skip("needs the right to mount a small file system of its own")
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8)
+    save_photo(Path(settings.source) / "1924" / "b.png", noise)
+    settings = settings.model_copy(update={"upscale": 1, "tile": tile})
+    out = Path(settings.output)
+    out.mkdir()
+    script = 'mount -t tmpfs -o size=2m tmpfs "$0" && "$1" -c "$2" "$3" "$4" && find "$0" -type f'
+    command = [str(out), sys.executable, _FILL, settings.model_dump_json(), str(WRITER.parent)]
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, *command], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    (first, *rest) = [json.loads(line.removeprefix("ROW ")) for line in lines if line.startswith("ROW ")]
+    assert first == ["1924/a.png", "restored", None, None]
+    failed = [row for row in rest if row[1] != "part_done"]
+    assert (len(rest) == len(failed) == 1) if tile == 4096 else (0 < len(failed) < len(rest))
+    for name, status, code, reason in failed:
+        assert (name, status, code) == ("1924/b.png", "failed", "no_space")
+        assert reason.startswith("1924/b.png")
+        assert "No space left on device" in reason
+    left = [line for line in lines if not line.startswith("ROW ")]
+    results = {name for name in left if PRIVATE not in name}
+    assert results == {str(out / "1924" / "a.png"), str(out / sidecar_path("1924/a.png"))}
+    assert not [name for name in left if PARTIAL in name]
+    assert len([name for name in left if name.endswith(".npz")]) == len(rest) - len(failed)
+    assert not list(out.iterdir())  # it was mounted for that process alone

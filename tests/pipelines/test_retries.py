@@ -7,8 +7,12 @@ import time
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from s3_server import FlakyProxy
+from s3fs.errors import translate_boto_error
 
+from pipelines.errors import ItemError
+from pipelines.publish import writing
 from pipelines.retries import GaveUpError, is_passing, patiently, safe_text
 from pipelines.storage import Store, StoreError
 
@@ -76,6 +80,41 @@ def test_what_does_not(error: Exception) -> None:
     with pytest.raises(type(error)):
         patiently(fail, "reading x", 30)
     assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "passing"),
+    [
+        ("SlowDown", 503, True),
+        ("InternalError", 500, True),
+        ("RequestTimeout", 400, True),
+        ("ThrottlingException", 400, True),
+        ("TooManyRequests", 429, True),
+        ("ConditionalRequestConflict", 409, True),
+        ("BadGateway", 502, True),
+        ("NoSuchKey", 404, False),
+        ("AccessDenied", 403, False),
+        ("InvalidAccessKeyId", 403, False),
+        ("SignatureDoesNotMatch", 403, False),
+        ("ExpiredToken", 400, False),
+        ("InvalidArgument", 400, False),
+        ("SomethingNewAndWrong", 400, False),
+        ("NotImplemented", 501, False),
+        ("QuotaExceeded", 403, False),
+        ("XMinioAdminBucketQuotaExceeded", 400, False),
+        ("XMinioStorageFull", 507, False),
+    ],
+)
+def test_what_s3fs_makes_of_an_answer(code: str, status: int, passing: bool) -> None:
+    answer = {"Error": {"Code": code, "Message": "as it says"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    error = translate_boto_error(ClientError(answer, "PutObject"))
+    assert isinstance(error, OSError)
+    assert is_passing(error) is passing
+    if code.endswith(("QuotaExceeded", "StorageFull")):
+        with pytest.raises(ItemError) as caught, writing("1924/a.png"):
+            raise error
+        assert caught.value.code == "no_space"
+        assert caught.value.reason.startswith("1924/a.png: cannot be written")
 
 
 def test_it_is_tried_again_until_it_works() -> None:
