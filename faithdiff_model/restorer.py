@@ -22,6 +22,9 @@ from faithdiff_model.text import PromptEncoder, TextEmbedding
 from faithdiff_model.unet import FaithDiffUNet
 from faithdiff_model.windows import Place, Rect, WindowGrid, plan_tiles
 
+# Gain and offset of each of three channels, over [0, 1].
+Colour = tuple[tuple[float, float, float], tuple[float, float, float]]
+
 
 class Restorer:
     """One FaithDiff replica: batches of photographs through one network on one device.
@@ -100,6 +103,8 @@ class Restorer:
         seeds: Sequence[int],
         places: Sequence[Place | None] | None = None,
         *,
+        noises: Sequence[np.ndarray | None] | None = None,
+        colours: Sequence[Colour | None] | None = None,
         observe: Observer | None = None,
     ) -> list[np.ndarray]:
         """Restore photographs at their own size (enlarge them first, see `resize.enlarge`).
@@ -110,6 +115,10 @@ class Restorer:
             prompts: a description of each, or "".
             seeds: of each, 0 to 2**64 - 1.
             places: where an image is a tile of a larger one: its place; `images` then holds the tile's region.
+            noises: of each its own initial noise [latent channels, h, w], standard normal, where h and w are those of
+                `latent_shape`; None is that of its seed.
+            colours: of each what its scan is brought to where the result takes its colour from it (colour fix, scan share);
+                None is the scan's own colour.
             observe: follows which windows each UNet call holds (`sampling.denoise`).
 
         Returns:
@@ -127,7 +136,8 @@ class Restorer:
         ]
         scheduler = make_scheduler(self.options.sampler, self.config.noise_schedule, self.options.steps)
         canvases = [
-            self._canvas(job, prompt, seed, scheduler) for job, prompt, seed in zip(jobs, prompts, seeds, strict=True)
+            self._canvas(job, prompt, seed, noise, scheduler)
+            for job, prompt, seed, noise in zip(jobs, prompts, seeds, noises or [None] * len(jobs), strict=True)
         ]
         denoise(
             self.unet,
@@ -136,11 +146,26 @@ class Restorer:
             window_batch=self.options.window_batch,
             observe=observe,
         )
-        return [self._finish(job, canvas) for job, canvas in zip(jobs, canvases, strict=True)]
+        wanted = colours or [None] * len(jobs)
+        return [self._finish(*each) for each in zip(jobs, canvases, wanted, strict=True)]
 
-    def _canvas(self, job: _Job, prompt: str, seed: int, scheduler: Any) -> Canvas:
+    @property
+    def latent_channels(self) -> int:
+        """Channels of a latent, and so of its noise."""
+        return int(self.unet.core.config.out_channels)
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the latent of an image of `height` x `width` pixels."""
+        grid = self.grid(height, width)
+        return grid.height, grid.width
+
+    def _canvas(self, job: _Job, prompt: str, seed: int, given: np.ndarray | None, scheduler: Any) -> Canvas:
         dtype = next(self.unet.parameters()).dtype
-        noise = torch.from_numpy(position_noise(seed, job.tile.region, self.unet.core.config.out_channels))
+        drawn = position_noise(seed, job.tile.region, self.latent_channels) if given is None else given
+        shape = (self.latent_channels, job.tile.region.height, job.tile.region.width)
+        if drawn.shape != shape:
+            raise ValueError(f"noise of shape {drawn.shape}: this image takes {shape}")
+        noise = torch.from_numpy(np.ascontiguousarray(drawn, np.float32))
         image = to_model_range(job.padded.to(self.device))
         pieces: dict[str, Any] = {"whole": job.in_one_piece, "pixels_per_latent": self.config.pixels_per_latent}
         embeddings = embed_windows(self.unet, image.to(dtype), job.windows, **pieces)
@@ -169,7 +194,7 @@ class Restorer:
             texts.insert(0, self.prompt_encoder.encode_negative(self.options.negative_prompt))
         return texts
 
-    def _finish(self, job: _Job, canvas: Canvas) -> np.ndarray:
+    def _finish(self, job: _Job, canvas: Canvas, colour: Colour | None) -> np.ndarray:
         restored = decode_latent(
             self.vae,
             canvas.latent,
@@ -179,8 +204,9 @@ class Restorer:
             scaling_factor=self.config.scaling_factor,
         )
         by_wavelet, scan_share = self.options.colour_fix == "wavelet", self.options.scan_share
+        padded = job.padded if colour is None else _recoloured(job.padded, colour)
         if by_wavelet or scan_share:
-            scan = job.padded.to(self.device).permute(2, 0, 1)
+            scan = padded.to(self.device).permute(2, 0, 1)
             if by_wavelet:
                 # Clamped before a grey source's channels are mixed, since a tile's core is stored in [0, 1] before that, too.
                 restored = wavelet(restored, scan).clamp(0, 1)
@@ -190,7 +216,7 @@ class Restorer:
         if job.place is not None:
             return job.with_alpha(restored.permute(1, 2, 0).cpu().numpy())
         if self.options.colour_fix == "adain":
-            lq = job.padded[job.core_pixels.slices].permute(2, 0, 1)
+            lq = padded[job.core_pixels.slices].permute(2, 0, 1)
             restored = adain(restored, ColourStatistics.of(restored.cpu().numpy()), ColourStatistics.of(lq.numpy()))
         return job.like_source(restored.permute(1, 2, 0).cpu().numpy())
 
@@ -258,6 +284,11 @@ class _Job:
         colour = to_grey(rgb_HWC) if self.grey else rgb_HWC
         result = from_unit_float(self.with_alpha(colour), self.source.dtype)
         return result[..., 0] if self.source.ndim == 2 else result
+
+
+def _recoloured(image_HWC: Tensor, colour: Colour) -> Tensor:
+    gain, offset = (torch.tensor(values, dtype=image_HWC.dtype) for values in colour)
+    return (image_HWC * gain + offset).clamp(0, 1)
 
 
 def _pad(image_HWC: Tensor, below: int, right: int) -> Tensor:

@@ -20,7 +20,7 @@ from jobs.quiet import prepare_environment
 
 prepare_environment()
 
-from jobs import attribute_cli, evaluate_cli, manifest_cli, train_cli, verify_cli  # noqa: E402
+from jobs import attribute_cli, evaluate_cli, manifest_cli, report_cli, serve_cli, train_cli, verify_cli  # noqa: E402
 from jobs.flags import with_settings  # noqa: E402
 from jobs.settings import load_settings, settings_yaml  # noqa: E402
 from jobs.show import print_plan, print_summary, printable  # noqa: E402
@@ -35,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Restores archives of old photographs faithfully, and says what was done to each.\n\nStart with "
+    help="Restores archives of old photographs and film faithfully, and says what was done to each.\n\nStart with "
     "[bold]faitharchive demo[/], then [bold]faitharchive restore SCANS RESTORED[/].",
     epilog="Exit codes: 0 all done, 1 some items failed, 2 bad usage or nothing could run, 3 stopped before the end (store "
     "full or down, or taken over), 130 or 143 interrupted; the same command continues.",
@@ -50,7 +50,8 @@ _err = Console(stderr=True)
 def restore(settings: Settings) -> None:
     """Restore what is new or changed in SOURCE into OUTPUT.
 
-    Sources are never written to. Each result has a sidecar beside it and a row in the manifest under OUTPUT/_faitharchive.
+    Photographs, films and frame sequences. Sources are never written to. Each result has a sidecar beside it and a row in
+    the manifest under OUTPUT/_faitharchive.
     Running again continues and repeats nothing.
     """
     raise typer.Exit(run_restore(settings))
@@ -86,6 +87,8 @@ def demo(
 
 
 app.command()(with_settings(verify_cli.verify))
+app.command()(report_cli.report)
+app.command()(with_settings(serve_cli.serve))
 app.command()(attribute_cli.attribute)
 app.command()(evaluate_cli.evaluate)
 train_cli.register(app, _out)
@@ -117,7 +120,7 @@ def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
         _err.print(
             f"[yellow]preset {settings.preset} is untrained:[/] the pipeline is real, the pictures are not restorations."
         )
-    summary: dict[str, Any] = restore_archive(settings.model_dump(), list(damaged))
+    summary: dict[str, Any] = restore_archive(settings, list(damaged))
     print_summary(summary, settings, _out)
     if summary["signal"]:
         return _SIGNALLED + int(summary["signal"])

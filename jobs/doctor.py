@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from faithdiff_model.weights import shown
+from pipelines.apart import check_apart
 from pipelines.settings import Settings
-from pipelines.storage import Store, check_apart
+from pipelines.storage import Store
 
 Check = Callable[[Settings], str]
 

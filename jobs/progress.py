@@ -7,9 +7,11 @@ from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from jobs.show import printable
 from pipelines.rows import RESTORED, Row
 
 _LINE_SECONDS = 30.0
@@ -47,6 +49,8 @@ class RunProgress:
     def __init__(self, total: int, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.total = total
         self.done = self.failed = 0
+        self._parts: dict[str, int] = {}  # durable parts of items that are not whole yet
+        self._last = ""
         self._console, self._clock = console, clock
         self._started = self._shown = clock()
         self._bar: Progress | None = None
@@ -55,12 +59,14 @@ class RunProgress:
                 SpinnerColumn(),
                 TextColumn("restoring"),
                 BarColumn(),
-                TextColumn("{task.completed:.0f}/{task.total:.0f} done, {task.fields[failed]} failed"),
+                TextColumn(
+                    "{task.completed:.0f}/{task.total:.0f} done, {task.fields[failed]} failed{task.fields[parts]}"
+                ),
                 _Rate(),
                 TimeElapsedColumn(),
                 console=console,
             )
-            self._task = self._bar.add_task("restoring", total=total, failed=0)
+            self._task = self._bar.add_task("restoring", total=total, failed=0, parts="")
 
     def __enter__(self) -> RunProgress:
         if self._bar:
@@ -79,16 +85,27 @@ class RunProgress:
         """Count a final row."""
         self.done += 1
         self.failed += row["status"] != RESTORED
+        if self._parts.pop(row.get("item_id", ""), 0):
+            self._last = ""
+        self._show()
+
+    def part(self, row: Row) -> None:
+        """Count a durable part: of a film, the only thing that moves for hours."""
+        self._parts[row["item_id"]] = self._parts.get(row["item_id"], 0) + 1
+        self._last = f", {printable(row['source_path'])}: {self._parts[row['item_id']]} of {row['parts']} parts"
+        self._show()
+
+    def _show(self) -> None:
         if self._bar:
-            self._bar.update(self._task, completed=self.done, failed=self.failed)
+            self._bar.update(self._task, completed=self.done, failed=self.failed, parts=escape(self._last))
         elif self._clock() - self._shown > _LINE_SECONDS:
             self._shown = self._clock()
-            self._console.print(self.line(), highlight=False)
+            self._console.print(self.line(), highlight=False, markup=False)
 
     def line(self) -> str:
         """The state as one line."""
         seconds = self._clock() - self._started
         return (
             f"{self.done}/{self.total} done, {self.failed} failed, {rate_per_hour(self.done, seconds):.0f}/hour, "
-            f"{time_left(self.done, self.total, seconds)} left"
+            f"{time_left(self.done, self.total, seconds)} left{self._last}"
         )

@@ -29,7 +29,7 @@ def print_plan(plan: Plan, console: Console, limit: int) -> None:
     skipped = sum(plan.skipped.values())
     if skipped:
         kinds = printable(", ".join(sorted(plan.skipped)[:6]))
-        table.add_row(Text(f"not photographs ({kinds})"), str(skipped))
+        table.add_row(Text(f"neither photographs nor films ({kinds})"), str(skipped))
     console.print(table)
     for row, reason in zip(plan.pending[:limit], plan.reasons[:limit], strict=True):
         console.print(

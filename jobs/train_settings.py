@@ -13,7 +13,7 @@ from faithdiff_model.spec import ModelSpec
 from faithdiff_model.training.ablations import Ablation, ablate
 from faithdiff_model.training.config import DataConfig, LoRAConfig, StageConfig
 from faithdiff_model.training.recipes import sdxl_stage, small_stage
-from pipelines.settings import PresetName
+from pipelines.setting_types import PresetName
 from pipelines.training import TrainingJob
 
 ENV_PREFIX = "FAITHARCHIVE_TRAIN_"

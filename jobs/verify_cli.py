@@ -71,11 +71,12 @@ def verify(
     Exit codes: 0 all sound, 1 problems found (with --repair: still left), 2 could not run.
     """
     asked = Asked(repair=repair, results_only=results_only, sample=sample, limit=limit)
-    raise typer.Exit(run_verify(settings, asked))
+    code, _ = run_verify(settings, asked)
+    raise typer.Exit(code)
 
 
-def run_verify(settings: Settings, asked: Asked) -> int:
-    """Check, show, repair if asked, record; the exit code.
+def run_verify(settings: Settings, asked: Asked) -> tuple[int, dict[str, Any]]:
+    """Check, show, repair if asked, record; the exit code and the record.
 
     Raises:
         ValueError: the share makes no sense.
@@ -102,7 +103,7 @@ def run_verify(settings: Settings, asked: Asked) -> int:
         )
         uri = write_record(output, record)
     _out.print(Text(f"Record: {printable(uri)}"), soft_wrap=True)
-    return code
+    return code, record
 
 
 def _open(settings: Settings, asked: Asked) -> Store:

@@ -6,13 +6,13 @@ need more than the database: their bytes.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow as pa
 
 from pipelines.adoption import Adoption
+from pipelines.film_source import source_digest
 from pipelines.inventory import NEWEST, Filling, batches, count, create_table
 from pipelines.manifest import settled
 from pipelines.rows import QUARANTINED, RESTORED
@@ -24,7 +24,6 @@ DONE, ADOPTED = "done", "adopted"
 _HASHED = pa.schema([("path", pa.string()), ("sha256", pa.string())])
 _DAMAGED = pa.schema([("item_id", pa.string())])
 _HASHERS = 8
-_HASH_BYTES = 256 << 20  # of the sources that are held at a time
 _MOST_ATTEMPTS = 2**31 - 2
 
 
@@ -142,32 +141,18 @@ class _Judge:
     def _hash(self, table: str) -> None:
         """Read touched or copied sources: only their bytes can tell. What cannot be read counts as changed."""
         query = (
-            f"select s.path, s.size from sources s join {table} v using (path) where v.verdict = 'unknown' "
+            f"select s.path from sources s join {table} v using (path) where v.verdict = 'unknown' "
             "and s.item_id not in (select item_id from damaged) and s.path not in (select path from hashed) order by path"
         )
         self._database.execute(f"create or replace table to_hash as {query}")
         with Filling(self._database, "hashed", _HASHED) as hashed:
-            for paths in _parts(self._database):
+            for found in batches(self._database, "select path from to_hash order by path"):
+                paths = found["path"].to_pylist()
                 for path, sha256 in zip(paths, in_threads(self._sha256, paths, _HASHERS), strict=True):
                     hashed.add(path, sha256)
 
     def _sha256(self, path: str) -> str:
         try:
-            return hashlib.sha256(self._source.read(path)).hexdigest()
+            return source_digest(self._source, path)[0]
         except OSError:
             return ""
-
-
-def _parts(database: Any) -> Iterator[list[str]]:
-    """What is to be hashed, in parts that fit into memory together, or of one."""
-    part: list[str] = []
-    held = 0
-    for table in batches(database, "select path, size from to_hash order by path"):
-        for path, size in zip(table["path"].to_pylist(), table["size"].to_pylist(), strict=True):
-            if part and held + size > _HASH_BYTES:
-                yield part
-                part, held = [], 0
-            part.append(path)
-            held += size
-    if part:
-        yield part

@@ -1,6 +1,6 @@
-"""Which photographs there are: the source store's listing as a table, and those that cannot even be planned.
+"""Which photographs and films there are: the source store's listing as a table, and those that cannot even be planned.
 
-sources  (SOURCE_SCHEMA)  photographs to consider
+sources  (SOURCE_SCHEMA)  items to consider; numbered frames are one item, named by their pattern
 folders  (path, key)      the folders that their outputs would lie in; key is folded
 """
 
@@ -17,7 +17,8 @@ import pyarrow as pa
 from pipelines.catalogue import Catalogue
 from pipelines.errors import ItemError
 from pipelines.inventory import Filling, create_table
-from pipelines.media.photo import PHOTO_SUFFIXES
+from pipelines.media.film.sequence_names import SequenceGrouper
+from pipelines.media.kinds import FRAME_SUFFIXES, MAYBE_FRAME_SUFFIXES, kind_of, looks_numbered, suffix
 from pipelines.naming import (
     SIDECAR_SUFFIX,
     folded,
@@ -36,6 +37,7 @@ SOURCE_SCHEMA = pa.schema(
     [
         ("item_id", pa.string()),
         ("path", pa.string()),
+        ("kind", pa.string()),
         ("size", pa.int64()),
         ("version", pa.string()),
         ("output", pa.string()),  # the plain one, until names are given
@@ -65,17 +67,20 @@ def discover(
     catalogue: Catalogue | None,
     skipped: Counter[str],
     on_failed: Callable[[Row], None],
+    *,
+    film_digest: str = "",
 ) -> None:
     """List the sources into `sources` and `folders`.
 
     Args:
         database: gets the tables.
         source, output: the stores.
-        settings: `only`, `format`, and what results depend on.
+        settings: `only`, `sequences`, the formats, and what results depend on.
         catalogue: descriptions, if there are any.
-        skipped: gets the number of files that are not photographs, by extension.
+        skipped: gets the number of files that are neither photographs nor films, by extension.
         on_failed: called with the final row of what cannot be planned: names that cannot be used, folders that cannot be
             listed, links that lead out.
+        film_digest: of the settings, for films without a caption of their own.
 
     Raises:
         StoreError: the source cannot be listed.
@@ -103,42 +108,69 @@ def discover(
         Filling(database, "sources", SOURCE_SCHEMA) as sources,
         Filling(database, "folders", _FOLDER_SCHEMA) as folders,
     ):
-        for entry in source.list(on_refused=refused):
+
+        def found(entry: Entry) -> None:
+            nonlocal last
             path = entry.path
-            suffix = suffix_of(path).lower()
-            if suffix not in PHOTO_SUFFIXES or path.startswith(f"{PRIVATE}/"):
-                kind = suffix or visible(path.rpartition("/")[2])
-                skipped[kind if kind in skipped or len(skipped) < _KINDS else _OTHERS] += 1
-                continue
             if settings.only and not fnmatch.fnmatchcase(path, settings.only):
-                continue
+                return
             reason = refusal(path, room)
             if reason:
                 failed(path, "bad_name", reason)
             elif entry.outside:
                 failed(path, "outside", _ELSEWHERE("the file"))
             else:
-                sources.add(*_source(entry, settings, catalogue))
+                sources.add(*_source(entry, settings, catalogue, film_digest))
                 if (parent := path.rpartition("/")[0]) != last:
                     last = parent
                     for folder in folders_of(path):
                         folders.add(folder, folded(folder))
 
+        frames = SequenceGrouper()
+        for entry in source.list(on_refused=refused):
+            path = entry.path
+            kind = None if path.startswith(f"{PRIVATE}/") else kind_of(path)
+            if kind is None or (kind == "film" and not settings.films):
+                ending = suffix(path) or visible(path.rpartition("/")[2])
+                skipped[ending if ending in skipped or len(skipped) < _KINDS else _OTHERS] += 1
+            elif _is_frame(path, settings) and not entry.outside:
+                frames.add(path, entry.size, entry.version)
+            elif looks_numbered(path):
+                failed(path, "bad_name", "its name holds the place of a number, as a frame sequence's does; rename it")
+            else:
+                found(entry)
+        for sequence in frames.sequences():
+            found(Entry(sequence.pattern, sequence.size, sequence.version))
 
-def _source(entry: Entry, settings: Settings, catalogue: Catalogue | None) -> tuple[Any, ...]:
+
+def _is_frame(path: str, settings: Settings) -> bool:
+    """Whether a file is one of a film's frames: by its kind, or because the archive says so of its folder."""
+    ending = suffix(path)
+    if ending in FRAME_SUFFIXES:
+        return True
+    if not settings.films or not settings.sequences or ending not in MAYBE_FRAME_SUFFIXES:
+        return False
+    folder, _, name = path.rpartition("/")
+    return fnmatch.fnmatchcase(folder, settings.sequences) and any(c in "0123456789" for c in name)
+
+
+def _source(entry: Entry, settings: Settings, catalogue: Catalogue | None, film_digest: str) -> tuple[Any, ...]:
     path = entry.path
+    kind = kind_of(path) or "photo"
     caption = catalogue.get(path) if catalogue else None
-    output = plain_output(path, settings.format)
+    output = plain_output(path, settings.formats)
+    digest = film_digest if kind == "film" else None
     return (
         item_id(path),
         path,
+        kind,
         min(entry.size, _LARGEST),
         entry.version,
         output,
         folded(output),
         suffix_of(output),
         caption,
-        settings.result_digest(caption) if caption else None,
+        settings.result_digest(caption, kind) if caption else digest,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,20 @@ def write_and_move(fs: Any, key: str, data: bytes) -> None:
         key: its name of the file; the folder is made if missing.
         data: the content.
     """
+    _beside_and_move(fs, key, lambda partial: fs.pipe_file(partial, data))
+
+
+def put_and_move(fs: Any, key: str, local: Path) -> None:
+    """The same with a file of this machine's disk."""
+    _beside_and_move(fs, key, lambda partial: fs.put_file(str(local), partial))
+
+
+def _beside_and_move(fs: Any, key: str, write: Callable[[str], None]) -> None:
     folder = key.rpartition("/")[0]
     partial = f"{folder}/{PARTIAL}{uuid.uuid4().hex[:12]}"
     fs.makedirs(folder, exist_ok=True)
     try:
-        fs.pipe_file(partial, data)
+        write(partial)
         fs.mv(partial, key)
     except BaseException:
         with suppress(Exception):  # a full store is not to be filled with halves

@@ -7,17 +7,38 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
+from pipelines.media.kinds import is_sequence, kind_of, plain_stem
+
 SIDECAR_SUFFIX = ".restoration.json"
+FRAME_LIST = ".sha256"  # ending of the list of a restored sequence's frames; they lie in a folder beside it
 _MAX_PART_BYTES = 255  # of one component of a path, on every common file system
-_EXTENSIONS = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp"}
+_EXTENSIONS = {
+    "png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp",
+    "ffv1": ".mkv", "prores": ".mov", "h264": ".mp4",
+    "sequence": FRAME_LIST,
+}  # fmt: skip
 _TIFF_SUFFIXES = {".tif", ".tiff"}
 
 
 def output_format(path: str, choice: str) -> str:
-    """The result's format: `choice`, or for `auto` TIFF for TIFF names and PNG for the rest."""
-    if choice != "auto":
-        return choice
-    return "tiff" if suffix_of(path).lower() in _TIFF_SUFFIXES else "png"
+    """The result's format.
+
+    Args:
+        path: of the source.
+        choice: the setting `format`, and behind a `/` the setting `film_format`. `auto` is TIFF for TIFF names and PNG for
+            other photographs, a sequence for sequences and FFV1 for other films, and so is what is left out.
+    """
+    photo, _, film = choice.partition("/")
+    if kind_of(path) != "film":
+        return photo if photo != "auto" else "tiff" if suffix_of(path).lower() in _TIFF_SUFFIXES else "png"
+    if film in ("", "auto"):
+        return "sequence" if is_sequence(path) else "ffv1"
+    return film
+
+
+def frames_folder(output_path: str) -> str:
+    """Where the frames of a restored sequence lie, beside the list of them that `output_path` is."""
+    return f"{output_path.removesuffix(FRAME_LIST)}.frames"
 
 
 def output_extension(path: str, choice: str) -> str:
@@ -88,7 +109,7 @@ def possible_outputs(path: str, choice: str, files: Container[str]) -> tuple[str
 
     Args:
         path: of the source.
-        choice: the `format` setting.
+        choice: see `output_format`.
         files: folded names that are files of the output store, and so cannot be folders of it.
     """
     folder, _, name = path.rpartition("/")
@@ -121,7 +142,7 @@ def assign_outputs(
 
     Args:
         paths: source paths below the root.
-        choice: the `format` setting.
+        choice: see `output_format`.
         owned: output path by source path, from earlier runs.
         held: other results that are there: source path by folded output path.
         folders: folded names of further folders that outputs lie in.
@@ -171,7 +192,8 @@ def _free_folder(folder: str, files: Container[str]) -> str:
 
 
 def _stem(path: str) -> str:
-    return path.rpartition("/")[2].removesuffix(suffix_of(path))
+    name = path.rpartition("/")[2]
+    return plain_stem(name) if is_sequence(path) else name.removesuffix(suffix_of(path))
 
 
 def _named(path: str, folder: str, stem: str, choice: str) -> str:

@@ -20,6 +20,7 @@ PENDING_SCHEMA = pa.schema(
     [
         ("item_id", pa.string()),
         ("source_path", pa.string()),
+        ("media_kind", pa.string()),
         ("source_size", pa.int64()),
         ("source_version", pa.string()),
         ("output_path", pa.string()),
@@ -62,7 +63,7 @@ class Expander:
             source_version=values["source_version"],
             output_path=values["output_path"],
             output_uri=self.output.uri(values["output_path"]),
-            media_kind="photo",
+            media_kind=values["media_kind"],
             caption=caption or "",
             prompt=description_to_prompt(caption) if caption else "",
             caption_source="catalogue" if caption else "none",
@@ -126,6 +127,10 @@ class PendingRows(CompactRows):
         """The rows of some items, in the same order."""
         wanted = pa.array(list(item_ids), pa.string())
         return PendingRows(self.table.filter(pc.is_in(self.table["item_id"], value_set=wanted)), self.expander)
+
+    def of_kind(self, kind: str) -> PendingRows:
+        """The photographs, or the films."""
+        return PendingRows(self.table.filter(pc.equal(self.table["media_kind"], kind)), self.expander)
 
     def counts(self) -> dict[str, int]:
         """Rows by reason."""

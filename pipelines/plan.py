@@ -2,7 +2,8 @@
 
 Everything that grows with the archive lies in a temporary database on local disk, so that millions of sources take little
 memory. In the order of reading: `inventory` (what the output store holds, what the manifest says), `adoption` (sidecars that
-the manifest does not know), `discover` (the photographs), `claims` (which output each gets), `covered` (done, or why not).
+the manifest does not know), `discover` (photographs and films), `claims` (which output each gets), `covered` (done, or why
+not).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from faithdiff_model.files import captioner_digest, model_digest
 from faithdiff_model.weights import shown
 from pipelines.adoption import Adoption
+from pipelines.apart import check_apart
 from pipelines.catalogue import load_catalogue
 from pipelines.claims import give_names
 from pipelines.covered import ADOPTED, DONE, decide
@@ -28,7 +30,7 @@ from pipelines.pending import PENDING_SCHEMA, CompactRows, Expander, PendingRows
 from pipelines.rows import QUARANTINED
 from pipelines.settings import Settings
 from pipelines.settling import Settling
-from pipelines.storage import Store, StoreError, check_apart
+from pipelines.storage import Store, StoreError
 
 _MEMORY = "1GB"
 
@@ -42,7 +44,7 @@ class Plan:
         settled: final rows found while planning (adopted from sidecars, moved fixity, unusable names): the manifest gets them.
         done: number of sources that are covered.
         quarantined: paths that failed too often.
-        skipped: files that are not photographs, by extension.
+        skipped: files that are neither photographs nor films, by extension.
         model_digest: what the rows will be restored with.
     """
 
@@ -81,7 +83,8 @@ def make_plan(settings: Settings, *, damaged: Collection[str] = (), memory: str 
     """
     source, output = open_stores(settings)
     model = model_digest(settings.model_spec())
-    digest = settings.result_digest(captioner_digest(settings.captioner) if settings.captions == "llava" else None)
+    described_by = captioner_digest(settings.captioner) if settings.captions == "llava" else None
+    digest, film_digest = (settings.result_digest(described_by, kind) for kind in ("photo", "film"))
     catalogue = None
     if settings.captions == "catalogue":
         catalogue = load_catalogue(
@@ -98,8 +101,8 @@ def make_plan(settings: Settings, *, damaged: Collection[str] = (), memory: str 
         adoption.read_unknown()
         # 3. sources, each with the output that it gets
         settling = Settling(database, output, expander)
-        discover(database, source, output, settings, catalogue, skipped, settling.add)
-        give_names(database, settings.format)
+        discover(database, source, output, settings, catalogue, skipped, settling.add, film_digest=film_digest)
+        give_names(database, settings.formats)
         # 4. done or not
         decide(database, adoption, source, output, settings, digest=digest, model=model, damaged=damaged)
         # 5. rows for the manifest, and rows to restore
@@ -170,7 +173,7 @@ def _database(memory: str) -> Iterator[Any]:
 def _pending(database: Any, expander: Expander) -> PendingRows:
     spool = Spool(PENDING_SCHEMA)
     query = (
-        "select s.item_id, s.path as source_path, s.size as source_size, s.version as source_version, "
+        "select s.item_id, s.path as source_path, s.kind as media_kind, s.size as source_size, s.version as source_version, "
         "s.output as output_path, s.caption, s.digest as settings_digest, d.attempt, d.reason "
         "from decided d join named s on s.path = d.path "
         f"where d.reason not in ('{DONE}', '{ADOPTED}', '{QUARANTINED}') order by s.path"

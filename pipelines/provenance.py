@@ -15,6 +15,7 @@ from pipelines.naming import SIDECAR_SUFFIX
 from pipelines.rows import MANIFEST_SCHEMA, RESTORED, SCHEMA_VERSION, Row, new_row, to_table
 
 _TIMES = ("started_at", "finished_at")
+_ADDED = ("film",)  # columns that sidecars of an earlier day do not have
 # Controls beyond those that JSON escapes by itself, line separators, and marks that change the direction of writing.
 _MISLEADING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # What no restored file can be without.
@@ -35,6 +36,8 @@ def sidecar_bytes(row: Row) -> bytes:
         record[name] = value.isoformat() if isinstance(value, datetime) else value
     for name in ("settings", "software"):
         record[name] = json.loads(row[name])
+    if row["film"]:
+        record["film"] = json.loads(row["film"])
     return json_bytes(record)
 
 
@@ -96,7 +99,7 @@ def parse_sidecar(data: bytes) -> Row:
 def _row(record: dict[str, Any]) -> Row:
     row = new_row()
     for name in MANIFEST_SCHEMA.names:
-        row[name] = record[name]
+        row[name] = record.get(name) if name in _ADDED else record[name]
     for name in _REQUIRED:
         if not record[name]:
             raise SidecarError(f"its field {name!r} is empty")
@@ -104,6 +107,8 @@ def _row(record: dict[str, Any]) -> Row:
         row[name] = datetime.fromisoformat(record[name])
     for name in ("settings", "software"):
         row[name] = json.dumps(record[name], sort_keys=True)
+    if row["film"] is not None:
+        row["film"] = json.dumps(row["film"], sort_keys=True)
     to_table([row])  # a value of another type would stop the manifest that it is adopted into
     return row
 
@@ -116,7 +121,9 @@ def identity(source_sha256: str, settings_digest: str, model_digest: str, seed: 
 @lru_cache(maxsize=1)
 def software_versions() -> str:
     """JSON of what a result may depend on."""
-    names = ("faitharchive", "torch", "diffusers", "transformers", "pillow", "opencv-python-headless", "numpy", "ray")
+    names = (
+        "faitharchive", "torch", "diffusers", "transformers", "pillow", "opencv-python-headless", "numpy", "ray", "av",
+    )  # fmt: skip
     versions = {"python": platform.python_version(), "platform": platform.machine()}
     for name in names:
         try:

@@ -16,9 +16,13 @@ from pipelines.pending import Expand, PendingRows
 from pipelines.rows import Row, new_row, to_table
 from pipelines.settings import Settings
 from pipelines.stages.caption import CaptionStage
+from pipelines.stages.cut import Cut
 from pipelines.stages.decode import Decode
+from pipelines.stages.mux import Mux
 from pipelines.stages.restore import Restore
+from pipelines.stages.restore_film import RestoreFilm
 from pipelines.stages.stitch import Stitch
+from pipelines.stages.survey import SurveyFilm
 from pipelines.stages.tile import Tile
 from pipelines.stages.write import Write
 
@@ -90,10 +94,60 @@ def build_stream(
     return ds.map_batches(write, batch_size=None, batch_format="pyarrow", **_TASK)
 
 
+def build_film_stream(
+    rows: PendingRows,
+    stamp: Mapping[str, str],
+    settings: Settings,
+    resources: Resources,
+    fence: Fence,
+    *,
+    alone: bool = False,
+) -> Any:
+    """Planned films -> a lazy Ray dataset of rows of durable segments, or of films that failed. Arguments as `build_stream`."""
+    # 1. planned rows, a film a block                                                         (driver)
+    ds = ray.data.from_arrow(list(blocks(rows.table, spread=len(rows))))
+    # 2. read each once: hash, facts, timeline, shots     1:N, a row a shot; a CPU task a film
+    survey = guarded_task(SurveyFilm, settings, fence, expand=_stamped(rows.expander, dict(stamp)))
+    ds = ds.map_batches(survey, batch_size=None, batch_format="pyarrow", **_TASK)
+    # 3. describe each shot by its key frame               1:1, LLaVA actors, a GPU each; left out without LLaVA
+    if settings.captions == "llava":
+        ds = ds.map_batches(
+            guarded_actor(CaptionStage),
+            fn_constructor_kwargs={"fence": fence, "settings": settings},
+            batch_size=1 if alone else resources.rows_per_call,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(min_size=1, max_size=settings.caption_replicas),
+            num_gpus=resources.num_gpus,
+            num_cpus=resources.num_cpus,
+            **_ACTOR,
+        )
+    # 4. cut shots into segments                           1:N, a CPU task; no frames travel
+    ds = ds.map_batches(guarded_task(Cut, settings, fence), batch_size=None, batch_format="pyarrow", **_TASK)
+    # 5. a segment a block, so that those of one film spread over all replicas
+    ds = ds.repartition(target_num_rows_per_block=1)
+    # 6. read, restore and publish a segment as a part     1:1, FaithDiff actors, a replica each, frame by frame
+    return ds.map_batches(
+        guarded_actor(RestoreFilm),
+        fn_constructor_kwargs={
+            "fence": fence, "settings": settings, "threads": resources.threads, "writing_fence": fence,
+        },
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(min_size=1, max_size=resources.replicas),
+        num_gpus=resources.num_gpus,
+        num_cpus=resources.num_cpus,
+        **_ACTOR,
+    )  # fmt: skip
+
+
 def build_assembly(rows: list[Row], settings: Settings, fence: Fence) -> Any:
-    """Photographs whose tiles are all durable -> final rows. One photograph a task: it is held whole while it is joined."""
+    """Items whose parts are all durable, of one kind -> final rows.
+
+    One item a task: a photograph is held whole while it is joined, a film a few frames at a time.
+    """
+    stage = Mux if rows[0]["media_kind"] == "film" else Stitch
     ds = ray.data.from_arrow([to_table([row]) for row in rows])
-    return ds.map_batches(guarded_task(Stitch, settings, fence), batch_size=1, batch_format="pyarrow", **_TASK)
+    return ds.map_batches(guarded_task(stage, settings, fence), batch_size=1, batch_format="pyarrow", **_TASK)
 
 
 def blocks(table: pa.Table, *, spread: int) -> Iterator[pa.Table]:

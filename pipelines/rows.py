@@ -50,7 +50,7 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("error_reason", _TEXT, "one line: what is wrong and what to do"),
     Column("warnings", pa.list_(_TEXT), "what was done to the source beyond restoring, or could not be done"),
     Column("attempt", pa.int32(), "how many runs have tried this source in this state, this one included"),
-    Column("media_kind", _TEXT, "photo"),
+    Column("media_kind", _TEXT, "photo or film"),
     Column("media_format", _TEXT, "file format of the source"),
     Column("width", _INT, "source pixels, upright"),
     Column("height", _INT, "source pixels, upright"),
@@ -58,7 +58,7 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("bit_depth", pa.int32(), "bits a channel, kept where the result's format can"),
     Column("colour_profile", _TEXT, "name of the ICC profile, or what was assumed"),
     Column("orientation", pa.int32(), "EXIF orientation found, 1 to 8, and applied"),
-    Column("frames", _INT, "images in the file; the first is restored"),
+    Column("frames", _INT, "images in the file, of which the first is restored; frames of a film"),
     Column("frame_rate", _REAL, "frames a second of film; empty for photographs"),
     Column("output_width", _INT, "pixels of the restored file"),
     Column("output_height", _INT, "pixels of the restored file"),
@@ -74,9 +74,10 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("model_digest", _TEXT, "SHA-256 of the network and its weights"),
     Column("seed", _INT, "seed of the noise"),
     Column("identity", _TEXT, "SHA-256 of source, settings, model and seed: equal identities, equal results"),
-    Column("parts", pa.int32(), "tiles that the result was restored in"),
+    Column("parts", pa.int32(), "tiles or segments that the result was restored in"),
     Column("device", _TEXT, "what the model ran on"),
     Column("software", _TEXT, "JSON of versions"),
+    Column("film", _TEXT, "JSON: how a film was read, cut, filled, steadied and written; empty for photographs"),
     Column("lq_psnr_db", _REAL, "faithfulness: PSNR between source and result, both at the source's size, dB"),
     Column("seconds_read", _REAL, "reading and hashing"),
     Column("seconds_decode", _REAL, "decoding"),
@@ -89,13 +90,18 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
 )
 
 PAYLOAD_COLUMNS: tuple[Column, ...] = (
-    Column("part", pa.int32(), "number of the tile"),
+    Column("part", pa.int32(), "number of the tile or segment"),
+    Column("shot", pa.int32(), "number of a film's shot"),
     Column("pixels", pa.large_binary(), "raw pixels, rows first"),
     Column("pixels_shape", pa.list_(pa.int32()), "height, width, channels"),
     Column("pixels_dtype", _TEXT, "uint8 or uint16"),
     Column("icc_profile", pa.large_binary(), "carried to the result"),
     Column("dpi", pa.list_(_REAL), "across, down"),
-    Column("statistics", _TEXT, "JSON of a tile's colour statistics and error, for `assemble`"),
+    Column(
+        "statistics",
+        _TEXT,
+        "JSON of a tile's colour statistics and error, for `assemble`; of a film, what its source was when it was surveyed",
+    ),
 )
 
 MANIFEST_SCHEMA = pa.schema([(c.name, c.type) for c in MANIFEST_COLUMNS])

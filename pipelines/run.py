@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import ray
 from ray.data import DataContext, ExecutionResources
@@ -18,11 +19,11 @@ from pipelines.lease import Lease, held
 from pipelines.manifest import ManifestWriter
 from pipelines.outage import OutageWatch
 from pipelines.plan import Plan
-from pipelines.restore import build_assembly, build_stream, final_rows
+from pipelines.restore import build_assembly, build_film_stream, build_stream, final_rows
 from pipelines.retries import safe_text
 from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, RESTORED, Row, fail
 from pipelines.settings import Settings
-from pipelines.stop import Abandoned, Stop, listening
+from pipelines.stop import Abandoned, Stop, listening, within
 from pipelines.storage import Store
 
 OnRow = Callable[[Row], None]
@@ -68,6 +69,7 @@ def run(
     run_id: str,
     flow_run_id: str = "",
     on_row: OnRow | None = None,
+    on_part: OnRow | None = None,
     lease: Lease | None = None,
     stop: Stop | None = None,
 ) -> Outcome:
@@ -82,8 +84,9 @@ def run(
         run_id: names the run and its manifest files.
         flow_run_id: Prefect's id.
         on_row: called with each final row, for progress.
+        on_part: called with the row of each part that became durable.
         lease: of the output; taken for the run if not given.
-        stop: asks the run to end; SIGINT and SIGTERM do, too.
+        stop: asks the run to end; SIGINT, SIGTERM and the end of `budget_hours` do, too.
 
     Raises:
         LeaseError: another run holds the output.
@@ -92,14 +95,16 @@ def run(
     store = Store(settings.output, settings.retry_seconds)
     if lease is None:
         with held(store, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease) as own:
-            return run(plan, settings, run_id=run_id, flow_run_id=flow_run_id, on_row=on_row, lease=own, stop=stop)
+            told: dict[str, Any] = {"on_row": on_row, "on_part": on_part}
+            return run(plan, settings, run_id=run_id, flow_run_id=flow_run_id, lease=own, stop=stop, **told)
     stop = stop or Stop()
     stop.when_requested(lease.drain)
     lease.when_lost(
         lambda: stop.request("another run has taken the output over, or it could not be reached for too long")
     )
-    with listening(stop, settings.drain_seconds):
-        return _Run(plan, settings, store, lease, stop, on_row, {"run_id": run_id, "flow_run_id": flow_run_id}).go()
+    with listening(stop, settings.drain_seconds), within(stop, settings.budget_hours):
+        stamp = {"run_id": run_id, "flow_run_id": flow_run_id}
+        return _Run(plan, settings, store, lease, stop, on_row, on_part, stamp).go()
 
 
 class _Run:
@@ -113,15 +118,15 @@ class _Run:
         lease: Lease,
         stop: Stop,
         on_row: OnRow | None,
+        on_part: OnRow | None,
         stamp: dict[str, str],
     ) -> None:
-        self.plan, self.settings, self.lease, self.stop, self.on_row, self.stamp = (
-            plan, settings, lease, stop, on_row, stamp,
-        )  # fmt: skip
+        self.plan, self.settings, self.lease, self.stop, self.stamp = plan, settings, lease, stop, stamp
+        self.on_row, self.on_part = on_row, on_part
         self.writer = ManifestWriter(store, stamp["run_id"])
         self.outages = OutageWatch(settings)
         self.outcome = Outcome()
-        self.complete: list[Row] = []  # photographs whose tiles are all durable
+        self.complete: list[Row] = []  # items whose parts are all durable
         self.waiting: set[str] = set(plan.pending.table["item_id"].to_pylist())
 
     def go(self) -> Outcome:
@@ -181,17 +186,21 @@ class _Run:
         rows = self.plan.pending
         if len(self.waiting) < len(rows):
             rows = rows.select(self.waiting)
-        stream = build_stream(rows, self.stamp, self.settings, resources, fence, alone=alone)
-        for row in self._items(final_rows(stream)):
-            self._settle(row)
-        complete, self.complete = self.complete, []
-        if complete and not self.stop.requested:
-            for row in final_rows(build_assembly(complete, self.settings, fence)):
-                if row["item_id"] in self.waiting:
-                    self._settle(row)
+        for kind, build in (("photo", build_stream), ("film", build_film_stream)):
+            chosen = rows.of_kind(kind)
+            if not chosen or self.stop.requested:
+                continue
+            stream = build(chosen, self.stamp, self.settings, resources, fence, alone=alone)
+            for row in self._items(final_rows(stream)):
+                self._settle(row)
+            complete, self.complete = self.complete, []
+            if complete and not self.stop.requested:
+                for row in final_rows(build_assembly(complete, self.settings, fence)):
+                    if row["item_id"] in self.waiting:
+                        self._settle(row)
 
     def _items(self, rows: Iterator[Row]) -> Iterator[Row]:
-        """Parts to items: a photograph's final row, once; those whose tiles are all durable are noted in `complete`."""
+        """Parts to items: an item's final row, once; those whose parts are all durable are noted in `complete`."""
         durable: dict[str, set[int]] = {}
         for row in rows:
             if row["item_id"] not in self.waiting:
@@ -199,9 +208,11 @@ class _Run:
             if row["status"] != PART_DONE:
                 yield row
                 continue
-            tiles = durable.setdefault(row["item_id"], set())
-            tiles.add(row["part"])
-            if len(tiles) == row["parts"]:
+            if self.on_part:
+                self.on_part(row)
+            parts = durable.setdefault(row["item_id"], set())
+            parts.add(row["part"])
+            if len(parts) == row["parts"]:
                 self.complete.append({**row, "status": PENDING})
 
     def _settle(self, row: Row) -> None:

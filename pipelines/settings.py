@@ -5,29 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets import DEFAULTS, PRESETS
 from faithdiff_model.spec import ModelSpec
+from pipelines.setting_types import FilmCopies, FrameRate, PresetName, setting
 
 GIB = 1 << 30
-
-
-def _known_preset(value: str) -> str:
-    if value not in PRESETS:
-        raise ValueError(f"{value!r} is not a preset: choose one of {', '.join(PRESETS)}")
-    return value
-
-
-PresetName = Annotated[str, AfterValidator(_known_preset)]
-
-
-def _setting(default: Any, section: str, text: str, *, result: bool = False, **limits: Any) -> Any:
-    """A field of `Settings`. `result` marks what changes the restored bytes and so belongs to an output's identity."""
-    return Field(default, description=text, json_schema_extra={"section": section, "result": result}, **limits)
 
 
 class Settings(BaseModel):
@@ -36,49 +23,52 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: str = _setting("", "Archive", "Folder or URL of the scans. Never written to.")
-    output: str = _setting("", "Archive", "Folder or URL for restored files, sidecars and the manifest.")
-    only: str = _setting("", "Archive", "Only sources whose path matches this glob, such as '1924/*.tif'.")
-    redo: bool = _setting(False, "Archive", "Restore again what is already done, and clear quarantine.")
-    max_attempts: int = _setting(3, "Archive", "Failed runs after which a source is quarantined.", ge=1, le=100)
-    steal_lease: bool = _setting(False, "Archive", "Take the output over from another run, which then stops.")
-
-    upscale: int = _setting(2, "Result", "Enlargement, 1 to 8.", ge=1, le=8, result=True)
-    format: Literal["auto", "png", "tiff", "jpeg", "webp"] = _setting(
-        "auto", "Result", "File format; auto is lossless: TIFF for TIFF, PNG for the rest.", result=True
+    source: str = setting("", "Archive", "Folder or URL of the scans. Never written to.")
+    output: str = setting("", "Archive", "Folder or URL for restored files, sidecars and the manifest.")
+    only: str = setting("", "Archive", "Only sources whose path matches this glob, such as '1924/*.tif'.")
+    redo: bool = setting(False, "Archive", "Restore again what is already done, and clear quarantine.")
+    max_attempts: int = setting(3, "Archive", "Failed runs after which a source is quarantined.", ge=1, le=100)
+    budget_hours: float = setting(
+        0.0, "Archive", "Hours after which a run drains and leaves the rest to the next; 0 is no limit.", ge=0, le=8760
     )
-    jpeg_quality: int = _setting(95, "Result", "Quality of JPEG results.", ge=1, le=100, result=True)
-    seed: int = _setting(0, "Result", "Seed of the noise.", ge=0, lt=2**63)
+    steal_lease: bool = setting(False, "Archive", "Take the output over from another run, which then stops.")
 
-    preset: PresetName = _setting(
+    upscale: int = setting(2, "Result", "Enlargement, 1 to 8.", ge=1, le=8, result=True)
+    format: Literal["auto", "png", "tiff", "jpeg", "webp"] = setting(
+        "auto", "Result", "File format; auto is lossless: TIFF for TIFF, PNG for the rest.", result=True, of="photo"
+    )
+    jpeg_quality: int = setting(95, "Result", "Quality of JPEG results.", ge=1, le=100, result=True, of="photo")
+    seed: int = setting(0, "Result", "Seed of the noise.", ge=0, lt=2**63)
+
+    preset: PresetName = setting(
         "nano", "Model", f"Network: {', '.join(PRESETS)}. nano is ours and small; tiny is untrained.", result=True
     )
-    base: str = _setting("", "Model", "SDXL base model: folder, URL or hub id; empty is the preset's own.")
-    vae: str = _setting("", "Model", "VAE: folder, URL or hub id; empty is the preset's own.")
-    faithdiff: str = _setting("", "Model", "FaithDiff weights: file, folder, URL or hub id; empty is the preset's own.")
-    attention: Literal["preset", "guidance_pair", "spatial"] = _setting(
+    base: str = setting("", "Model", "SDXL base model: folder, URL or hub id; empty is the preset's own.")
+    vae: str = setting("", "Model", "VAE: folder, URL or hub id; empty is the preset's own.")
+    faithdiff: str = setting("", "Model", "FaithDiff weights: file, folder, URL or hub id; empty is the preset's own.")
+    attention: Literal["preset", "guidance_pair", "spatial"] = setting(
         "preset", "Model", "Alignment attention; preset is what the weights were trained with.", result=True
     )
-    device: str = _setting("auto", "Model", "auto, cpu, cuda.")
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = _setting(
+    device: str = setting("auto", "Model", "auto, cpu, cuda.")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = setting(
         "auto", "Model", "Arithmetic; auto is float16 on a GPU, float32 elsewhere.", result=True
     )
-    compile: bool = _setting(False, "Model", "Compile the UNet: minutes at start, faster after.", result=True)
+    compile: bool = setting(False, "Model", "Compile the UNet: minutes at start, faster after.", result=True)
 
-    steps: int = _setting(
+    steps: int = setting(
         0, "Sampling", "Denoising steps; 0 is the preset's: 1 of nano, 20 of sdxl.", ge=0, le=1000, result=True
     )
-    guidance_scale: float = _setting(
+    guidance_scale: float = setting(
         5.0, "Sampling", "Guidance by the prompt; 1 or less is off and halves the work.", ge=0, le=50, result=True
     )
-    sampler: Literal["preset", "euler", "ddim", "dpmpp_2m", "unipc"] = _setting(
+    sampler: Literal["preset", "euler", "ddim", "dpmpp_2m", "unipc"] = setting(
         "preset", "Sampling", "Sampler; preset is what suits the network.", result=True
     )
-    start: Literal["lr", "noise"] = _setting("lr", "Sampling", "Start from the noised scan or from noise.", result=True)
-    colour_fix: Literal["preset", "adain", "wavelet", "none"] = _setting(
+    start: Literal["lr", "noise"] = setting("lr", "Sampling", "Start from the noised scan or from noise.", result=True)
+    colour_fix: Literal["preset", "adain", "wavelet", "none"] = setting(
         "preset", "Sampling", "How the scan's colours are carried over: wavelet of nano, adain of sdxl.", result=True
     )
-    scan_share: float = _setting(
+    scan_share: float = setting(
         -1.0,
         "Sampling",
         "Share of the scan in the result; -1 is the preset's: 0.3 of nano, 0 of sdxl.",
@@ -86,45 +76,115 @@ class Settings(BaseModel):
         lt=1,
         result=True,
     )
-    negative_prompt: str = _setting("", "Sampling", "What guidance leads away from.", result=True)
-    window_overlap: float = _setting(
+    negative_prompt: str = setting("", "Sampling", "What guidance leads away from.", result=True)
+    window_overlap: float = setting(
         0.5, "Sampling", "Step between windows as a part of their side.", gt=0, le=1, result=True
     )
-    window_batch: int = _setting(
+    window_batch: int = setting(
         0, "Sampling", "Windows in one UNet call; 0 is 4 on a GPU and 1 elsewhere.", ge=0, le=256, result=True
     )
-    tile: int = _setting(4096, "Sampling", "Largest side of a tile in result pixels.", ge=64, le=65536, result=True)
-    tile_halo: int = _setting(
-        512, "Sampling", "How far around a tile windows are computed with it, in pixels.", ge=0, le=8192, result=True
+    tile: int = setting(
+        4096, "Sampling", "Largest side of a tile in result pixels.", ge=64, le=65536, result=True, of="photo"
+    )
+    tile_halo: int = setting(
+        512,
+        "Sampling",
+        "How far around a tile windows are computed with it, in pixels.",
+        ge=0,
+        le=8192,
+        result=True,
+        of="photo",
     )
 
-    captions: Literal["none", "llava", "catalogue"] = _setting(
+    films: bool = setting(True, "Film", "Restore films and frame sequences, too.")
+    sequences: str = setting(
+        "",
+        "Film",
+        "Folders whose numbered TIFF and PNG files are frames, as a glob such as 'reels/*'; DPX and EXR always are.",
+    )
+    sequence_rate: FrameRate = setting(
+        "24", "Film", "Frames a second of sequences that do not say it, such as 24000/1001.", result=True, of="film"
+    )
+    film_format: Literal["auto", "ffv1", "prores", "h264"] = setting(
+        "auto",
+        "Film",
+        "ffv1 (MKV, preservation), prores (MOV), h264 (MP4); auto is ffv1, and frames for frame sequences.",
+        result=True,
+        of="film",
+    )
+    film_copies: FilmCopies = setting(
+        "", "Film", "Further copies beside it, such as prores,h264.", result=True, of="film"
+    )
+    film_bits: Literal["auto", "10", "16"] = setting(
+        "auto", "Film", "Bits of FFV1; auto is 10 for sources of up to 10 bits, else 16.", result=True, of="film"
+    )
+    comparison: bool = setting(
+        False, "Film", "Also make a clip of source and result side by side.", result=True, of="film"
+    )
+    steady: Literal["none", "shared-noise", "flow"] = setting(
+        "flow",
+        "Film",
+        "What keeps a shot from flickering: none, one noise for all frames, or noise and frames joined along the motion.",
+        result=True,
+        of="film",
+    )
+    stabilise: bool = setting(False, "Film", "Take out gate weave before restoring.", result=True, of="film")
+    deflicker: bool = setting(False, "Film", "Take out brightness pumping before restoring.", result=True, of="film")
+    deinterlace: Literal["refuse", "frames", "keep"] = setting(
+        "refuse",
+        "Film",
+        "Interlaced film: refuse fails it, frames makes one whole frame of each, keep takes it as it is.",
+        result=True,
+        of="film",
+    )
+    tolerate_gaps: int = setting(
+        0, "Film", "Missing or damaged frames of a film that are filled.", ge=0, result=True, of="film"
+    )
+    gap_fill: Literal["repeat", "slate"] = setting(
+        "repeat", "Film", "What fills a gap: the frame before again, or a marked slate.", result=True, of="film"
+    )
+    segment_frames: int = setting(
+        48,
+        "Film",
+        "Frames that one replica restores at a time: what a crash costs.",
+        ge=8,
+        le=100_000,
+        result=True,
+        of="film",
+    )
+    segment_overlap: int = setting(
+        4, "Film", "Frames that segments of a shot share and cross-fade over.", ge=0, le=1000, result=True, of="film"
+    )
+
+    captions: Literal["none", "llava", "catalogue"] = setting(
         "none", "Captions", "Where descriptions come from.", result=True
     )
-    captioner: str = _setting("llava-hf/llava-1.5-7b-hf", "Captions", "LLaVA: folder or hub id.")
-    catalogue: str = _setting("", "Captions", "CSV or Parquet with descriptions by source path.")
-    catalogue_path: str = _setting("path", "Captions", "The catalogue's column of source paths.")
-    catalogue_text: str = _setting("caption", "Captions", "The catalogue's column of descriptions.")
+    captioner: str = setting("llava-hf/llava-1.5-7b-hf", "Captions", "LLaVA: folder or hub id.")
+    catalogue: str = setting("", "Captions", "CSV or Parquet with descriptions by source path.")
+    catalogue_path: str = setting("path", "Captions", "The catalogue's column of source paths.")
+    catalogue_text: str = setting("caption", "Captions", "The catalogue's column of descriptions.")
 
-    max_pixels: int = _setting(400_000_000, "Limits", "Largest source, in pixels.", ge=1)
-    max_bytes: int = _setting(2 * GIB, "Limits", "Largest source, in bytes.", ge=1)
-    max_frames: int = _setting(10_000, "Limits", "Most images in one source file.", ge=1)
-    max_seconds: float = _setting(300.0, "Limits", "Longest time to decode one source, in seconds.", gt=0, le=86400)
+    max_pixels: int = setting(400_000_000, "Limits", "Largest source, in pixels.", ge=1)
+    max_bytes: int = setting(2 * GIB, "Limits", "Largest source, in bytes.", ge=1)
+    max_frames: int = setting(10_000, "Limits", "Most images in one source file.", ge=1)
+    max_film_bytes: int = setting(1 << 40, "Limits", "Largest film, in bytes; of a sequence all frames.", ge=1)
+    max_film_frames: int = setting(1_000_000, "Limits", "Most frames of a film.", ge=1)
+    max_seconds: float = setting(300.0, "Limits", "Longest time to decode one source, in seconds.", gt=0, le=86400)
 
-    retry_seconds: float = _setting(
+    retry_seconds: float = setting(
         60.0, "Faults", "How long a store's passing errors are tried again, in seconds.", ge=0, le=3600
     )
-    lease_seconds: float = _setting(
+    lease_seconds: float = setting(
         60.0, "Faults", "How long a run that fell silent keeps its hold on the output, in seconds.", ge=3, le=3600
     )
-    drain_seconds: float = _setting(
+    drain_seconds: float = setting(
         60.0, "Faults", "How long an interrupted run may finish what it has begun, in seconds.", ge=0, le=3600
     )
 
-    ray_address: str = _setting("local", "Cluster", "local starts Ray here; auto or ray://host:10001 joins a cluster.")
-    cpus: int = _setting(0, "Cluster", "CPUs for a local Ray; 0 takes all.", ge=0)
-    replicas: int = _setting(0, "Cluster", "Model replicas; 0 is one a GPU, or what cores and memory carry.", ge=0)
-    cpu_threads: int = _setting(
+    ray_address: str = setting("local", "Cluster", "local starts Ray here; auto or ray://host:10001 joins a cluster.")
+    cpus: int = setting(0, "Cluster", "CPUs for a local Ray; 0 takes all.", ge=0)
+    replicas: int = setting(0, "Cluster", "Model replicas; 0 is one a GPU, or what cores and memory carry.", ge=0)
+    cpu_threads: int = setting(
         2,
         "Cluster",
         "CPU threads of a replica without a GPU; part of what makes equal bytes.",
@@ -132,14 +192,14 @@ class Settings(BaseModel):
         le=256,
         result=True,
     )
-    caption_replicas: int = _setting(1, "Cluster", "Captioner replicas.", ge=1)
-    gpus_per_replica: float = _setting(
+    caption_replicas: int = setting(1, "Cluster", "Captioner replicas.", ge=1)
+    gpus_per_replica: float = setting(
         -1.0, "Cluster", "GPU share of a replica; -1 is one where the cluster has GPUs.", ge=-1, le=64
     )
-    rows_per_call: int = _setting(
+    rows_per_call: int = setting(
         0, "Cluster", "Photographs whose windows share UNet calls; 0 is 4 on a GPU and 1 elsewhere.", ge=0, le=256
     )
-    object_store_mb: int = _setting(0, "Cluster", "Memory for rows in flight of a local Ray, MB; 0 is chosen.", ge=0)
+    object_store_mb: int = setting(0, "Cluster", "Memory for rows in flight of a local Ray, MB; 0 is chosen.", ge=0)
 
     @field_validator("device")
     @classmethod
@@ -147,6 +207,15 @@ class Settings(BaseModel):
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
             raise ValueError(f"{value!r} is not a device: choose auto, cpu, mps, cuda or cuda:N")
         return value
+
+    @model_validator(mode="after")
+    def _segments_advance(self) -> Settings:
+        if 3 * self.segment_overlap > self.segment_frames:
+            raise ValueError(
+                f"segment_overlap is {self.segment_overlap} and segment_frames {self.segment_frames}: choose an overlap of at "
+                "most a third of a segment"
+            )
+        return self
 
     @model_validator(mode="after")
     def _catalogue_named(self) -> Settings:
@@ -166,6 +235,11 @@ class Settings(BaseModel):
                 f"start is {self.start} but preset {self.preset} takes {' or '.join(network.starts)} alone"
             )
         return self
+
+    @property
+    def formats(self) -> str:
+        """Both formats that results are written in, as `naming` takes them: `format/film_format`."""
+        return f"{self.format}/{self.film_format}"
 
     def model_spec(self) -> ModelSpec:
         """Which network to build."""
@@ -195,12 +269,18 @@ class Settings(BaseModel):
             window_batch=self.window_batch or window_batch,
         )
 
-    def result_settings(self) -> dict[str, Any]:
-        """The settings that change restored bytes, by name: what the manifest and the sidecar record."""
+    def result_settings(self, kind: str = "photo") -> dict[str, Any]:
+        """The settings that change restored bytes, by name: what the manifest and the sidecar record.
+
+        Args:
+            kind: of the item: `photo` or `film`.
+        """
         chosen = {
             name: getattr(self, name)
             for name, field in type(self).model_fields.items()
-            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["result"]
+            if isinstance(field.json_schema_extra, dict)
+            and field.json_schema_extra["result"]
+            and field.json_schema_extra["of"] in ("", kind)
         }
         if self.captions == "llava":
             chosen["captioner"] = self.captioner
@@ -208,11 +288,12 @@ class Settings(BaseModel):
         done = ("steps", "guidance_scale", "sampler", "colour_fix", "scan_share", "negative_prompt")
         return chosen | {name: getattr(options, name) for name in done}
 
-    def result_digest(self, described_by: str | None = None) -> str:
+    def result_digest(self, described_by: str | None = None, kind: str = "photo") -> str:
         """SHA-256 of `result_settings` and of what a description depends on beyond them.
 
         Args:
             described_by: an item's description from the catalogue, or the digest of the captioner's weights.
+            kind: of the item: `photo` or `film`.
         """
-        content = {**self.result_settings(), "described_by": described_by}
+        content = {**self.result_settings(kind), "described_by": described_by}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

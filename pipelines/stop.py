@@ -79,3 +79,21 @@ def listening(stop: Stop, grace: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before_alarm)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def within(stop: Stop, hours: float) -> Iterator[None]:
+    """Request the stop once a block has taken its time.
+
+    Args:
+        stop: gets the request.
+        hours: of the block; 0 is no limit.
+    """
+    timer = threading.Timer(hours * 3600, stop.request, (f"the time budget of {hours:g} hours is spent",))
+    timer.daemon = True
+    if hours:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -26,12 +27,20 @@ from pipelines.listing import (
     s3_entries,
     version_of,
 )  # fmt: skip
-from pipelines.local_files import PARTIAL, flush_folder, partial_beside, write_and_move, write_through
+from pipelines.local_files import (
+    PARTIAL,
+    flush_folder,
+    partial_beside,
+    put_and_move,
+    write_and_move,
+    write_through,
+)
 from pipelines.naming import SIDECAR_SUFFIX
 from pipelines.retries import GaveUpError, patiently, safe_text
 
 PRIVATE = "_faitharchive"  # our own folder in an output store: manifest, runs, parts
 RETRY_SECONDS = 60.0
+_CHUNK = 4 << 20  # bytes of a file in memory at a time while it is hashed
 # Stores whose put, or completed multipart upload, makes an object appear whole. Everywhere else we write beside and move.
 _WHOLE_PUTS = {
     "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "ocilake", "oss", "tos", "memory", "hf", "lakefs",
@@ -43,7 +52,7 @@ _BUCKET_AT_HOST = {"abfs", "abfss", "adl", "az", "oci", "ocilake"}  # container@
 
 Result = TypeVar("Result")
 
-__all__ = ["PRIVATE", "Entry", "OutsideError", "Store", "StoreError", "check_apart", "version_of"]
+__all__ = ["PRIVATE", "Entry", "OutsideError", "Store", "StoreError", "version_of"]
 
 
 class StoreError(ValueError):
@@ -176,6 +185,35 @@ class Store:
             raise OutsideError(errno.EACCES, "a link out of the store", path)
         return self._patiently(lambda: bytes(self.fs.cat_file(key)), "reading", path)
 
+    def sha256(self, path: str) -> tuple[str, int]:
+        """SHA-256 and size of a file, a few megabytes of it in memory at a time. Raises as `read`."""
+        key = self.key(path)
+        if self.local and not is_inside(os.path.realpath(key), os.path.realpath(self.root)):
+            raise OutsideError(errno.EACCES, "a link out of the store", path)
+        return self._patiently(lambda: self._hash(key), "hashing", path)
+
+    def _hash(self, key: str) -> tuple[str, int]:
+        digest, size = hashlib.sha256(), 0
+        # s3fs would fetch 50 MB ahead for each of several threads.
+        with self.fs.open(key, "rb", block_size=_CHUNK) as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+        return digest.hexdigest(), size
+
+    def publish_file(self, path: str, local: Path) -> None:
+        """As `publish`, a file of any size that lies on this machine's disk, to a store that is not local. Raises OSError."""
+        key = self.key(path)
+        assert not self.local, "a local file is moved, not copied"
+
+        def put() -> None:
+            if self.whole_puts:
+                self.fs.put_file(str(local), key)
+            else:
+                put_and_move(self.fs, key, local)
+
+        self._patiently(put, "writing", path)
+
     def publish(self, path: str, data: bytes) -> None:
         """Write a whole file so that no reader ever sees a part of it. Raises OSError.
 
@@ -276,30 +314,6 @@ class Store:
             raise StoreError(
                 f"output {shown(self.url)}: cannot be written ({text}); check the path and permissions"
             ) from error
-
-
-def check_apart(source: Store, output: Store) -> None:
-    """Refuse an output store that could touch the sources.
-
-    Raises:
-        StoreError: one lies inside the other, or they are equal.
-    """
-    if type(source.fs) is not type(output.fs):
-        return
-    first, second = _real(source), _real(output)
-    for inner, outer, text in (
-        (second, first, "lies inside the source"),
-        (first, second, "holds the source"),
-    ):
-        if inner == outer or outer in inner.parents:
-            raise StoreError(
-                f"output {shown(output.url)}: {text} {shown(source.url)}, and sources are never written to; choose a "
-                "separate output"
-            )
-
-
-def _real(store: Store) -> PurePosixPath:
-    return PurePosixPath(os.path.realpath(store.root) if store.local else store.root)
 
 
 def _is_local_path(url: str) -> bool:

@@ -112,5 +112,6 @@ def full_row(**changes: Any) -> Row:
         frame_rate=None,
         settings='{"steps": 1}',
         software='{"torch": "2"}',
+        film='{"segments": 2}',
     )
     return row | changes

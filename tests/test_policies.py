@@ -146,7 +146,12 @@ def test_every_dependency_has_a_reason() -> None:
 
 def test_every_dependency_is_used() -> None:
     used = {name.split(".")[0] for package in PACKAGES for path in modules(package) for name in imports(path)}
-    modules_of = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml"}
+    modules_of = {
+        "opencv-python-headless": "cv2",
+        "pillow": "PIL",
+        "pyyaml": "yaml",
+        "scenedetect-headless": "scenedetect",
+    }
     unused = {"fastapi", "scikit-image"}  # pinned for Prefect; read for its photographs
     for requirement in PROJECT["project"]["dependencies"]:
         name = requirement.split("[")[0].split(">")[0].split("=")[0].split("<")[0].strip()

@@ -13,7 +13,9 @@ from prefect.runtime import flow_run
 from prefect.utilities.annotations import quote
 from rich.console import Console
 
+from jobs.flows.artifacts import show_report, show_run
 from jobs.progress import RunProgress, rate_per_hour
+from jobs.report_cli import make as make_report_page
 from pipelines.cluster import connected
 from pipelines.lease import Lease, held
 from pipelines.manifest import new_run_id, settled, write_run_record, write_run_start
@@ -56,7 +58,7 @@ def run_task(plan: Plan, settings: Settings, lease: Any, flow_run_id: str) -> An
     if not plan.pending:
         return run(plan, settings, **identity), failures
     with connected(settings), progress:
-        return run(plan, settings, **identity, on_row=on_row), failures
+        return run(plan, settings, **identity, on_row=on_row, on_part=progress.part), failures
 
 
 @task(name="commit", **_TASK)
@@ -82,25 +84,32 @@ def summary_task(plan: Plan, outcome: Outcome, run_id: str, started: datetime, s
         "already_done": plan.done,
         "quarantined": len(plan.quarantined),
         "pending_because": plan.counts(),
-        "not_photographs": dict(sorted(plan.skipped.items())),
+        "other_files": dict(sorted(plan.skipped.items())),
         "model_digest": plan.model_digest,
         "seconds": round(seconds, 3),
         "items_per_hour": round(rate_per_hour(outcome.restored + outcome.failed, seconds), 1),
     }
 
 
+@task(name="report", **_TASK)
+def report_task(output: str, name: str) -> str:
+    """A page on the archive's state in the output store; its URI."""
+    return make_report_page(output, name)
+
+
 @flow(name="restore-archive", persist_result=False)
-def restore_archive(settings: dict[str, Any], damaged: list[str] | None = None) -> dict[str, Any]:
+def restore_archive(settings: Settings, damaged: list[str] | None = None, report: bool = False) -> dict[str, Any]:
     """Restore what is new in an archive. Holds the output store for the time: a second run on it is refused.
 
     Args:
-        settings: fields of `pipelines.settings.Settings`; at least `source` and `output`.
+        settings: at least `source` and `output`; the rest has defaults.
         damaged: ids of items whose results are known to be altered, and are made again.
+        report: make a page on the archive's state afterwards.
 
     Returns:
         The summary, with the first failures under `failures`.
     """
-    checked = Settings(**settings)
+    checked = settings
     open_stores(checked)
     started = datetime.now(UTC)
     run_id = new_run_id(started)
@@ -118,6 +127,9 @@ def restore_archive(settings: dict[str, Any], damaged: list[str] | None = None) 
         except OSError:
             if not outcome.stopped:  # a store that is full or down is why it stopped, and cannot take the record either
                 raise
+    show_run(summary, failures)
+    if report and not lease.lost:
+        show_report(report_task(checked.output, run_id))
     return {**summary, "failures": failures}
 
 

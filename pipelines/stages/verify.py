@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from pipelines.listing import is_inside
+from pipelines.film_source import source_digest, source_state
+from pipelines.media.kinds import is_sequence
+from pipelines.naming import FRAME_LIST
 from pipelines.provenance import NewerSidecarError, SidecarError, parse_sidecar, sidecar_path
-from pipelines.retries import GaveUpError, patiently, safe_text
+from pipelines.retries import GaveUpError, safe_text
 from pipelines.rows import RESTORED, Row
-from pipelines.storage import Entry, OutsideError, Store
+from pipelines.storage import Store
 
 SOURCE, RESULT, SIDECAR, MANIFEST_ROW = "source", "result", "sidecar", "manifest row"
 MISSING, CHANGED, ALTERED, UNREADABLE, DAMAGED, DISAGREES, BEHIND, NOT_RESTORED = (
@@ -43,16 +42,15 @@ _AGREE = (
     "item_id", "source_path", "source_sha256", "output_path", "output_size", "output_sha256", "identity",
     "settings_digest", "model_digest", "seed",
 )  # fmt: skip
-_CHUNK = 4 << 20  # bytes of a file in memory at a time
-_THREADS = 8  # a store far away answers in tens of milliseconds: several files at a time, 32 MiB in all
+_THREADS = 8  # a store far away answers in tens of milliseconds: several files at a time
 
 
 class Found(NamedTuple):
-    """A file as it was read: its hash, its size, and its entry in the store."""
+    """A file, or the frames of a sequence, as it was read: hash, bytes, and what the store says of its version."""
 
     sha256: str
     size: int
-    entry: Entry
+    state: str
 
 
 class Check:
@@ -99,7 +97,7 @@ class Check:
             return
         if found.sha256 == row["source_sha256"]:
             return
-        if (found.entry.size, found.entry.version) == (row["source_size"], row["source_version"]):
+        if found.state == f"{row['source_size']} {row['source_version']}":
             text = "its bytes are not those that were restored; bring it back from a copy"
             item.note(SOURCE, ALTERED, text, row["source_sha256"], found.sha256)
         else:
@@ -120,12 +118,34 @@ class Check:
         if found.sha256 == row["output_sha256"]:
             if fault:
                 item.problems.append(fault)
+            if row["output_path"].endswith(FRAME_LIST) and is_sequence(row["source_path"]):
+                self._frames(item)
         elif sidecar and sidecar["output_sha256"] == found.sha256 and sidecar["run_id"] > row["run_id"]:
             text = "result and sidecar are of a later run, whose row was lost; --repair records it"
             item.note(MANIFEST_ROW, BEHIND, text, row["output_sha256"], found.sha256)
         else:
             text = f"its bytes are not those that were published ({found.size} bytes); --repair restores it again"
             item.note(RESULT, ALTERED, text, row["output_sha256"], found.sha256)
+
+    def _frames(self, item: _Item) -> None:
+        """The frames of a restored sequence against the list of them, which is sound; the first that is not counts."""
+        row = item.row
+        folder = row["output_path"].rpartition("/")[0]
+        for line in self.output.read(row["output_path"]).decode().splitlines():
+            expected, _, name = line.partition("  ")
+            try:
+                found, size = self.output.sha256(f"{folder}/{name}" if folder else name)
+            except FileNotFoundError:
+                item.note(RESULT, MISSING, f"its frame {name} is not there; --repair restores it again", expected)
+                return
+            except Exception as error:
+                item.note(RESULT, UNREADABLE, f"its frame {name}: {_line(error)}; check access and the store")
+                return
+            item.bytes += size
+            if found != expected:
+                text = f"the bytes of its frame {name} are not those that were published; --repair restores it again"
+                item.note(RESULT, ALTERED, text, expected, found)
+                return
 
     def _sidecar(self, item: _Item) -> tuple[Row | None, dict[str, Any] | None]:
         """The sidecar, if it is one of this item's, and what is wrong with it beside a right result."""
@@ -161,10 +181,10 @@ class _Item:
 
     def read(self, store: Store, path: str) -> Found:
         """Hash a file. Raises what the store raises."""
-        entry = store.info(path)
-        sha256, size = hash_file(store, path)
+        version = source_state(store, path)
+        sha256, size = source_digest(store, path)
         self.bytes += size
-        return Found(sha256, size, entry)
+        return Found(sha256, size, version)
 
     def note(self, what: str, problem: str, text: str, expected: str | None = None, found: str | None = None) -> None:
         self.problems.append(self.problem(what, problem, text, expected, found))
@@ -182,29 +202,6 @@ class _Item:
             "found": found,
             "text": f"{what} {problem}: {text}",
         }
-
-
-def hash_file(store: Store, path: str) -> tuple[str, int]:
-    """SHA-256 and size of a file, a few megabytes of it in memory at a time.
-
-    Raises:
-        OutsideError: it is a link out of the store.
-        OSError: it cannot be read, also after passing errors were tried again.
-    """
-    key = store.key(path)
-    if store.local and not is_inside(os.path.realpath(key), os.path.realpath(store.root)):
-        raise OutsideError(errno.EACCES, "a link out of the store", path)
-    return patiently(lambda: _hash(store, key), f"hashing {path}", store.retry_seconds)
-
-
-def _hash(store: Store, key: str) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    # s3fs would fetch 50 MB ahead for each of the threads.
-    with store.fs.open(key, "rb", block_size=_CHUNK) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return digest.hexdigest(), size
 
 
 def _line(error: Exception) -> str:

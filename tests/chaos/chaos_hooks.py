@@ -5,6 +5,9 @@
 - `kill_decode`, `kill_restore`: sources whose path holds this kill, by SIGKILL, the process that decodes or restores them.
 - `eat_decode`: sources whose path holds this make the decoding process take memory until the system's limit ends it,
   the first time; the folder `once_eat` remembers which have.
+- `segments`: a file that gets a line, `PATH PART`, for each segment of film whose restoring begins.
+- `slow_segment`: seconds that restoring a segment takes longer.
+- `kill_segment`: the segment of this number kills the process that restores it, the first time; `once_kill` remembers.
 """
 
 from __future__ import annotations
@@ -25,8 +28,9 @@ def install() -> None:
         return
     from pipelines.stages.decode import Decode
     from pipelines.stages.restore import Restore
+    from pipelines.stages.restore_film import RestoreFilm
 
-    decode, restore = Decode.core, Restore._restore
+    decode, restore, restore_film = Decode.core, Restore._restore, RestoreFilm._restore
 
     def decoding(stage: Decode, row: dict[str, Any]) -> Any:
         _die_if(wanted, "kill_decode", row)
@@ -42,7 +46,17 @@ def install() -> None:
             _die_if(wanted, "kill_restore", row)
         restore(stage, rows)
 
+    def restoring_film(stage: RestoreFilm, row: dict[str, Any]) -> Any:
+        if wanted.get("segments"):
+            with Path(wanted["segments"]).open("a") as log:
+                log.write(f"{row['source_path']} {row['part']}\n")
+        time.sleep(wanted.get("slow_segment", 0))
+        if wanted.get("kill_segment", -1) == row["part"] and _first(wanted["once_kill"], row):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return restore_film(stage, row)
+
     Decode.core, Restore._restore = decoding, restoring  # type: ignore[method-assign]
+    RestoreFilm._restore = restoring_film  # type: ignore[method-assign]
 
 
 def _die_if(wanted: dict[str, Any], key: str, row: dict[str, Any]) -> None:

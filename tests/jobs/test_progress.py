@@ -97,3 +97,15 @@ def test_a_bar_on_a_terminal() -> None:
     assert "2/3 done, 1 failed" in shown
     assert "/hour" in shown
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor comes back
+
+
+def test_durable_parts_of_a_film_are_shown_while_it_is_not_whole() -> None:
+    out, clock = io.StringIO(), Clock()
+    progress = RunProgress(2, Console(file=out, width=200), clock)
+    part = row("part_done") | {"item_id": "a", "source_path": "reels/a\n[b].mkv", "parts": 3}
+    progress.part(part)
+    progress.part(part)
+    assert progress.line() == "0/2 done, 0 failed, 0/hour, - left, reels/a\\n[b].mkv: 2 of 3 parts"
+    progress(row() | {"item_id": "a"})
+    clock.now += 60
+    assert progress.line().endswith("0:01:00 left")

@@ -17,18 +17,50 @@ CHANGE_BYTES = {
     "start", "colour_fix", "scan_share", "negative_prompt", "window_overlap", "window_batch",
     "tile", "tile_halo", "captions", "cpu_threads",
 }  # fmt: skip
+CHANGE_PHOTOGRAPHS = {"format", "jpeg_quality", "tile", "tile_halo"}
+CHANGE_FILMS = {
+    "sequence_rate", "film_format", "film_copies", "film_bits", "comparison", "steady", "stabilise", "deflicker",
+    "deinterlace", "tolerate_gaps", "gap_fill", "segment_frames", "segment_overlap",
+}  # fmt: skip
 # Identified by digests of their own: the model's weights, the item's description, the seed.
 DIGESTED = {"base", "vae", "faithdiff", "captioner", "catalogue", "catalogue_path", "catalogue_text", "seed"}
 CHANGE_NOTHING = {
     "source", "output", "only", "redo", "max_attempts", "device", "max_pixels", "max_bytes", "ray_address", "cpus",
     "replicas", "caption_replicas", "gpus_per_replica", "rows_per_call", "object_store_mb", "steal_lease", "max_frames",
-    "max_seconds", "retry_seconds", "lease_seconds", "drain_seconds",
+    "max_seconds", "retry_seconds", "lease_seconds", "drain_seconds", "films", "sequences", "max_film_bytes",
+    "max_film_frames", "budget_hours",
 }  # fmt: skip
 
 
 def test_every_setting_is_on_one_side() -> None:
-    assert set(Settings.model_fields) == CHANGE_BYTES | DIGESTED | CHANGE_NOTHING
+    assert set(Settings.model_fields) == CHANGE_BYTES | CHANGE_FILMS | DIGESTED | CHANGE_NOTHING
     assert set(Settings().result_settings()) == CHANGE_BYTES
+    assert set(Settings().result_settings("film")) == CHANGE_BYTES - CHANGE_PHOTOGRAPHS | CHANGE_FILMS
+
+
+def test_a_setting_of_film_leaves_photographs_done_and_the_other_way_round() -> None:
+    usual = Settings()
+    film = Settings(steady="none", film_copies="h264", tolerate_gaps=3)
+    assert film.result_digest() == usual.result_digest()
+    assert film.result_digest(kind="film") != usual.result_digest(kind="film")
+    photo = Settings(format="tiff")
+    assert photo.result_digest() != usual.result_digest()
+    assert photo.result_digest(kind="film") == usual.result_digest(kind="film")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"film_copies": "prores,dvd"}, "'dvd' is no kind of film copy: choose ffv1, prores, h264"),
+        ({"sequence_rate": "24fps"}, "'24fps' is no frame rate: give frames a second"),
+        ({"sequence_rate": "1/0"}, "'1/0' is no frame rate"),
+        ({"sequence_rate": "-24"}, "'-24' is no frame rate"),
+        ({"segment_frames": 20, "segment_overlap": 7}, "choose an overlap of at most a third of a segment"),
+    ],
+)
+def test_what_is_no_setting_of_film_is_told(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        Settings(**changes)
 
 
 def test_result_settings_hold_values() -> None:
@@ -62,7 +94,17 @@ def test_every_setting_has_a_section_and_a_description(name: str) -> None:
     field = Settings.model_fields[name]
     extra = field.json_schema_extra
     assert isinstance(extra, dict)
-    assert extra["section"] in {"Archive", "Result", "Model", "Sampling", "Captions", "Limits", "Faults", "Cluster"}
+    assert extra["section"] in {
+        "Archive",
+        "Result",
+        "Model",
+        "Sampling",
+        "Captions",
+        "Limits",
+        "Faults",
+        "Cluster",
+        "Film",
+    }
     assert isinstance(extra["result"], bool)
     assert field.description
     assert field.description.endswith(".")

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pipelines.stop import Abandoned, Stop, listening
+from pipelines.stop import Abandoned, Stop, listening, within
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -66,3 +66,23 @@ def test_elsewhere_than_in_the_main_thread_signals_keep_their_meaning() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_a_time_budget_asks_and_then_forgets() -> None:
+    stop = Stop()
+    with listening(stop, grace=30), within(stop, 0.2 / 3600):
+        assert not stop.requested
+        time.sleep(0.5)
+        assert stop.reason == "the time budget of 5.55556e-05 hours is spent"
+    later = Stop()
+    with within(later, 0.2 / 3600):
+        pass
+    time.sleep(0.4)
+    assert not later.requested
+
+
+def test_no_budget_never_asks() -> None:
+    stop = Stop()
+    with within(stop, 0):
+        time.sleep(0.1)
+    assert not stop.requested

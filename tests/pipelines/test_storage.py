@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from moving_files import moving_url
 
-from pipelines.storage import PRIVATE, Store, StoreError, check_apart, version_of
+from pipelines.apart import check_apart
+from pipelines.storage import PRIVATE, Store, StoreError, version_of
 
 NAMES = (
     "plain.png",

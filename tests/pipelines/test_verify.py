@@ -25,8 +25,7 @@ from pipelines.provenance import sidecar_bytes, sidecar_path
 from pipelines.repair import Mended, mend
 from pipelines.rows import Row
 from pipelines.settings import Settings
-from pipelines.stages import verify as stage
-from pipelines.stages.verify import PROBLEM_SCHEMA, Check, hash_file
+from pipelines.stages.verify import PROBLEM_SCHEMA, Check
 from pipelines.storage import Store, StoreError
 
 NAMES = ("a.png", "1924/b.tif", "Семья #1?.jpg", "d.png")
@@ -152,7 +151,7 @@ def test_hashing_holds_chunks_not_files(tmp_path: Path) -> None:
     (tmp_path / "large.tif").write_bytes(bytes(48 << 20))
     tracemalloc.start()
     try:
-        digest, size = hash_file(Store(str(tmp_path)), "large.tif")
+        digest, size = Store(str(tmp_path)).sha256("large.tif")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -166,7 +165,7 @@ def test_hashing_holds_chunks_not_files(tmp_path: Path) -> None:
 def test_a_hash_is_the_whole_file_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, kind: str, size: int
 ) -> None:
-    monkeypatch.setattr(stage, "_CHUNK", 100)
+    monkeypatch.setattr("pipelines.storage._CHUNK", 100)
     name = uuid.uuid4().hex
     if kind == "s3":
         request.getfixturevalue("s3_server")
@@ -175,7 +174,7 @@ def test_a_hash_is_the_whole_file_s(
         store.fs.mkdir(store.root)
     data = os.urandom(size)
     store.publish("[a] #%?.tif", data)
-    assert hash_file(store, "[a] #%?.tif") == (hashlib.sha256(data).hexdigest(), size)
+    assert store.sha256("[a] #%?.tif") == (hashlib.sha256(data).hexdigest(), size)
 
 
 def check_all(settings: Settings, findings: Findings | None = None, **options: Any) -> Findings:

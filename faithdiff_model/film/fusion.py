@@ -1,0 +1,64 @@
+"""Restored frames of one moment joined with those before and after it, along the motion.
+
+Grain is new in every frame, what was photographed is not: frames that show the same thing are averaged, each brought into
+place by one warp. Where the motion is not sure, or the frames differ once in place, a frame stands for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from faithdiff_model.film.motion import Motion, composed, positions, sample, scaled
+
+REACH = 2  # frames on either side
+_ALIKE = 0.035  # of white, after blurring: a difference of which a neighbour counts a third
+_LOOK = 2.0  # pixels of blur of the difference: grain cancels out in it, and a misplaced edge does not
+
+
+def fused(frames: Sequence[np.ndarray], motions: Sequence[Motion], middle: int) -> np.ndarray:
+    """One frame joined with its neighbours.
+
+    Args:
+        frames: restored, float32 [H, W, C] in [0, 1], in order.
+        motions: between each and the next, at any resolution: one fewer.
+        middle: the frame that is wanted.
+
+    Returns:
+        float32 [H, W, C].
+    """
+    centre = frames[middle]
+    total, weights = centre.copy(), np.ones(centre.shape[:2], np.float32)
+    for way in (-1, 1):
+        field: np.ndarray | None = None
+        sure: np.ndarray | None = None
+        number = middle
+        while 0 <= number + way < len(frames):
+            motion = motions[number if way == 1 else number - 1]
+            step = motion.forward if way == 1 else motion.backward
+            believed = motion.forward_sure if way == 1 else motion.backward_sure
+            if field is None or sure is None:
+                field, sure = step, believed
+            else:
+                sure = sure & (sample(believed.astype(np.float32), positions(field)) > 0.99)
+                field = composed(field, step)
+            number += way
+            moved, weight = _placed(centre, frames[number], field, sure)
+            total += moved * weight[..., None]
+            weights += weight
+    return np.asarray(np.clip(total / weights[..., None], 0, 1), np.float32)
+
+
+def _placed(
+    centre: np.ndarray, other: np.ndarray, field: np.ndarray, sure: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A neighbour in the middle frame's place, and how much each of its pixels counts, 0 to 1."""
+    height, width = centre.shape[:2]
+    moved = sample(other, positions(scaled(field, height, width)), how=cv2.INTER_LANCZOS4)
+    moved = moved.reshape(centre.shape)
+    apart = cv2.GaussianBlur((moved - centre).mean(axis=2), (0, 0), _LOOK)
+    believed = cv2.resize(sure.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    weight = np.exp(-((apart / _ALIKE) ** 2)) * np.clip(2 * believed - 1, 0, 1)
+    return moved, np.asarray(weight, np.float32)

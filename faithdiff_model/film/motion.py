@@ -1,0 +1,92 @@
+"""Motion between frames of a shot: dense optical flow by OpenCV, and where it can be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_LEAST_SIDE = 32  # pixels; below, OpenCV's DIS has no level to start from
+_SOFT = 1.0  # pixels of blur, against grain
+_LEVEL, _SPREAD = 128.0, 48.0  # what every frame's grey is brought to, so that flicker is no motion
+
+
+def flow_grey(lq_HWC: np.ndarray) -> np.ndarray:
+    """The picture that flow is measured on: uint8 [H, W], of one mean and spread whatever the frame's brightness.
+
+    Args:
+        lq_HWC: uint8 or uint16, 1 or 3 channels.
+    """
+    grey = lq_HWC.astype(np.float32).mean(axis=2)
+    grey = cv2.GaussianBlur(grey, (0, 0), _SOFT)
+    even = (grey - grey.mean()) / max(float(grey.std()), 1e-3 * float(np.iinfo(lq_HWC.dtype).max))
+    return np.clip(even * _SPREAD + _LEVEL, 0, 255).astype(np.uint8)
+
+
+def flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Where each pixel of `first` lies in `second`: float32 [H, W, 2], (across, down) pixels to add. By DIS optical flow.
+
+    Args:
+        first, second: uint8 [H, W], from `flow_grey`.
+    """
+    if min(first.shape) < _LEAST_SIDE:
+        return np.zeros((*first.shape, 2), np.float32)
+    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    estimator.setFinestScale(0 if min(first.shape) < 512 else 1)
+    return np.asarray(estimator.calc(first, second, None), np.float32)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Between two frames, both ways.
+
+    Attributes:
+        forward, backward: float32 [H, W, 2], from the first to the second and back.
+        forward_sure, backward_sure: bool [H, W], where going there and back comes home.
+    """
+
+    forward: np.ndarray
+    backward: np.ndarray
+    forward_sure: np.ndarray
+    backward_sure: np.ndarray
+
+    @classmethod
+    def between(cls, first: np.ndarray, second: np.ndarray) -> Motion:
+        """Measure it on two uint8 [H, W] from `flow_grey`."""
+        there, back = flow(first, second), flow(second, first)
+        return cls(there, back, agree(there, back), agree(back, there))
+
+
+def agree(there: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Where a pixel that goes there and comes back is at home again, bool [H, W]; not where it leaves the picture."""
+    at = positions(there)
+    height, width = there.shape[:2]
+    inside = (at[..., 0] >= 0) & (at[..., 0] <= width - 1) & (at[..., 1] >= 0) & (at[..., 1] <= height - 1)
+    home = there + sample(back, at)
+    length = np.hypot(there[..., 0], there[..., 1])
+    return np.asarray(inside & (np.hypot(home[..., 0], home[..., 1]) < 0.5 + 0.05 * length))
+
+
+def composed(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Two flows one after the other: from A to B, then from B to C."""
+    return np.asarray(first + sample(second, positions(first)), np.float32)
+
+
+def positions(field: np.ndarray) -> np.ndarray:
+    """Where pixels land: float32 [H, W, 2], (column, row)."""
+    height, width = field.shape[:2]
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return np.stack([columns, rows], axis=2) + field
+
+
+def sample(values: np.ndarray, at: np.ndarray, *, how: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """Values [H, W, ...] at positions [h, w, 2]; beyond the border those of the border."""
+    return np.asarray(cv2.remap(values, at[..., 0], at[..., 1], how, borderMode=cv2.BORDER_REPLICATE))
+
+
+def scaled(field: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A flow of another resolution: float32 [height, width, 2], in its pixels."""
+    down, across = height / field.shape[0], width / field.shape[1]
+    resized = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized * np.array([across, down], np.float32), np.float32)

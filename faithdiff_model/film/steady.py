@@ -1,0 +1,159 @@
+"""Restoring a shot so that it does not flicker. Frames in, restored frames out, in order, a few held at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from faithdiff_model.film.carried_noise import CarriedNoise
+from faithdiff_model.film.fusion import REACH as FUSION_REACH
+from faithdiff_model.film.fusion import fused
+from faithdiff_model.film.motion import Motion, flow_grey
+from faithdiff_model.resize import enlarge
+from faithdiff_model.restorer import Colour, Restorer
+
+Steady = Literal["none", "shared-noise", "flow"]
+# Frames before and after a frame that its result depends on.
+REACH: dict[Steady, int] = {"none": 0, "shared-noise": 0, "flow": FUSION_REACH}
+AS_IT_IS: Colour = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShotFrame:
+    """A frame of a shot before it is restored.
+
+    Attributes:
+        number: in the film.
+        lq: [H, W, 1 or 3], uint8 or uint16, at the source's size.
+        camera: (down, across): where the frame lies in its shot's common plane, source pixels. Noise starts from there, so that
+            parts of a shot that are restored apart begin with nearly the same.
+        colour: gain and offset that bring its colour to that of the frames around it.
+    """
+
+    number: int
+    lq: np.ndarray
+    camera: tuple[float, float] = (0.0, 0.0)
+    colour: Colour = AS_IT_IS
+
+
+def restore_shot(
+    restorer: Restorer,
+    frames: Iterable[ShotFrame],
+    *,
+    steady: Steady,
+    prompt: str,
+    seed: int,
+    upscale: int,
+    batch: int = 1,
+) -> Iterator[np.ndarray]:
+    """Restore consecutive frames of one shot.
+
+    - `none`: each frame as a photograph of its own: noise of its own, colour of its own.
+    - `shared-noise`: the same noise for all frames, and colour of the frames around.
+    - `flow`: noise that is carried along the motion, colour of the frames around, and each result joined with those of the two
+      frames before and after it along the motion.
+
+    Args:
+        restorer: the model.
+        frames: all of one size.
+        steady: one of the three.
+        prompt: of the shot.
+        seed: of the noise.
+        upscale: result pixels a source pixel.
+        batch: frames that are restored together.
+
+    Yields:
+        For each frame, float32 [H * upscale, W * upscale, 1 or 3] in [0, 1].
+    """
+    if steady != "flow":
+        for _, result in _restored(restorer, frames, steady, prompt, seed, upscale, batch):
+            yield result
+        return
+    yield from _joined(_restored(restorer, frames, steady, prompt, seed, upscale, batch))
+
+
+def _joined(restored: Iterable[tuple[Motion | None, np.ndarray]]) -> Iterator[np.ndarray]:
+    """Each result joined with its neighbours, `FUSION_REACH` frames late."""
+    frames: deque[np.ndarray] = deque()
+    motions: deque[Motion] = deque()  # between each of `frames` and the next
+    middle = 0
+    for motion, result in restored:
+        if motion is not None:
+            motions.append(motion)
+        frames.append(result)
+        if len(frames) - middle > FUSION_REACH:
+            yield fused(frames, motions, middle)
+            middle += 1
+        if middle > FUSION_REACH:
+            frames.popleft()
+            motions.popleft()
+            middle -= 1
+    while middle < len(frames):
+        yield fused(frames, motions, middle)
+        middle += 1
+        if middle > FUSION_REACH:
+            frames.popleft()
+            motions.popleft()
+            middle -= 1
+
+
+def _restored(
+    restorer: Restorer,
+    frames: Iterable[ShotFrame],
+    steady: Steady,
+    prompt: str,
+    seed: int,
+    upscale: int,
+    batch: int,
+) -> Iterator[tuple[Motion | None, np.ndarray]]:
+    """Each frame restored by itself, with the motion from the frame before it (for `flow`)."""
+    noise: CarriedNoise | None = None
+    before: np.ndarray | None = None
+    waiting: list[tuple[ShotFrame, Motion | None, np.ndarray | None]] = []
+
+    def together() -> Iterator[tuple[Motion | None, np.ndarray]]:
+        height, width = (side * upscale for side in waiting[0][0].lq.shape[:2])
+        results = restorer.restore(
+            [enlarge(frame.lq, height, width) for frame, _, _ in waiting],
+            [prompt] * len(waiting),
+            [_seed(seed, frame.number) if steady == "none" else seed for frame, _, _ in waiting],
+            noises=[given for _, _, given in waiting],
+            colours=[None if steady == "none" else frame.colour for frame, _, _ in waiting],
+        )
+        for (_, motion, _), result in zip(waiting, results, strict=True):
+            yield motion, result
+        waiting.clear()
+
+    for frame in frames:
+        motion: Motion | None = None
+        given: np.ndarray | None = None
+        if steady == "flow":
+            grey = flow_grey(frame.lq)
+            if noise is None or before is None:
+                noise = _first_noise(restorer, frame, seed, upscale)
+            else:
+                motion = Motion.between(before, grey)
+                noise.move(motion.backward, motion.backward_sure)
+            before, given = grey, noise.current()
+        waiting.append((frame, motion, given))
+        if len(waiting) == batch:
+            yield from together()
+    if waiting:
+        yield from together()
+
+
+def _first_noise(restorer: Restorer, frame: ShotFrame, seed: int, upscale: int) -> CarriedNoise:
+    height, width = (side * upscale for side in frame.lq.shape[:2])
+    shape = (restorer.latent_channels, *restorer.latent_shape(height, width))
+    origin = (frame.camera[0] * upscale, frame.camera[1] * upscale)
+    return CarriedNoise(seed, shape, restorer.config.pixels_per_latent, origin)
+
+
+def _seed(seed: int, number: int) -> int:
+    """Of a frame that is restored by itself."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,44 @@
+"""What a run leaves to look at in Prefect: a table of the run, its failures, and the link to the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.artifacts import create_link_artifact, create_table_artifact
+
+from jobs.show import printable
+
+# Keys under which the versions of one artifact are kept together; lower case, digits and dashes are what Prefect takes.
+RUN, FAILURES, REPORT, FIXITY = (
+    "faitharchive-run", "faitharchive-failures", "faitharchive-report", "faitharchive-fixity",
+)  # fmt: skip
+_SHOWN = (
+    "run_id", "restored", "failed", "left", "already_done", "quarantined", "stopped", "seconds", "items_per_hour",
+)  # fmt: skip
+
+
+def show_run(summary: dict[str, Any], failures: list[dict[str, str]]) -> None:
+    """The run as a table, and its first failures as another if there are any."""
+    rows = [[name.replace("_", " "), str(summary[name])] for name in _SHOWN]
+    rows += [[f"pending: {reason}", str(count)] for reason, count in summary["pending_because"].items()]
+    rows += [[f"failed: {code}", str(count)] for code, count in summary["failed_by_code"].items()]
+    create_table_artifact([{"what": what, "value": value} for what, value in rows], key=RUN, description="The run")
+    if failures:
+        table = [{name: printable(value) for name, value in failure.items()} for failure in failures]
+        create_table_artifact(table, key=FAILURES, description="What failed, and what to do")
+
+
+def show_report(uri: str) -> None:
+    """A link to the report."""
+    create_link_artifact(uri, link_text="report", key=REPORT, description="The archive's state")
+
+
+def show_verification(record: dict[str, Any]) -> None:
+    """A verification's counts as a table."""
+    counts = {
+        "items checked": record["items"],
+        "items with problems": record["items_with_problems"],
+        **record["problems"],
+    }
+    rows = [{"what": what, "value": str(count)} for what, count in counts.items()]
+    create_table_artifact(rows, key=FIXITY, description="Fixity")

@@ -1,0 +1,52 @@
+"""The flow `verify-archive`: fixity of sources, results and sidecars, as a Prefect run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from pydantic import Field
+
+from jobs.flows.artifacts import show_verification
+from jobs.verify_cli import PROBLEMS, Asked, run_verify
+from pipelines.settings import Settings
+
+
+class UnsoundError(Exception):
+    """Sources, results or sidecars are not what they were: the run fails, so that somebody is told."""
+
+
+@task(name="verify", cache_policy=NO_CACHE, persist_result=False)
+def verify_task(settings: Settings, asked: Asked) -> tuple[int, dict[str, Any]]:
+    """Read and hash everything again; repair if asked."""
+    return run_verify(settings, asked)
+
+
+@flow(name="verify-archive", persist_result=False)
+def verify_archive(
+    settings: Settings,
+    sample: Annotated[float, Field(gt=0, le=1)] = 1.0,
+    results_only: bool = False,
+    repair: bool = False,
+) -> dict[str, Any]:
+    """Check the fixity of what is restored; the record.
+
+    Args:
+        settings: source, output, and those that results are made with if `repair`.
+        sample: share of the items, others each time.
+        results_only: leave the sources unread.
+        repair: mend sidecars and lost rows, restore what is missing or altered.
+
+    Raises:
+        UnsoundError: problems were found, or with `repair` are left.
+    """
+    asked = Asked(repair=repair, results_only=results_only, sample=sample)
+    code, record = verify_task(settings, asked)
+    show_verification(record)
+    if code >= PROBLEMS:
+        raise UnsoundError(
+            f"{record['items_with_problems']} of {record['items']} items have problems: record {record['id']} in "
+            "_faitharchive/verifications says which and what to do"
+        )
+    return record

@@ -1,0 +1,114 @@
+"""A report on an archive, from its manifest: what is done, what failed, how faithful, how fast."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.current import insert, read_manifest_file, scratch_database
+from pipelines.manifest import MANIFEST, RUNS
+from pipelines.provenance import json_bytes
+from pipelines.review.facts import Report
+from pipelines.review.page import report_page
+from pipelines.rows import MANIFEST_SCHEMA
+from pipelines.storage import PRIVATE, Store
+
+REPORTS = f"{PRIVATE}/reports"
+_COLUMNS = (
+    "item_id", "source_path", "source_size", "output_path", "output_size", "status", "error_code", "error_stage",
+    "error_reason", "attempt", "media_kind", "frames", "model_preset", "model_trained", "device", "lq_psnr_db",
+    "seconds_restore", "run_id", "finished_at",
+)  # fmt: skip
+_FAILURES, _RUNS, _FAINTEST = 200, 30, 20
+
+
+def make_report(output: Store) -> Report:
+    """Look at the manifest and at the records of runs. Memory stays bounded: the rows lie in a temporary database.
+
+    Raises:
+        StoreError: a manifest file cannot be read; named.
+    """
+    report = Report(made_at=datetime.now(UTC).isoformat(timespec="seconds"), output=output.uri(""))
+    with scratch_database() as database:
+        _load(database, output)
+
+        def ask(query: str) -> list[tuple[Any, ...]]:
+            return list(database.execute(query).fetchall())
+
+        report.statuses = dict(ask("select status, count(*) from current group by status order by status"))
+        report.kinds = ask(
+            "select coalesce(media_kind, 'photo'), count(*), coalesce(sum(source_size), 0)::bigint, "
+            "coalesce(sum(output_size), 0)::bigint, "
+            "coalesce(sum(case when media_kind = 'film' then frames else 1 end), 0)::bigint "
+            "from current where status = 'restored' group by 1 order by 1"
+        )
+        failed = "from current where status in ('failed', 'quarantined')"
+        report.codes = dict(ask(f"select error_code, count(*) {failed} group by 1 order by 2 desc, 1"))
+        report.failures = ask(
+            f"select source_path, status, attempt, error_code, error_stage, error_reason {failed} "
+            f"order by status desc, source_path limit {_FAILURES}"
+        )
+        measured = "from current where status = 'restored' and lq_psnr_db is not null"
+        ((quantiles,),) = ask(f"select quantile_cont(lq_psnr_db, [0.01, 0.1, 0.5, 0.9, 0.99]) {measured}")
+        report.faithfulness = [float(value) for value in quantiles or ()]
+        report.faintest = ask(f"select source_path, lq_psnr_db {measured} order by 2, 1 limit {_FAINTEST}")
+        report.models = ask(
+            "select model_preset, device, model_trained, count(*) from current where status = 'restored' "
+            "group by 1, 2, 3 order by 4 desc, 1"
+        )
+    report.runs = _runs(output)
+    return report
+
+
+def _load(database: Any, output: Store) -> None:
+    """The table `current`: each item's newest row."""
+    database.register("example", _narrow(MANIFEST_SCHEMA.empty_table().select(_COLUMNS)))
+    database.execute("create table rows as select * from example")
+    database.unregister("example")
+    for entry in output.list(MANIFEST):
+        if entry.path.endswith(".parquet"):
+            insert(database, "rows", _narrow(read_manifest_file(output, entry.path, _COLUMNS)))
+    database.execute(
+        "create table current as select * from rows qualify row_number() over "
+        "(partition by item_id order by run_id desc nulls last, finished_at desc nulls last) = 1"
+    )
+
+
+def _narrow(table: pa.Table) -> pa.Table:
+    """Times as numbers: the database would want a time zone."""
+    place = table.schema.get_field_index("finished_at")
+    return table.set_column(place, "finished_at", table["finished_at"].cast(pa.int64()))
+
+
+def _runs(output: Store) -> list[dict[str, Any]]:
+    """The latest runs' records; one that cannot be read is left out."""
+    found = []
+    names = sorted((entry.path for entry in output.list(RUNS) if entry.path.endswith(".json")), reverse=True)
+    for name in names[:_RUNS]:
+        try:
+            record = json.loads(output.read(name))
+        except (OSError, ValueError):
+            continue
+        if isinstance(record, dict):
+            found.append({"run_id": name.rpartition("/")[2].removesuffix(".json"), **record})
+    return found
+
+
+def publish_report(output: Store, report: Report, name: str) -> str:
+    """Write the page and its figures to `_faitharchive/reports/`; the page's URI.
+
+    Args:
+        output: the store.
+        report: from `make_report`.
+        name: of the files, without an extension: a run's id or a date.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    output.publish(f"{REPORTS}/{name}.json", json_bytes(asdict(report)))
+    output.publish(f"{REPORTS}/{name}.html", report_page(report).encode())
+    return output.uri(f"{REPORTS}/{name}.html")

@@ -1,0 +1,49 @@
+"""The types of settings that check themselves, and the field that all of them are made by."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from faithdiff_model.presets import PRESETS
+
+FILM_FORMATS = ("ffv1", "prores", "h264")
+
+
+def _known_preset(value: str) -> str:
+    if value not in PRESETS:
+        raise ValueError(f"{value!r} is not a preset: choose one of {', '.join(PRESETS)}")
+    return value
+
+
+def setting(default: Any, section: str, text: str, *, result: bool = False, of: str = "", **limits: Any) -> Any:
+    """A field of `Settings`. `result` marks what changes the restored bytes and so belongs to an output's identity; `of` says
+    whose, where it is `photo` or `film` alone."""
+    return Field(
+        default, description=text, json_schema_extra={"section": section, "result": result, "of": of}, **limits
+    )
+
+
+def _rate(value: str) -> str:
+    try:
+        rate = Fraction(value)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise ValueError(f"{value!r} is no frame rate: give frames a second, such as 24 or 24000/1001")
+    return value
+
+
+def _copies(value: str) -> str:
+    kinds = [kind.strip() for kind in value.split(",") if kind.strip()]
+    unknown = [kind for kind in kinds if kind not in FILM_FORMATS]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no kind of film copy: choose {', '.join(FILM_FORMATS)}, joined by commas")
+    return ",".join(dict.fromkeys(kinds))
+
+
+PresetName = Annotated[str, AfterValidator(_known_preset)]
+FrameRate = Annotated[str, AfterValidator(_rate)]
+FilmCopies = Annotated[str, AfterValidator(_copies)]

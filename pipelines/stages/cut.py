@@ -1,0 +1,53 @@
+"""A film's shots into segments, each of which a replica restores. Row of a shot in, a row a segment out (1:N)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import pyarrow as pa
+
+from pipelines.film_plan import FilmPlan, cut, load_plan, segment_path
+from pipelines.rows import PART_DONE, Row, drop_payload
+from pipelines.settings import Settings
+from pipelines.stages.adapter import run_rows, stream_rows
+from pipelines.storage import Store
+
+STAGE = "cut"
+
+
+class Cut:
+    """The stage; holds the output store, for segments that an earlier run finished.
+
+    Args:
+        settings: all settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.output = Store(settings.output, settings.retry_seconds)
+        self.plan = lru_cache(maxsize=1)(self._plan)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return run_rows(STAGE, "restore_error", self.core, table)
+
+    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
+        """As a call, in tables of bounded size."""
+        return stream_rows(STAGE, "restore_error", self.core, table)
+
+    def core(self, row: Row) -> Iterator[Row]:
+        """Yield a row for each segment of the row's shot; its frames stay in the source until they are restored."""
+        settings, plan = self.settings, self.plan(row["identity"])
+        kept = {name: row[name] for name in ("shot", "statistics")}
+        drop_payload(row)
+        for segment in cut(plan.shots, settings.segment_frames, settings.segment_overlap):
+            if segment.shot == kept["shot"]:
+                part = {**row, **kept, "part": segment.number}
+                if not settings.redo and self.output.exists(segment_path(row["identity"], segment.number)):
+                    part["status"] = PART_DONE
+                yield part
+
+    def _plan(self, identity: str) -> FilmPlan:
+        plan = load_plan(self.output, identity)
+        assert plan is not None, identity  # the survey has just written or read it
+        return plan

@@ -1,0 +1,150 @@
+"""Join a film's durable segments and publish it with its sound, copies and sidecar. Row in, final row out (1:1)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.errors import ItemError
+from pipelines.faithfulness import psnr_db
+from pipelines.film_join import joined
+from pipelines.film_outputs import FilmOutputs
+from pipelines.film_plan import FilmPlan, Segment, cut, load_plan, segment_path
+from pipelines.film_steps import FrameSteps
+from pipelines.large_files import opener
+from pipelines.media.film.segment_file import read_record, read_segment
+from pipelines.parts import folder
+from pipelines.provenance import sidecar_bytes, sidecar_path
+from pipelines.publish import writing
+from pipelines.rows import RESTORED, Row, drop_payload
+from pipelines.settings import Settings
+from pipelines.stages.adapter import run_rows, stream_rows
+from pipelines.storage import Store
+
+STAGE = "mux"
+
+
+class Mux:
+    """The stage; holds both stores.
+
+    Args:
+        settings: all settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.source = Store(settings.source, settings.retry_seconds)
+        self.output = Store(settings.output, settings.retry_seconds)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return run_rows(STAGE, "write_error", self.core, table)
+
+    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
+        """As a call, in tables of bounded size."""
+        return stream_rows(STAGE, "write_error", self.core, table)
+
+    def core(self, row: Row) -> Iterator[Row]:
+        """Assemble one film; its parts are removed once it is published.
+
+        Raises:
+            ItemError: a segment is missing or damaged, or the result could not be written.
+        """
+        started = time.monotonic()
+        settings, key, path = self.settings, row["identity"], row["source_path"]
+        plan = load_plan(self.output, key)
+        if plan is None:
+            raise ItemError("write_error", f"{path}: its survey is gone from the output; run again")
+        segments = cut(plan.shots, settings.segment_frames, settings.segment_overlap)
+        records = [self._record(row, segment) for segment in segments]
+        whole = self._whole(row, plan, segments, records)
+        with writing(row["output_path"]), ExitStack() as stack:
+            outputs = stack.enter_context(FilmOutputs(whole, plan, settings, self.source, self.output))
+            for number, pixels in enumerate(joined(segments, lambda number: self._frames(row, number))):
+                outputs.write(number, pixels)
+            made = outputs.finish()
+            # From here on things appear under their names; an older sidecar would speak of an older file.
+            self.output.retract(sidecar_path(row["output_path"]))
+        whole["film"] = json.dumps(self._film(whole, plan, segments, records, made), sort_keys=True)
+        whole.update(
+            status=RESTORED,
+            output_size=made[0]["size"],
+            output_sha256=made[0]["sha256"],
+            output_format=made[0]["format"],
+            warnings=[*whole["warnings"], *(text for each in made for text in each["warnings"])],
+            seconds_write=time.monotonic() - started,
+            finished_at=datetime.now(UTC),
+        )
+        with writing(row["output_path"]):
+            self.output.publish(sidecar_path(row["output_path"]), sidecar_bytes(whole))
+        self.output.remove_folder(folder(key))
+        yield drop_payload(whole)
+
+    def _whole(self, row: Row, plan: FilmPlan, segments: list[Segment], records: list[dict[str, Any]]) -> Row:
+        """The film's row, of what its parts recorded."""
+        whole, first = dict(row), records[0]
+        whole.update({name: first[name] for name in ("device", "software", "model_preset", "model_trained")})
+        captions = dict.fromkeys(record["caption"] for record in records if record["caption"])
+        prompts = dict.fromkeys(record["prompt"] for record in records if record["prompt"])
+        if captions:
+            described = next(record for record in records if record["caption"])
+            whole.update({name: described[name] for name in ("caption_source", "caption_model")})
+            whole.update(caption=" / ".join(captions), prompt=" / ".join(prompts))
+        whole["seconds_caption"] = (
+            sum({record["shot"]: record["seconds_caption"] or 0.0 for record in records}.values()) or None
+        )
+        whole["seconds_restore"] = sum(record["seconds_restore"] for record in records)
+        steps = FrameSteps(plan, self.settings, row["source_path"]).described()
+        noted = [warning for record in records for warning in record["warnings"]]
+        whole["warnings"] = list(dict.fromkeys([*row["warnings"], *noted, *steps]))
+        whole["lq_psnr_db"] = psnr_db(sum(r["error"] for r in records), sum(r["count"] for r in records))
+        return whole
+
+    def _film(
+        self,
+        row: Row,
+        plan: FilmPlan,
+        segments: list[Segment],
+        records: list[dict[str, Any]],
+        made: list[dict[str, Any]],
+    ) -> dict[str, Any]:
+        """What the manifest's column `film` holds."""
+        captions = {record["shot"]: record["caption"] or "" for record in records}
+        return {
+            "facts": plan.facts.to_dict(),
+            "seconds": plan.timeline.seconds(plan.facts.time_base),
+            "filled": plan.timeline.filled,
+            "shots": [
+                {"first": first, "frames": count, "caption": captions.get(number, "")}
+                for number, (first, count) in enumerate(plan.shots)
+            ],
+            "segments": len(segments),
+            "outputs": made,
+        }
+
+    def _record(self, row: Row, segment: Segment) -> dict[str, Any]:
+        with self._part(row, segment.number):
+            return read_record(opener(self.output, segment_path(row["identity"], segment.number)))
+
+    def _frames(self, row: Row, number: int) -> Iterator[np.ndarray]:
+        with self._part(row, number):
+            yield from read_segment(opener(self.output, segment_path(row["identity"], number)))
+
+    @contextmanager
+    def _part(self, row: Row, number: int) -> Iterator[None]:
+        """A segment that cannot be read is an error of the film; a damaged one is removed, so that it is made again."""
+        path = segment_path(row["identity"], number)
+        try:
+            yield
+        except OSError as error:
+            reason = f"segment {number} cannot be read ({error.strerror or type(error).__name__}); run again"
+            raise ItemError("write_error", f"{row['source_path']}: {reason}") from error
+        except ValueError as error:
+            self.output.remove(path)
+            raise ItemError("write_error", f"{row['source_path']}: segment {number}: {error}; run again") from error

@@ -1,0 +1,166 @@
+"""The model on film: each actor holds one replica and restores a segment at a time. Row in, row of a durable part out (1:1)."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from faithdiff_model.film.steady import ShotFrame, restore_shot
+from faithdiff_model.resize import enlarge, from_unit_float, to_unit_float
+from pipelines.errors import ItemError
+from pipelines.faithfulness import squared_error
+from pipelines.film_plan import FilmPlan, Segment, cut, load_plan, segment_path
+from pipelines.film_source import open_film, reading_film, source_state
+from pipelines.film_steps import FrameSteps
+from pipelines.large_files import publishing
+from pipelines.lease import LOST, Fence
+from pipelines.media.film.facts import FilmReader
+from pipelines.media.film.segment_file import SegmentWriter
+from pipelines.provenance import software_versions
+from pipelines.publish import writing
+from pipelines.rows import HELD_BACK, PART_DONE, PENDING, Row, drop_payload, fail, to_table
+from pipelines.settings import Settings
+from pipelines.stages.adapter import describe
+from pipelines.storage import Store
+from pipelines.threads import ahead
+
+STAGE = "restore"
+_WINDOW_BATCH = {"cuda": 4}  # a guess until it is measured on a GPU; a CPU gains nothing from batches
+# What of a part's row the film's row is made of.
+RECORDED = (
+    "warnings", "seconds_restore", "caption", "prompt", "caption_source", "caption_model", "seconds_caption", "device",
+    "software", "model_preset", "model_trained",
+)  # fmt: skip
+
+
+class RestoreFilm:
+    """An actor with one replica, loaded once.
+
+    Args:
+        settings: all settings.
+        threads: CPU threads of the replica; 0 leaves torch's choice.
+        writing_fence: of the run's lease: a part is not published once it is lost.
+    """
+
+    def __init__(self, settings: Settings, threads: int = 0, writing_fence: Fence | None = None) -> None:
+        import torch
+
+        from faithdiff_model.build import build_restorer
+
+        if threads:
+            torch.set_num_threads(threads)
+        spec = settings.model_spec()
+        device = spec.torch_device()
+        self.settings, self.fence = settings, writing_fence
+        self.source = Store(settings.source, settings.retry_seconds)
+        self.output = Store(settings.output, settings.retry_seconds)
+        self.restorer = build_restorer(spec, settings.restore_options(_WINDOW_BATCH.get(device.type, 1)))
+        self.batch = settings.rows_per_call or (4 if device.type == "cuda" else 1)
+        self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        self._known: tuple[str, FilmPlan] | None = None
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return to_table([self.core(row) if row["status"] == PENDING else row for row in table.to_pylist()])
+
+    def core(self, row: Row) -> Row:
+        """Restore a segment and publish it; whatever goes wrong becomes a failed row."""
+        import torch
+
+        try:
+            while True:
+                try:
+                    return self._restore(row)
+                except torch.OutOfMemoryError:
+                    torch.cuda.empty_cache()
+                    half = self.restorer.options.window_batch // 2
+                    if not half:
+                        raise
+                    self.restorer = self.restorer.with_options(window_batch=half)
+                    warning = f"{half} windows a call, as the device's memory was too small for more"
+                    row["warnings"] = [*row["warnings"], warning]
+        except _LostError:
+            return drop_payload(row | {"status": HELD_BACK})
+        except ItemError as error:
+            return fail(row, STAGE, error)
+        except Exception as error:
+            code = "out_of_memory" if isinstance(error, torch.OutOfMemoryError) else "restore_error"
+            return fail(row, STAGE, ItemError(code, describe(error, row)))
+
+    def _restore(self, row: Row) -> Row:
+        path, key, number = row["source_path"], row["identity"], row["part"]
+        plan = self._plan(row)
+        segment = cut(plan.shots, self.settings.segment_frames, self.settings.segment_overlap)[number]
+        row.update(device=self.device, software=software_versions(), model_preset=self.settings.preset)
+        row["model_trained"] = self.restorer.trained
+        with writing(f"{path}: segment {number}"), publishing(self.output, segment_path(key, number)) as local:
+            self._write(row, plan, segment, local)
+            if self.fence is not None and self.fence.state() == LOST:
+                raise _LostError
+            self._check_unchanged(row)
+        row["status"] = PART_DONE
+        return drop_payload(row)
+
+    def _write(self, row: Row, plan: FilmPlan, segment: Segment, local: Path) -> None:
+        """Restore a segment's frames one after the other into a local file."""
+        started, factor = time.monotonic(), self.settings.upscale
+        steps = FrameSteps(plan, self.settings, row["source_path"], segment.shot)
+        waiting: deque[tuple[bool, np.ndarray]] = (
+            deque()
+        )  # read, not yet restored: the look-ahead of the fusion, no more
+
+        def shot_frames() -> Iterator[ShotFrame]:
+            for frame in ahead(steps.read(self._open(row), segment)):
+                seen = steps.seen(frame)
+                waiting.append((steps.is_slate(frame), seen))
+                yield steps.shot_frame(frame, seen)
+
+        restored = restore_shot(
+            self.restorer,
+            shot_frames(),
+            steady=self.settings.steady,
+            prompt=row["prompt"] or "",
+            seed=row["seed"],
+            upscale=factor,
+            batch=self.batch,
+        )
+        error, count = 0.0, 0
+        size = {"width": plan.facts.width * factor, "height": plan.facts.height * factor}
+        with SegmentWriter(local, **size) as writer:
+            for pixels in restored:
+                slate, seen = waiting.popleft()
+                whole = enlarge(seen, size["height"], size["width"])
+                result = whole if slate else to_unit_float(pixels)
+                part = squared_error(result, whole, factor)
+                error, count = error + part[0], count + part[1]
+                rgb = np.broadcast_to(result, (*result.shape[:2], 3))
+                writer.write(from_unit_float(rgb, np.dtype(np.uint16)))
+            row["seconds_restore"] = time.monotonic() - started
+            recorded = {name: row[name] for name in RECORDED}
+            writer.finish({**recorded, "error": error, "count": count, "first": segment.first, "shot": segment.shot})
+
+    def _open(self, row: Row) -> FilmReader:
+        return open_film(self.source, row["source_path"], self.settings)
+
+    def _check_unchanged(self, row: Row) -> None:
+        with reading_film(row["source_path"]):
+            if source_state(self.source, row["source_path"]) == row["statistics"]:
+                return
+        reason = "changed while it was being restored; the next run restores it as it is now"
+        raise ItemError("unreadable", f"{row['source_path']}: {reason}")
+
+    def _plan(self, row: Row) -> FilmPlan:
+        if self._known is None or self._known[0] != row["identity"]:
+            plan = load_plan(self.output, row["identity"])
+            if plan is None:
+                raise ItemError("restore_error", f"{row['source_path']}: its survey is gone from the output; run again")
+            self._known = row["identity"], plan
+        return self._known[1]
+
+
+class _LostError(Exception):
+    """Another run holds the output now: nothing may be written."""

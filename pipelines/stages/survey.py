@@ -1,0 +1,136 @@
+"""Read a film from end to end once: its hash, facts, timeline and shots. Row in, a row a shot out (1:N)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from fractions import Fraction
+
+import pyarrow as pa
+
+from faithdiff_model.config import MIN_SIDE
+from pipelines.errors import ItemError
+from pipelines.film_plan import FilmPlan, cut, load_plan, plan_path
+from pipelines.film_source import open_film, reading_film, source_digest, source_state
+from pipelines.media.film.facts import FilmReader
+from pipelines.media.film.survey import Surveyor
+from pipelines.provenance import identity
+from pipelines.publish import writing
+from pipelines.rows import Row, put_pixels
+from pipelines.settings import Settings
+from pipelines.stages.adapter import run_rows, stream_rows
+from pipelines.storage import Store
+
+STAGE = "survey"
+
+
+class SurveyFilm:
+    """The stage; holds both stores.
+
+    Args:
+        settings: all settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.source = Store(settings.source, settings.retry_seconds)
+        self.output = Store(settings.output, settings.retry_seconds)
+        self.settings_json = json.dumps(settings.result_settings("film"), sort_keys=True)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return run_rows(STAGE, "corrupt", self.core, table)
+
+    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
+        """As a call, in tables of bounded size."""
+        return stream_rows(STAGE, "corrupt", self.core, table)
+
+    def core(self, row: Row) -> Iterator[Row]:
+        """Survey a film, or take over what an earlier run found, and yield a row for each of its shots.
+
+        Raises:
+            ItemError: unreadable, no film, damaged beyond what is tolerated, or interlaced without a choice.
+        """
+        path = row["source_path"]
+        row["started_at"] = datetime.now(UTC)
+        row["settings"] = self.settings_json
+        started = time.monotonic()
+        if (row["source_size"] or 0) > self.settings.max_film_bytes:
+            reason = f"{row['source_size']} bytes, the limit is {self.settings.max_film_bytes}"
+            raise ItemError("too_many_bytes", f"{path}: {reason}; raise --max-film-bytes if it is genuine")
+        with reading_film(path):
+            row["source_sha256"], row["source_size"] = source_digest(self.source, path)
+            row["statistics"] = source_state(self.source, path)  # what segments compare with
+        row["seconds_read"] = time.monotonic() - started
+        started = time.monotonic()
+        row["identity"] = identity(row["source_sha256"], row["settings_digest"], row["model_digest"], row["seed"])
+        plan = load_plan(self.output, row["identity"])
+        reader: FilmReader | None = None
+        if plan is None or self.settings.redo:
+            reader, plan = self._survey(path)
+            with writing(f"{path}: survey"):
+                self.output.publish(plan_path(row["identity"]), plan.to_bytes())
+        row["seconds_decode"] = time.monotonic() - started
+        self._fill(row, plan)
+        for number in range(len(plan.shots)):
+            shot = {**row, "shot": number}
+            if self.settings.captions == "llava":
+                reader = reader or open_film(self.source, path, self.settings)
+                with reading_film(path):
+                    (frame,) = reader.frames(plan.timeline, plan.key_frame(number), 1)
+                put_pixels(shot, frame.pixels)
+            yield shot
+
+    def _survey(self, path: str) -> tuple[FilmReader, FilmPlan]:
+        reader, surveyor = open_film(self.source, path, self.settings), Surveyor()
+        with reading_film(path):
+            for frame in reader.scan():
+                surveyor.add(frame.pixels)
+            timeline = reader.timeline()
+        facts = reader.facts
+        if min(facts.width, facts.height) * self.settings.upscale < MIN_SIDE:
+            reason = f"{facts.width}x{facts.height} pixels enlarged {self.settings.upscale}x is below {MIN_SIDE} a side"
+            raise ItemError("too_small", f"{path}: {reason}; raise --upscale")
+        return reader, FilmPlan(facts, timeline, surveyor.finish())
+
+    def _fill(self, row: Row, plan: FilmPlan) -> None:
+        """What the manifest says of the source, and how many parts there will be."""
+        facts, settings = plan.facts, self.settings
+        warnings = list(facts.warnings)
+        filled = plan.timeline.filled
+        if filled:
+            kind = "a slate" if settings.gap_fill == "slate" else "the frame before them"
+            warnings.append(f"{len(filled)} missing frames were filled by {kind}: {_ranges(filled)}")
+        row.update(
+            media_format=facts.format,
+            width=facts.width,
+            height=facts.height,
+            channels=facts.channels,
+            bit_depth=facts.bit_depth,
+            colour_profile=_colour(plan),
+            frames=len(plan.timeline),
+            frame_rate=float(Fraction(facts.rate)),
+            output_width=facts.width * settings.upscale,
+            output_height=facts.height * settings.upscale,
+            parts=len(cut(plan.shots, settings.segment_frames, settings.segment_overlap)),
+            warnings=[*row["warnings"], *warnings],
+        )
+
+
+def _colour(plan: FilmPlan) -> str:
+    facts = plan.facts
+    assumed = f" ({', '.join(facts.assumed)} assumed)" if facts.assumed else ""
+    return f"{facts.primaries}/{facts.transfer}/{facts.matrix}, {facts.colour_range} range{assumed}"
+
+
+def _ranges(numbers: list[int], most: int = 20) -> str:
+    """Numbers as ranges, `3-5, 9`; the first few of many."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    texts = [str(first) if first == last else f"{first}-{last}" for first, last in ranges]
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")

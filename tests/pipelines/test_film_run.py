@@ -1,0 +1,155 @@
+"""Films through the whole pipeline in real Ray: every frame once, timing and sound as they were, bad films as rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from film_clips import decoded, moving_frames, times_and_sound, write_film
+from PIL import Image
+
+from pipelines.manifest import current_rows
+from pipelines.plan import make_plan
+from pipelines.provenance import read_sidecar
+from pipelines.rows import FAILED, PART_DONE, RESTORED, Row
+from pipelines.run import Outcome, run
+from pipelines.settings import Settings
+from pipelines.storage import Store
+
+pytestmark = pytest.mark.ray
+FAST: dict[str, Any] = {
+    "preset": "tiny", "steps": 1, "guidance_scale": 1.0, "replicas": 1, "upscale": 1, "cpu_threads": 1,
+    "segment_frames": 8, "segment_overlap": 2,
+}  # fmt: skip
+
+
+def settings_of(folder: Path, **changes: Any) -> Settings:
+    return Settings(source=str(folder / "in"), output=str(folder / "out"), **(FAST | changes))
+
+
+def restore(
+    settings: Settings, run_id: str = "20260101T000000.000Z-aaaaaa"
+) -> tuple[Outcome, list[Row], dict[str, Row]]:
+    """The outcome, the rows of durable parts, and the current rows by source path."""
+    parts: list[Row] = []
+    outcome = run(make_plan(settings), settings, run_id=run_id, on_part=parts.append)
+    rows = {row["source_path"]: row for row in current_rows(Store(settings.output)).values()}
+    return outcome, parts, rows
+
+
+def two_shots(frames: int = 14) -> list[np.ndarray]:
+    return [*moving_frames(frames), *moving_frames(frames, seed=9)]
+
+
+def test_a_film_comes_back_whole(tmp_path: Path, ray_session: None) -> None:
+    source = write_film(tmp_path / "in/reel/a.mkv", two_shots())
+    before = source.read_bytes()
+    settings = settings_of(tmp_path, film_copies="prores,h264", comparison=True, replicas=2)
+    outcome, parts, rows = restore(settings)
+    assert (outcome.restored, outcome.failed, outcome.left) == (1, 0, 0)
+    row = rows["reel/a.mkv"]
+    assert (row["media_kind"], row["frames"], row["frame_rate"], row["parts"]) == ("film", 28, 24.0, 4)
+    assert len(parts) == 4
+    assert {part["status"] for part in parts} == {PART_DONE}
+    film = json.loads(row["film"])
+    assert [(shot["first"], shot["frames"]) for shot in film["shots"]] == [(0, 14), (14, 14)]
+    result = tmp_path / "out/reel/a.mkv"
+    assert times_and_sound(result) == times_and_sound(source)
+    assert len(decoded(result)) == 28
+    assert (row["output_size"], row["output_sha256"]) == (
+        result.stat().st_size, hashlib.sha256(result.read_bytes()).hexdigest(),
+    )  # fmt: skip
+    assert read_sidecar((tmp_path / "out/reel/a.mkv.restoration.json").read_bytes()) is not None
+    names = [output["path"] for output in film["outputs"]]
+    assert names == ["reel/a.mkv", "reel/a.mkv.prores.mov", "reel/a.mkv.h264.mp4", "reel/a.mkv.comparison.mp4"]
+    for output in film["outputs"]:
+        path = tmp_path / "out" / output["path"]
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == output["sha256"]
+        assert len(times_and_sound(path)[0]) == 28
+    assert not list((tmp_path / "out/_faitharchive/parts").rglob("*.mkv"))
+    assert source.read_bytes() == before
+    again = make_plan(settings)
+    assert (len(again.pending), again.done) == (0, 1)
+
+
+def test_what_is_cut_and_joined_is_what_was_restored_in_one(tmp_path: Path, ray_session: None) -> None:
+    """With `none`, a frame depends on itself alone: any cut gives the same film."""
+    write_film(tmp_path / "in/a.mkv", moving_frames(20))
+    films = []
+    for number, changes in enumerate(({"segment_frames": 64}, {"segment_frames": 8, "segment_overlap": 2})):
+        settings = settings_of(tmp_path, steady="none", **changes).model_copy(
+            update={"output": str(tmp_path / f"o{number}")}
+        )
+        restore(settings)
+        films.append(decoded(tmp_path / f"o{number}/a.mkv"))
+    assert all(np.array_equal(*pair) for pair in zip(*films, strict=True))
+
+
+def test_a_sequence_comes_back_as_one(tmp_path: Path, ray_session: None) -> None:
+    for number, pixels in enumerate(moving_frames(10)):
+        path = tmp_path / f"in/reel/f_{number + 5:04d}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path, dpi=(300, 300))
+    settings = settings_of(tmp_path, sequences="reel", upscale=2)
+    _, _, rows = restore(settings)
+    row = rows["reel/f_%04d.tif"]
+    assert (row["status"], row["output_path"], row["frames"]) == (RESTORED, "reel/f.sha256", 10)
+    names = sorted(path.name for path in (tmp_path / "out/reel/f.frames").iterdir())
+    assert names == [f"f_{number:04d}.tif" for number in range(5, 15)]
+    with Image.open(tmp_path / "out/reel/f.frames/f_0005.tif") as image:
+        assert (image.size, image.mode, image.info["dpi"]) == ((128, 96), "RGB", (600, 600))
+    checked = subprocess.run(
+        ["sha256sum", "-c", "f.sha256"], cwd=tmp_path / "out/reel", capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout
+    assert checked.stdout.count(": OK") == 10
+    assert make_plan(settings).done == 1
+
+
+def test_bad_films_are_rows_and_the_run_goes_on(tmp_path: Path, ray_session: None) -> None:
+    write_film(tmp_path / "in/good.mkv", moving_frames(9))
+    whole = write_film(tmp_path / "long.mkv", moving_frames(40)).read_bytes()
+    (tmp_path / "in/cut.mkv").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "in/text.mov").write_bytes(b"no film at all" * 100)
+    (tmp_path / "in/empty.mp4").write_bytes(b"")
+    (tmp_path / "in/wrong.avi").write_bytes(write_film(tmp_path / "w.mkv", moving_frames(9)).read_bytes())
+    outcome, _, rows = restore(settings_of(tmp_path, steady="none"))
+    codes = {path: row["error_code"] for path, row in rows.items()}
+    assert codes["good.mkv"] is codes["wrong.avi"] is None
+    assert codes["cut.mkv"] in ("missing_frames", "truncated")
+    assert codes["text.mov"] == "not_a_film"
+    assert codes["empty.mp4"] == "empty"
+    assert (outcome.restored, outcome.failed) == (2, 3)
+    for path in ("cut.mkv", "text.mov", "empty.mp4"):
+        assert rows[path]["status"] == FAILED
+        assert path in rows[path]["error_reason"]
+        assert "\n" not in rows[path]["error_reason"]
+        assert rows[path]["error_stage"] == "survey"
+
+
+def test_missing_frames_are_filled_where_that_was_asked_for(tmp_path: Path, ray_session: None) -> None:
+    for number, pixels in enumerate(moving_frames(12)):
+        path = tmp_path / f"in/reel/f_{number:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number not in (4, 5):
+            Image.fromarray(pixels).save(path)
+    refused = settings_of(tmp_path, sequences="reel", steady="none")
+    _, _, rows = restore(refused)
+    (row,) = rows.values()
+    assert row["error_code"] == "missing_frames"
+    assert "4-5" in row["error_reason"]
+    assert "--tolerate-gaps 2" in row["error_reason"]
+
+    filled = refused.model_copy(update={"tolerate_gaps": 2, "gap_fill": "slate"})
+    _, _, rows = restore(filled, "20260102T000000.000Z-aaaaaa")
+    (row,) = rows.values()
+    assert row["status"] == RESTORED
+    assert json.loads(row["film"])["filled"] == [4, 5]
+    assert any("2 missing frames were filled by a slate: 4-5" in text for text in row["warnings"])
+    slate = np.asarray(Image.open(tmp_path / "out/reel/f.frames/f_0004.png"))
+    assert np.median(slate) == 24  # dark: what the model was not asked to restore

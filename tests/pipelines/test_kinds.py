@@ -1,0 +1,86 @@
+"""What an item is by its name, and where a film's result goes."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.media.kinds import is_sequence, kind_of, looks_numbered, plain_stem
+from pipelines.naming import frames_folder, output_extension, output_format, plain_output
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("1924/print.tif", "photo"),
+        ("reel.MKV", "film"),
+        ("a/b.mov", "film"),
+        ("reel/shot.%06d.dpx", "film"),
+        ("reel/shot.%04d.tif", "film"),
+        ("one.dpx", "film"),
+        ("one.exr", "film"),
+        ("notes.txt", None),
+        ("sound.wav", None),
+        ("noextension", None),
+        (".mkv", None),
+        ("100%.png", "photo"),
+        ("100%%d.png", "photo"),
+    ],
+)
+def test_kinds(path: str, kind: str | None) -> None:
+    assert kind_of(path) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "numbered"),
+    [
+        ("a%d.png", True),
+        ("a%06d.png", True),
+        ("%d", True),
+        ("a%%d.png", False),
+        ("a%%%d.png", True),
+        ("50%dpi.png", True),
+    ],
+)
+def test_the_place_of_a_number(name: str, numbered: bool) -> None:
+    assert looks_numbered(f"folder%d/{name}") == numbered
+    assert not looks_numbered("folder%d/plain.png")
+    assert is_sequence(name) == numbered
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("shot.%06d.dpx", "shot"),
+        ("shot_%d.png", "shot"),
+        ("%06d.dpx", "frames"),
+        ("clip.dpx", "clip"),
+        ("50%%_%04d.tif", "50%"),
+        ("A012 - %d.exr", "A012"),
+    ],
+)
+def test_the_stem_of_a_sequence(name: str, stem: str) -> None:
+    assert plain_stem(name) == stem
+
+
+@pytest.mark.parametrize(
+    ("path", "choice", "output"),
+    [
+        ("reels/a.mov", "auto/auto", "reels/a.mkv"),
+        ("reels/a.mov", "auto", "reels/a.mkv"),
+        ("reels/a.mov", "webp/prores", "reels/a.mov"),
+        ("reels/a.avi", "auto/h264", "reels/a.mp4"),
+        ("reels/s.%04d.dpx", "auto/auto", "reels/s.sha256"),
+        ("reels/s.%04d.dpx", "auto/ffv1", "reels/s.mkv"),
+        ("reels/s.%04d.tif", "png/auto", "reels/s.sha256"),
+        ("print.tif", "auto/h264", "print.tif"),
+        ("print.jpg", "webp/h264", "print.webp"),
+    ],
+)
+def test_outputs(path: str, choice: str, output: str) -> None:
+    assert plain_output(path, choice) == output
+    assert output.endswith(output_extension(path, choice))
+
+
+def test_frames_lie_beside_their_list() -> None:
+    assert output_format("s.%04d.dpx", "auto/auto") == "sequence"
+    assert frames_folder("reels/s.sha256") == "reels/s.frames"

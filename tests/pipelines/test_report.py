@@ -1,0 +1,106 @@
+"""The report: counts from current rows alone, everything escaped, and the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from archive_steps import full_row
+from typer.testing import CliRunner
+
+from pipelines.manifest import ManifestWriter, write_run_record
+from pipelines.review.report import make_report, publish_report
+from pipelines.rows import FAILED, QUARANTINED, RESTORED
+from pipelines.storage import Store
+
+
+def _row(number: int, status: str, run: str = "20260101T000000.000Z-aaaaaa", **changes: Any) -> dict[str, Any]:
+    values = {
+        "item_id": f"{number:024d}", "source_path": f"box/{number}.tif", "status": status, "run_id": run, "media_kind": "photo",
+        "source_size": 10, "output_size": 30, "lq_psnr_db": 30.0 + number, "model_preset": "nano", "device": "cpu",
+        "model_trained": True, "frames": 1,
+    }  # fmt: skip
+    if status != RESTORED:
+        values |= {
+            "error_code": "corrupt",
+            "error_stage": "decode",
+            "error_reason": "is damaged; scan it again",
+            "attempt": 2,
+        }
+    return full_row(**values) | changes
+
+
+def _store(folder: Path) -> Store:
+    store = Store(str(folder))
+    old, new = (
+        ManifestWriter(store, "20260101T000000.000Z-aaaaaa"),
+        ManifestWriter(store, "20260102T000000.000Z-bbbbbb"),
+    )
+    for number in range(4):
+        old.add(_row(number, FAILED))
+    late = {"run": "20260102T000000.000Z-bbbbbb"}
+    new.add(_row(0, RESTORED, **late))
+    new.add(_row(1, RESTORED, **late, media_kind="film", frames=48))
+    new.add(_row(2, QUARANTINED, **late, source_path="<script>alert(1)</script>\x1b[2J.tif"))
+    old.flush()
+    new.flush()
+    write_run_record(
+        store, "20260102T000000.000Z-bbbbbb", {"restored": 2, "failed": 1, "items_per_hour": 7.5, "stopped": ""}
+    )
+    store.publish("_faitharchive/runs/20260103T000000.000Z-cccccc.json", b"{half")
+    return store
+
+
+def test_current_rows_are_counted_once(tmp_path: Path) -> None:
+    report = make_report(_store(tmp_path))
+    assert report.statuses == {"failed": 1, "quarantined": 1, "restored": 2}
+    assert report.kinds == [("film", 1, 10, 30, 48), ("photo", 1, 10, 30, 1)]
+    assert report.codes == {"corrupt": 2}
+    assert [failure[:3] for failure in report.failures] == [
+        ("<script>alert(1)</script>\x1b[2J.tif", "quarantined", 2),
+        ("box/3.tif", "failed", 2),
+    ]
+    assert report.faithfulness[2] == 30.5
+    assert report.faintest == [("box/0.tif", 30.0), ("box/1.tif", 31.0)]
+    assert report.models == [("nano", "cpu", True, 2)]
+    assert [run["run_id"] for run in report.runs] == ["20260102T000000.000Z-bbbbbb"]
+
+
+def test_the_page_escapes_what_comes_from_the_archive(tmp_path: Path) -> None:
+    store = _store(tmp_path)
+    uri = publish_report(store, make_report(store), "today")
+    assert uri.endswith("/_faitharchive/reports/today.html")
+    page = store.read("_faitharchive/reports/today.html").decode()
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;\\x1b[2J.tif" in page
+    assert "4 items, 2 restored" in page
+    assert "is damaged; scan it again" in page
+    assert json.loads(store.read("_faitharchive/reports/today.json"))["statuses"]["restored"] == 2
+
+
+def test_an_untrained_network_is_told(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    writer = ManifestWriter(store, "20260101T000000.000Z-aaaaaa")
+    writer.add(_row(0, RESTORED, model_trained=False))
+    writer.flush()
+    publish_report(store, make_report(store), "x")
+    assert b"NO: not restorations" in store.read("_faitharchive/reports/x.html")
+
+
+def test_an_empty_store_has_a_report(tmp_path: Path) -> None:
+    report = make_report(Store(str(tmp_path)))
+    assert (report.statuses, report.faithfulness, report.failures) == ({}, [], [])
+
+
+def test_the_command(tmp_path: Path) -> None:
+    from jobs.cli import app
+
+    _store(tmp_path)
+    result = CliRunner().invoke(app, ["report", str(tmp_path), "--name", "june"])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "_faitharchive/reports/june.html").exists()
+    refused = CliRunner().invoke(app, ["report", str(tmp_path), "--name", "../june"])
+    assert "use letters, digits" in str(refused.exception)
+    missing = CliRunner().invoke(app, ["report", str(tmp_path / "nowhere")])
+    assert "there is no such folder" in str(missing.exception)
