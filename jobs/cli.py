@@ -80,7 +80,7 @@ def doctor(settings: Settings) -> None:
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to make the demo.")] = Path("demo"),
 ) -> None:
-    """Make a small archive of real photographs, restore it, and say what to open."""
+    """Make a small archive of real photographs and a film clip, restore it, and say what to open."""
     from jobs.demo import run_demo
 
     raise typer.Exit(run_demo(folder, _out, run_restore))

@@ -1,16 +1,20 @@
-"""`faitharchive demo`: a small archive of real photographs, restored, and a picture of before and after."""
+"""`faitharchive demo`: a small archive of real photographs and a clip, restored, and a picture of before and after."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.text import Text
 
 from jobs.sample_archive import make_demo_archive
+from jobs.sample_clip import make_demo_clip
+from jobs.show import printable
 from pipelines.manifest import current_rows
 from pipelines.media.photo import DecodeLimits, decode
 from pipelines.rows import RESTORED, Row
@@ -18,6 +22,7 @@ from pipelines.settings import Settings
 from pipelines.storage import Store
 
 SCANS, RESULTS, SHEET, TABLE = "scans", "restored", "before-after.png", "manifest.csv"
+CLIP = Path("1931 reel", "coffee and a cat.mkv")
 _CELL, _GAP, _LABEL = 320, 12, 22  # pixels of the picture
 _PAPER, _INK = (250, 248, 244), (40, 40, 40)
 
@@ -32,19 +37,22 @@ def run_demo(folder: Path, console: Console, restore: Callable[[Settings], int])
     """
     scans, results = folder / SCANS, folder / RESULTS
     if not scans.exists():
-        console.print(f"Making a small archive of real photographs, aged, in {scans}")
+        console.print(Text(f"Making a small archive of real photographs and a clip, aged, in {printable(str(scans))}"))
         make_demo_archive(scans)
-    settings = Settings(source=str(scans), output=str(results))
+        make_demo_clip(scans / CLIP)
+    settings = Settings(source=str(scans), output=str(results), comparison=True)
     code = restore(settings)
     rows = [row for row in current_rows(Store(str(results))).values() if row["status"] == RESTORED]
     before_and_after(scans, results, sorted(rows, key=lambda row: row["source_path"])).save(folder / SHEET)
     _export(results, folder / TABLE)
     trained = settings.model_spec().trained
+    shown = Path(printable(str(folder)))
     console.print(
         Text(
-            f"\nOpen {folder / SHEET} to see the scans and what was made of them,\n"
-            f"     {results} for the files and their sidecars (*.restoration.json),\n"
-            f"     {folder / TABLE} for the manifest as a table."
+            f"\nOpen {shown / SHEET} to see the scans and what was made of them,\n"
+            f"     {shown / RESULTS / CLIP}.comparison.mp4 for the film, before and after side by side,\n"
+            f"     {shown / RESULTS} for the files and their sidecars (*.restoration.json),\n"
+            f"     {shown / TABLE} for the manifest as a table."
         ),
         soft_wrap=True,
     )
@@ -69,14 +77,23 @@ def before_and_after(scans: Path, results: Path, rows: list[Row]) -> Image.Image
         note = "" if row["model_trained"] else " (untrained)"
         for number, (path, words) in enumerate(((scan, "scan"), (result, f"result{note}"))):
             top = _GAP + number * (_CELL + _LABEL + _GAP)
-            view = _view(path)
+            view = _view(_pixels(row, path))
             sheet.paste(view, (left + (_CELL - view.width) // 2, top + (_CELL - view.height) // 2))
-            draw.text((left, top + _CELL + 4), f"{words}, {_size(row, number)}", fill=_INK)
+            frame = "" if row["media_kind"] == "photo" else "frame of a film, "
+            draw.text((left, top + _CELL + 4), f"{frame}{words}, {_size(row, number)}", fill=_INK)
     return sheet
 
 
-def _view(path: Path) -> Image.Image:
-    pixels = decode(path.read_bytes(), path.name, DecodeLimits()).pixels
+def _pixels(row: Row, path: Path) -> np.ndarray:
+    """A photograph, or a frame from the middle of a film's first half."""
+    if row["media_kind"] == "photo":
+        return decode(path.read_bytes(), path.name, DecodeLimits()).pixels
+    with av.open(str(path)) as container:
+        frames = (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
+        return next(islice(frames, row["frames"] // 4, None))
+
+
+def _view(pixels: np.ndarray) -> Image.Image:
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     if pixels.shape[2] in (2, 4):

@@ -14,7 +14,7 @@ import numpy as np
 from faithdiff_model.film.motion import Motion, composed, positions, sample, scaled
 
 REACH = 2  # frames on either side
-_ALIKE = 0.035  # of white, after blurring: a difference of which a neighbour counts a third
+_ALIKE = 0.06  # of white, after blurring: a difference of which a neighbour counts a third
 _LOOK = 2.0  # pixels of blur of the difference: grain cancels out in it, and a misplaced edge does not
 
 

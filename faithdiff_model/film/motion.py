@@ -7,20 +7,24 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from faithdiff_model.resize import to_unit_float
+
 _LEAST_SIDE = 32  # pixels; below, OpenCV's DIS has no level to start from
-_SOFT = 1.0  # pixels of blur, against grain
+GRAINY, CLEAN = 1.0, 0.6  # pixels of blur before flow is measured: of a source, of what was restored
+_HOME, _HOME_SHARE = 1.5, 0.05  # pixels, and part of its length, that a way there and back may miss home by
 _LEVEL, _SPREAD = 128.0, 48.0  # what every frame's grey is brought to, so that flicker is no motion
 
 
-def flow_grey(lq_HWC: np.ndarray) -> np.ndarray:
+def flow_grey(pixels_HWC: np.ndarray, soft: float = GRAINY) -> np.ndarray:
     """The picture that flow is measured on: uint8 [H, W], of one mean and spread whatever the frame's brightness.
 
     Args:
-        lq_HWC: uint8 or uint16, 1 or 3 channels.
+        pixels_HWC: uint8, uint16 or float in [0, 1], 1 or 3 channels.
+        soft: pixels of blur, against grain.
     """
-    grey = lq_HWC.astype(np.float32).mean(axis=2)
-    grey = cv2.GaussianBlur(grey, (0, 0), _SOFT)
-    even = (grey - grey.mean()) / max(float(grey.std()), 1e-3 * float(np.iinfo(lq_HWC.dtype).max))
+    grey = to_unit_float(pixels_HWC).mean(axis=2)
+    grey = cv2.GaussianBlur(grey, (0, 0), soft)
+    even = (grey - grey.mean()) / max(float(grey.std()), 1e-3)
     return np.clip(even * _SPREAD + _LEVEL, 0, 255).astype(np.uint8)
 
 
@@ -65,7 +69,7 @@ def agree(there: np.ndarray, back: np.ndarray) -> np.ndarray:
     inside = (at[..., 0] >= 0) & (at[..., 0] <= width - 1) & (at[..., 1] >= 0) & (at[..., 1] <= height - 1)
     home = there + sample(back, at)
     length = np.hypot(there[..., 0], there[..., 1])
-    return np.asarray(inside & (np.hypot(home[..., 0], home[..., 1]) < 0.5 + 0.05 * length))
+    return np.asarray(inside & (np.hypot(home[..., 0], home[..., 1]) < _HOME + _HOME_SHARE * length))
 
 
 def composed(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from faithdiff_model.film.carried_noise import CarriedNoise
 from faithdiff_model.film.fusion import REACH as FUSION_REACH
 from faithdiff_model.film.fusion import fused
-from faithdiff_model.film.motion import Motion, flow_grey
+from faithdiff_model.film.motion import CLEAN, Motion, flow_grey
 from faithdiff_model.resize import enlarge
 from faithdiff_model.restorer import Colour, Restorer
 
@@ -70,21 +71,26 @@ def restore_shot(
     Yields:
         For each frame, float32 [H * upscale, W * upscale, 1 or 3] in [0, 1].
     """
-    if steady != "flow":
-        for _, result in _restored(restorer, frames, steady, prompt, seed, upscale, batch):
-            yield result
-        return
-    yield from _joined(_restored(restorer, frames, steady, prompt, seed, upscale, batch))
+    results = _restored(restorer, frames, steady, prompt, seed, upscale, batch)
+    yield from _joined(results, upscale) if steady == "flow" else results
 
 
-def _joined(restored: Iterable[tuple[Motion | None, np.ndarray]]) -> Iterator[np.ndarray]:
-    """Each result joined with its neighbours, `FUSION_REACH` frames late."""
+def _joined(restored: Iterable[np.ndarray], upscale: int) -> Iterator[np.ndarray]:
+    """Each result joined with its neighbours, `FUSION_REACH` frames late.
+
+    Motion is measured on the results, which have less grain than the source, at the source's size, where it is steadier.
+    """
     frames: deque[np.ndarray] = deque()
     motions: deque[Motion] = deque()  # between each of `frames` and the next
+    before: np.ndarray | None = None
     middle = 0
-    for motion, result in restored:
-        if motion is not None:
-            motions.append(motion)
+    for result in restored:
+        size = (result.shape[1] // upscale, result.shape[0] // upscale)
+        small = cv2.resize(result, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
+        grey = flow_grey(small, CLEAN)
+        if before is not None:
+            motions.append(Motion.between(before, grey))
+        before = grey
         frames.append(result)
         if len(frames) - middle > FUSION_REACH:
             yield fused(frames, motions, middle)
@@ -110,27 +116,25 @@ def _restored(
     seed: int,
     upscale: int,
     batch: int,
-) -> Iterator[tuple[Motion | None, np.ndarray]]:
-    """Each frame restored by itself, with the motion from the frame before it (for `flow`)."""
+) -> Iterator[np.ndarray]:
+    """Each frame restored by itself; for `flow`, from noise that is carried along the motion."""
     noise: CarriedNoise | None = None
     before: np.ndarray | None = None
-    waiting: list[tuple[ShotFrame, Motion | None, np.ndarray | None]] = []
+    waiting: list[tuple[ShotFrame, np.ndarray | None]] = []
 
-    def together() -> Iterator[tuple[Motion | None, np.ndarray]]:
+    def together() -> list[np.ndarray]:
         height, width = (side * upscale for side in waiting[0][0].lq.shape[:2])
         results = restorer.restore(
-            [enlarge(frame.lq, height, width) for frame, _, _ in waiting],
+            [enlarge(frame.lq, height, width) for frame, _ in waiting],
             [prompt] * len(waiting),
-            [_seed(seed, frame.number) if steady == "none" else seed for frame, _, _ in waiting],
-            noises=[given for _, _, given in waiting],
-            colours=[None if steady == "none" else frame.colour for frame, _, _ in waiting],
+            [_seed(seed, frame.number) if steady == "none" else seed for frame, _ in waiting],
+            noises=[given for _, given in waiting],
+            colours=[None if steady == "none" else frame.colour for frame, _ in waiting],
         )
-        for (_, motion, _), result in zip(waiting, results, strict=True):
-            yield motion, result
         waiting.clear()
+        return results
 
     for frame in frames:
-        motion: Motion | None = None
         given: np.ndarray | None = None
         if steady == "flow":
             grey = flow_grey(frame.lq)
@@ -140,7 +144,7 @@ def _restored(
                 motion = Motion.between(before, grey)
                 noise.move(motion.backward, motion.backward_sure)
             before, given = grey, noise.current()
-        waiting.append((frame, motion, given))
+        waiting.append((frame, given))
         if len(waiting) == batch:
             yield from together()
     if waiting:

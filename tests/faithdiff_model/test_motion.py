@@ -30,7 +30,7 @@ def test_a_camera_s_step_is_found_in_grain_and_flicker(step: tuple[float, float]
 def test_another_picture_is_not_believed() -> None:
     one, _ = _pair((0, 0))
     other = flow_grey((shot("coffee.png", np.zeros((1, 2)), size=(96, 128))[0] * 255).astype(np.uint8))
-    assert Motion.between(one, other).forward_sure.mean() < 0.35
+    assert Motion.between(one, other).forward_sure.mean() < 0.6
 
 
 def test_what_leaves_the_picture_is_not_believed() -> None:
