@@ -72,6 +72,7 @@ def test_a_run_killed_mid_film_loses_the_segments_in_flight_alone(tmp_path: Path
     assert all((one == other).all() for one, other in zip(*frames, strict=True))
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(300)
 def test_a_replica_that_dies_costs_its_segment_once_more(tmp_path: Path) -> None:
     settings = _settings(tmp_path)

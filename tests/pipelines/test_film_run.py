@@ -153,3 +153,74 @@ def test_missing_frames_are_filled_where_that_was_asked_for(tmp_path: Path, ray_
     assert any("2 missing frames were filled by a slate: 4-5" in text for text in row["warnings"])
     slate = np.asarray(Image.open(tmp_path / "out/reel/f.frames/f_0004.png"))
     assert np.median(slate) == 24  # dark: what the model was not asked to restore
+
+
+def test_verify_looks_at_every_frame_of_a_sequence(tmp_path: Path, ray_session: None) -> None:
+    from pipelines.findings import Findings
+    from pipelines.verify import verify
+
+    for number, pixels in enumerate(moving_frames(3)):
+        path = tmp_path / f"in/reel/f_{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    settings = settings_of(tmp_path, sequences="reel", steady="none")
+    restore(settings)
+    assert verify(settings, Findings()).unsound == set()
+
+    frame = tmp_path / "out/reel/f.frames/f_1.png"
+    whole = frame.read_bytes()
+    frame.write_bytes(whole[:-1] + b"x")
+    assert dict(verify(settings, Findings()).counts) == {"result altered": 1}
+    frame.unlink()
+    assert dict(verify(settings, Findings()).counts) == {"result missing": 1}
+    frame.write_bytes(whole)
+    source = tmp_path / "in/reel/f_2.png"
+    source.write_bytes(source.read_bytes() + b"x")
+    assert dict(verify(settings, Findings()).counts) == {"source changed": 1}
+
+
+def test_a_film_goes_to_and_from_an_object_store(
+    tmp_path: Path, ray_session: None, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, stage after stage: the session's workers started before the server and do not know it."""
+    from pipelines.rows import to_table
+    from pipelines.stages.cut import Cut
+    from pipelines.stages.mux import Mux
+    from pipelines.stages.restore_film import RestoreFilm
+    from pipelines.stages.survey import SurveyFilm
+
+    local = write_film(tmp_path / "a.mkv", moving_frames(10))
+    bucket = Store(f"s3://films-{tmp_path.name.lower().replace('_', '-')[:40]}/archive")
+    bucket.fs.mkdir(bucket.root.partition("/")[0])
+    Store(f"{bucket.url}/in").publish("a.mkv", local.read_bytes())
+    settings = Settings(source=f"{bucket.url}/in", output=f"{bucket.url}/out", **(FAST | {"steady": "none"}))
+    (row,) = make_plan(settings).pending
+    shots = SurveyFilm(settings)(to_table([row]))
+    parts = Cut(settings)(shots)
+    done = RestoreFilm(settings, 1)(parts).to_pylist()
+    assert [part["status"] for part in done] == [PART_DONE] * 2, [part["error_reason"] for part in done]
+    again = Cut(settings)(SurveyFilm(settings)(to_table([row]))).to_pylist()
+    assert [part["status"] for part in again] == [PART_DONE] * 2  # durable there
+    (final,) = Mux(settings)(to_table([{**done[-1], "status": "pending"}])).to_pylist()
+    assert final["status"] == RESTORED, final["error_reason"]
+    output = Store(settings.output)
+    (tmp_path / "result.mkv").write_bytes(output.read("a.mkv"))
+    assert times_and_sound(tmp_path / "result.mkv") == times_and_sound(local)
+    assert not list(output.list("_faitharchive/parts"))
+
+
+def test_a_caption_a_shot(tmp_path: Path, ray_session: None) -> None:
+    from tiny_llava import save_tiny_llava
+
+    write_film(tmp_path / "in/a.mkv", two_shots())
+    captioner = save_tiny_llava(tmp_path / "llava")
+    settings = settings_of(tmp_path, captions="llava", captioner=str(captioner), steady="none")
+    _, parts, rows = restore(settings)
+    row = rows["a.mkv"]
+    assert row["status"] == RESTORED, row["error_reason"]
+    shots = json.loads(row["film"])["shots"]
+    assert len(shots) == 2
+    assert all(shot["caption"] for shot in shots)
+    assert row["caption_source"] == "llava"
+    assert shots[0]["caption"] in row["caption"]
+    assert {part["part"] for part in parts} == {0, 1, 2, 3}
