@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from faithdiff_model.weights import shown
 from pipelines.manifest import MANIFEST
 from pipelines.retries import safe_text
 from pipelines.rows import MANIFEST_SCHEMA, RESTORED, Row
@@ -129,7 +130,8 @@ def read_manifest_file(store: Store, path: str, columns: Sequence[str] | None = 
         return parse_manifest_file(data, columns)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise StoreError(
-            f"manifest file {store.uri(path)}: is damaged ({_line(error)}); run faitharchive manifest rebuild OUTPUT"
+            f"manifest file {store.uri(path)}: is damaged ({_line(error)}); run faitharchive manifest rebuild "
+            f"{shown(store.url)}"
         ) from error
 
 
@@ -197,7 +199,8 @@ def _insert(database: Any, table: pa.Table, number: int, choose: Choose | None) 
 
 
 def _one(database: Any, query: str) -> int:
-    return int(database.execute(query).fetchone()[0])
+    ((number,),) = database.execute(query).fetchall()
+    return int(number)
 
 
 def _line(error: Exception) -> str:

@@ -77,8 +77,13 @@ def without_secrets(error: Exception) -> Exception:
     if all(safe_text(str(one)) == " ".join(str(one).split()) for one in _chain(error)):
         return error
     text = safe_text(str(error))
-    kind = type(error) if isinstance(error, OSError) else OSError
-    return kind(error.errno, safe_text(error.strerror)) if isinstance(error, OSError) and error.strerror else kind(text)
+    if not isinstance(error, OSError):
+        return OSError(text)
+    said = (error.errno, safe_text(error.strerror)) if error.strerror else (text,)
+    try:
+        return type(error)(*said)
+    except TypeError:  # a library's own, made in another way
+        return OSError(*said)
 
 
 def is_passing(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ from s3fs.errors import translate_boto_error
 
 from pipelines.errors import ItemError
 from pipelines.publish import writing
-from pipelines.retries import GaveUpError, is_passing, patiently, safe_text
+from pipelines.retries import GaveUpError, is_passing, patiently, safe_text, without_secrets
 from pipelines.storage import Store, StoreError
 
 
@@ -203,3 +203,16 @@ def test_an_s3_that_stays_down_is_given_up_by_name(flaky: FlakyProxy) -> None:
         assert what in str(caught.value.strerror)
     with pytest.raises(StoreError, match=r"s3://down/archive: cannot be listed \(listing down/archive failed for 1 s"):
         list(store.list())
+
+
+def test_an_error_that_is_made_in_its_own_way_loses_its_secret_too() -> None:
+    class OwnError(PermissionError):
+        def __init__(self, *, text: str) -> None:
+            super().__init__(errno.EACCES, text)
+
+    cleaned = without_secrets(OwnError(text="refused: X-Amz-Signature=abc123"))
+    assert isinstance(cleaned, OSError)
+    assert cleaned.errno == errno.EACCES
+    assert "abc123" not in str(cleaned)
+    plain = OwnError(text="refused")
+    assert without_secrets(plain) is plain

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tracemalloc
 import uuid
 from collections.abc import Callable, Collection
@@ -232,7 +233,7 @@ def test_items_that_are_not_restored(settings: Settings, ray_session: None) -> N
 def test_a_damaged_manifest_names_the_remedy(settings: Settings, ray_session: None) -> None:
     (file,) = (Path(settings.output) / MANIFEST).rglob("*.parquet")
     file.write_bytes(file.read_bytes()[:500])
-    with pytest.raises(StoreError, match="run faitharchive manifest rebuild OUTPUT"):
+    with pytest.raises(StoreError, match=f"run faitharchive manifest rebuild {re.escape(settings.output)}"):
         check_all(settings)
 
 
