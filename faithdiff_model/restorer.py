@@ -194,7 +194,7 @@ class Restorer:
             texts.insert(0, self.prompt_encoder.encode_negative(self.options.negative_prompt))
         return texts
 
-    def _finish(self, job: _Job, canvas: Canvas, colour: Colour | None) -> np.ndarray:
+    def _finish(self, job: _Job, canvas: Canvas, colour: Colour | None = None) -> np.ndarray:
         restored = decode_latent(
             self.vae,
             canvas.latent,
