@@ -224,3 +224,26 @@ def test_a_caption_a_shot(tmp_path: Path, ray_session: None) -> None:
     assert row["caption_source"] == "llava"
     assert shots[0]["caption"] in row["caption"]
     assert {part["part"] for part in parts} == {0, 1, 2, 3}
+
+
+def test_pre_steps_are_done_and_told_with_figures(tmp_path: Path, ray_session: None) -> None:
+    """Weave and flicker of a grey film."""
+    rng = np.random.default_rng(0)
+    frames = []
+    for picture in moving_frames(16, (72, 96)):
+        grey = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2) * rng.uniform(0.7, 0.95)
+        frames.append(np.roll(grey, rng.integers(-1, 2), axis=0).astype(np.uint8))
+    write_film(tmp_path / "in/a.mkv", frames)
+    settings = settings_of(tmp_path, deflicker=True, stabilise=True, steady="shared-noise", deinterlace="keep")
+    _, _, rows = restore(settings)
+    row = rows["a.mkv"]
+    assert row["status"] == RESTORED, row["error_reason"]
+    told = [text for text in row["warnings"] if text.startswith(("deflicker", "stabilise", "no frame has colour"))]
+    assert [text.split()[0] for text in told] == ["deflicker", "stabilise", "no"]
+    result = decoded(tmp_path / "out/a.mkv")
+    assert all(np.array_equal(frame[..., 0], frame[..., 2]) for frame in result)
+
+    def pumping(film: list[np.ndarray]) -> float:
+        return float(np.diff([frame.mean() for frame in film]).std())
+
+    assert pumping(result) < pumping(frames) / 2
