@@ -66,29 +66,14 @@ def build_stream(
     ds = ds.map_batches(decode, batch_size=None, batch_format="pyarrow", **_TASK)
     # 3. describe                                         1:1, LLaVA actors, a GPU each; left out without LLaVA
     if settings.captions == "llava":
-        ds = ds.map_batches(
-            guarded_actor(CaptionStage),
-            fn_constructor_kwargs={"fence": fence, "settings": settings},
-            batch_size=together,
-            batch_format="pyarrow",
-            compute=ActorPoolStrategy(min_size=1, max_size=settings.caption_replicas),
-            num_gpus=resources.num_gpus,
-            num_cpus=resources.num_cpus,
-            **_ACTOR,
+        ds = _on_actors(
+            ds, CaptionStage, fence, resources, most=settings.caption_replicas, rows=together, settings=settings
         )
     # 4. enlarge and cut into tiles                       1:N, a CPU task, one with step 2 where nothing stands between
     ds = ds.map_batches(guarded_task(Tile, settings, fence), batch_size=None, batch_format="pyarrow", **_TASK)
     # 5. restore                                          1:1, FaithDiff actors, a replica each, windows of rows batched
-    ds = ds.map_batches(
-        guarded_actor(Restore),
-        fn_constructor_kwargs={"fence": fence, "settings": settings, "threads": resources.threads},
-        batch_size=together,
-        batch_format="pyarrow",
-        compute=ActorPoolStrategy(min_size=1, max_size=resources.replicas),
-        num_gpus=resources.num_gpus,
-        num_cpus=resources.num_cpus,
-        **_ACTOR,
-    )
+    model = {"settings": settings, "threads": resources.threads}
+    ds = _on_actors(ds, Restore, fence, resources, most=resources.replicas, rows=together, **model)
     # 6. publish: a photograph with its sidecar, or a durable tile               1:1, a CPU task, goes on while draining
     write = guarded_task(Write, settings, fence, writes=True)
     return ds.map_batches(write, batch_size=None, batch_format="pyarrow", **_TASK)
@@ -104,6 +89,7 @@ def build_film_stream(
     alone: bool = False,
 ) -> Any:
     """Planned films -> a lazy Ray dataset of rows of durable segments, or of films that failed. Arguments as `build_stream`."""
+    together = 1 if alone else resources.rows_per_call
     # 1. planned rows, a film a block                                                         (driver)
     ds = ray.data.from_arrow(list(blocks(rows.table, spread=len(rows))))
     # 2. read each once: hash, facts, timeline, shots     1:N, a row a shot; a CPU task a film
@@ -111,33 +97,16 @@ def build_film_stream(
     ds = ds.map_batches(survey, batch_size=None, batch_format="pyarrow", **_TASK)
     # 3. describe each shot by its key frame               1:1, LLaVA actors, a GPU each; left out without LLaVA
     if settings.captions == "llava":
-        ds = ds.map_batches(
-            guarded_actor(CaptionStage),
-            fn_constructor_kwargs={"fence": fence, "settings": settings},
-            batch_size=1 if alone else resources.rows_per_call,
-            batch_format="pyarrow",
-            compute=ActorPoolStrategy(min_size=1, max_size=settings.caption_replicas),
-            num_gpus=resources.num_gpus,
-            num_cpus=resources.num_cpus,
-            **_ACTOR,
+        ds = _on_actors(
+            ds, CaptionStage, fence, resources, most=settings.caption_replicas, rows=together, settings=settings
         )
     # 4. cut shots into segments                           1:N, a CPU task; no frames travel
     ds = ds.map_batches(guarded_task(Cut, settings, fence), batch_size=None, batch_format="pyarrow", **_TASK)
     # 5. a segment a block, so that those of one film spread over all replicas
     ds = ds.repartition(target_num_rows_per_block=1)
     # 6. read, restore and publish a segment as a part     1:1, FaithDiff actors, a replica each, frame by frame
-    return ds.map_batches(
-        guarded_actor(RestoreFilm),
-        fn_constructor_kwargs={
-            "fence": fence, "settings": settings, "threads": resources.threads, "writing_fence": fence,
-        },
-        batch_size=1,
-        batch_format="pyarrow",
-        compute=ActorPoolStrategy(min_size=1, max_size=resources.replicas),
-        num_gpus=resources.num_gpus,
-        num_cpus=resources.num_cpus,
-        **_ACTOR,
-    )  # fmt: skip
+    model = {"settings": settings, "threads": resources.threads, "writing_fence": fence}
+    return _on_actors(ds, RestoreFilm, fence, resources, most=resources.replicas, rows=1, **model)
 
 
 def build_assembly(rows: list[Row], settings: Settings, fence: Fence) -> Any:
@@ -161,6 +130,22 @@ def blocks(table: pa.Table, *, spread: int) -> Iterator[pa.Table]:
         size += weight or 0
     if table.num_rows > start:
         yield table.slice(start)
+
+
+def _on_actors(
+    ds: Any, stage: type, fence: Fence, resources: Resources, *, most: int, rows: int, **arguments: Any
+) -> Any:
+    """A stage with a model on a pool of at most `most` actors, each given `rows` rows at a time."""
+    return ds.map_batches(
+        guarded_actor(stage),
+        fn_constructor_kwargs={"fence": fence, **arguments},
+        batch_size=rows,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(min_size=1, max_size=most),
+        num_gpus=resources.num_gpus,
+        num_cpus=resources.num_cpus,
+        **_ACTOR,
+    )
 
 
 def _stamped(expander: Expand, stamp: dict[str, str]) -> Expand:
