@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
 
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 _CHUNK = 1 << 22
+
+logger = logging.getLogger(__name__)
 
 
 class WeightsError(ValueError):
@@ -80,7 +88,8 @@ def _from_hub(repo: str, patterns: Sequence[str]) -> Path:
 
 
 def _download(url: str, *, folder: bool) -> Path:
-    """Copy a URL into the cache once for each state of the remote files."""
+    """Copy a URL into the node's cache, once for each state of the remote files: of the processes of a node that want it at the
+    same time, one fetches and the others wait."""
     import fsspec
 
     try:
@@ -90,13 +99,11 @@ def _download(url: str, *, folder: bool) -> Path:
             raise WeightsError(f"weights {shown(url)}: nothing there; check the URL")
         states = [(name, store.info(name).get("size"), str(_version(store.info(name)))) for name in files]
         target = cache_folder() / "weights" / hashlib.sha256(json.dumps([url, states]).encode()).hexdigest()[:24]
-        for name in files:
-            local = target / (Path(name).name if not folder else os.path.relpath(name, root))
-            if not local.exists():
-                local.parent.mkdir(parents=True, exist_ok=True)
-                partial = local.with_name(f"{local.name}.{os.getpid()}.partial")
-                store.get_file(name, str(partial))
-                partial.replace(local)
+        with _alone(target):
+            for name, size, _ in states:
+                local = target / (Path(name).name if not folder else os.path.relpath(name, root))
+                if not local.exists():
+                    _fetch(store, name, size, local)
         return target if folder else target / Path(files[0]).name
     except (OSError, ImportError, ValueError) as error:
         if isinstance(error, WeightsError):
@@ -104,6 +111,39 @@ def _download(url: str, *, folder: bool) -> Path:
         raise WeightsError(
             f"weights {shown(url)}: could not be fetched ({type(error).__name__}); check the URL and credentials"
         ) from error
+
+
+def _fetch(store: Any, name: str, size: int | None, local: Path) -> None:
+    """A file appears whole or not at all. Raises OSError: it came short."""
+    local.parent.mkdir(parents=True, exist_ok=True)
+    partial = local.with_name(f"{local.name}.{os.getpid()}.partial")
+    started = time.monotonic()
+    try:
+        store.get_file(name, str(partial))
+        came = partial.stat().st_size
+        if size is not None and came != size:
+            raise OSError(f"{came} of {size} bytes came")
+        partial.replace(local)
+    finally:
+        partial.unlink(missing_ok=True)
+    logger.info("fetched %s, %d bytes, in %.1f s", shown(local.name), came, time.monotonic() - started)
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Of all processes of this node, one at a time. The lock goes with the process that holds it, however it ends."""
+    lock = place.with_name(f"{place.name}.lock")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = FileLock(lock)
+        held.acquire()
+    except OSError:  # a cache that cannot be written to has nothing to guard; what needs it says so
+        yield
+        return
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def _version(info: dict[str, object]) -> object:
@@ -129,11 +169,16 @@ def files_digest(config_digest: str, files: Iterable[tuple[str, Path]]) -> str:
         config_digest: what the weights are loaded into.
         files: (name within the model, local path).
     """
-    memory = _DigestMemory(cache_folder() / "digests.json")
     total = hashlib.sha256(config_digest.encode())
-    for name, path in sorted(files):
-        total.update(f"{name}\0{memory.digest(path)}\n".encode())
-    memory.save()
+    found = sorted(files)
+    if not found:
+        return total.hexdigest()
+    store = cache_folder() / "digests.json"
+    with _alone(store):  # so that of a node's replicas, which start together, one hashes for all
+        memory = _DigestMemory(store)
+        for name, path in found:
+            total.update(f"{name}\0{memory.digest(path)}\n".encode())
+        memory.save()
     return total.hexdigest()
 
 
@@ -153,11 +198,12 @@ class _DigestMemory:
         stat = real.stat()
         key = f"{real}|{stat.st_size}|{stat.st_mtime_ns}"
         if key not in self._known:
-            sha = hashlib.sha256()
+            sha, started = hashlib.sha256(), time.monotonic()
             with real.open("rb") as file:
                 while chunk := file.read(_CHUNK):
                     sha.update(chunk)
             self._known[key] = sha.hexdigest()
+            logger.info("hashed %s, %d bytes, in %.1f s", real.name, stat.st_size, time.monotonic() - started)
             self._changed = True
         return self._known[key]
 

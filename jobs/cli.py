@@ -5,6 +5,7 @@ Exit codes: 0 all done, 1 some failed, 2 nothing ran, 3 stopped before the end; 
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -20,10 +21,11 @@ from jobs.quiet import prepare_environment
 
 prepare_environment()
 
-from jobs import attribute_cli, evaluate_cli, manifest_cli, report_cli, serve_cli, train_cli, verify_cli  # noqa: E402
+from jobs import attribute_cli, evaluate_cli, manifest_cli, report_cli, serve_cli, status_cli, train_cli, verify_cli  # noqa: E402
 from jobs.flags import with_settings  # noqa: E402
 from jobs.settings import load_settings, settings_yaml  # noqa: E402
 from jobs.show import print_plan, print_summary, printable  # noqa: E402
+from pipelines import logs  # noqa: E402
 from pipelines.retries import safe_text  # noqa: E402
 from pipelines.settings import Settings  # noqa: E402
 
@@ -88,6 +90,7 @@ def demo(
 
 app.command()(with_settings(verify_cli.verify))
 app.command()(report_cli.report)
+app.command()(status_cli.status)
 app.command()(with_settings(serve_cli.serve))
 app.command()(attribute_cli.attribute)
 app.command()(evaluate_cli.evaluate)
@@ -111,15 +114,14 @@ def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
     """
     from pipelines.plan import open_stores
 
+    logs.configure(settings.log_format, settings.log_level)
     open_stores(settings)  # what is wrong with the command is said before Prefect takes its seconds to start
     from jobs.flows.restore import restore_archive
     from jobs.own_server import start_own_server
 
     start_own_server()
     if not settings.model_spec().trained:
-        _err.print(
-            f"[yellow]preset {settings.preset} is untrained:[/] the pipeline is real, the pictures are not restorations."
-        )
+        _warn(f"preset {settings.preset} is untrained:", "the pipeline is real, the pictures are not restorations.")
     summary: dict[str, Any] = restore_archive(settings, list(damaged))
     print_summary(summary, settings, _out)
     if summary["signal"]:
@@ -143,14 +145,31 @@ def main() -> None:
             raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         _print_error(f"{type(error).__name__}: {lines[-1] if lines else ''}")
-        _err.print("what was finished is kept; run again to continue, with FAITHARCHIVE_DEBUG=1 for the details")
+        _hint("what was finished is kept; run again to continue, with FAITHARCHIVE_DEBUG=1 for the details")
         sys.exit(NOTHING_RAN)
     except KeyboardInterrupt:  # before or after the part of a run that drains
-        _err.print("interrupted; run the same command again to continue")
+        _hint("interrupted; run the same command again to continue")
         sys.exit(_SIGNALLED + signal.SIGINT)
+
+
+def _warn(label: str, text: str) -> None:
+    if logs.is_json():
+        logs.event(logging.WARNING, f"{label} {text}")
+    else:
+        _err.print(f"[yellow]{label}[/] {text}")
+
+
+def _hint(text: str) -> None:
+    if logs.is_json():
+        logs.event(logging.INFO, text)
+    else:
+        _err.print(text)
 
 
 def _print_error(text: str) -> None:
     """One line; what it quotes comes from outside, so only the label has markup."""
+    if logs.is_json():
+        logs.event(logging.ERROR, text)
+        return
     _err.print("[bold red]error:[/]", end=" ")
     _err.print(Text(printable(safe_text(text))), soft_wrap=True)

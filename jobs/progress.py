@@ -1,7 +1,11 @@
-"""A run's progress: items done, failed, per hour and time left, as a live bar or, without a terminal, as lines."""
+"""A run's progress: items done, failed, per hour and time left, as a live bar or, without a terminal, as lines.
+
+Where stderr is for JSON logs, each line is one of their events.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -12,6 +16,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.text import Text
 
 from jobs.show import printable
+from pipelines import logs
 from pipelines.rows import RESTORED, Row
 
 _LINE_SECONDS = 30.0
@@ -54,7 +59,7 @@ class RunProgress:
         self._console, self._clock = console, clock
         self._started = self._shown = clock()
         self._bar: Progress | None = None
-        if console.is_terminal:
+        if console.is_terminal and not logs.is_json():
             self._bar = Progress(
                 SpinnerColumn(),
                 TextColumn("restoring"),
@@ -79,7 +84,7 @@ class RunProgress:
         if self._bar:
             self._bar.stop()
         elif self.done:
-            self._console.print(self.line(), highlight=False)
+            self._print()
 
     def __call__(self, row: Row) -> None:
         """Count a final row."""
@@ -100,6 +105,13 @@ class RunProgress:
             self._bar.update(self._task, completed=self.done, failed=self.failed, parts=escape(self._last))
         elif self._clock() - self._shown > _LINE_SECONDS:
             self._shown = self._clock()
+            self._print()
+
+    def _print(self) -> None:
+        if logs.is_json():
+            about = {"done": self.done, "failed": self.failed, "total": self.total}
+            logs.event(logging.INFO, "progress", **about, line=self.line())
+        else:
             self._console.print(self.line(), highlight=False, markup=False)
 
     def line(self) -> str:

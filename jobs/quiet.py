@@ -27,6 +27,10 @@ def prepare_environment() -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    # Ray's own client, unlike its other doors, does not look for the token that a cluster may ask for.
+    tokens = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+    if any(name in os.environ for name in tokens) or (Path.home() / ".ray" / "auth_token").exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     own_setup = Path.home() / ".prefect" / "profiles.toml"
     if "PREFECT_API_URL" not in os.environ and "PREFECT_HOME" not in os.environ and not own_setup.exists():
         home = cache_folder() / "prefect"

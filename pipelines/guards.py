@@ -6,6 +6,7 @@ run plans them again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from pipelines.lease import HELD, LOST, Fence
 from pipelines.rows import HELD_BACK, PENDING, Row, drop_payload, new_row, to_table
+from pipelines.watch import StageWatch
 
 _HEAVY = ["pixels", "icc_profile"]
 
@@ -34,27 +36,30 @@ def guarded_task(
     def make() -> Any:
         made_stage = stage(settings)
         # Asked before each row, inside the stage, so that its rows still leave it in tables of many.
-        made_stage.core = _asking(made_stage.core, fence, writes)
+        made_stage.core = _asking(made_stage.core, fence, writes, made["watch"])
         return made_stage
 
     def call(table: Any) -> Iterator[Any]:
         if expand is not None:
             table = to_table(expand(table))
-        if "stage" not in made and "fault" not in made:
+        if "watch" not in made:
+            made["watch"] = StageWatch(stage, settings, fence)
             _make(made, make)
         if "fault" in made:
             yield held_back(table, made["fault"])
         else:
-            yield from made["stage"].stream(table)
+            yield from map(made["watch"].told, made["stage"].stream(table))
 
     call.__name__ = stage.__name__
     return call
 
 
-def _asking(core: Callable[[Row], Iterable[Row]], fence: Fence, writes: bool) -> Callable[[Row], Iterator[Row]]:
+def _asking(
+    core: Callable[[Row], Iterable[Row]], fence: Fence, writes: bool, watch: StageWatch
+) -> Callable[[Row], Iterator[Row]]:
     def asked(row: Row) -> Iterator[Row]:
         if _may_go_on(fence, writes):
-            yield from core(row)
+            yield from watch.row(row, core(row))
         else:
             yield _held(row, "")
 
@@ -71,13 +76,17 @@ def guarded_actor(stage: type) -> type:
     class Guarded:
         def __init__(self, fence: Fence, **arguments: Any) -> None:
             self.fence = fence
-            self.made: dict[str, Any] = {}
+            self.watch = StageWatch(stage, arguments.get("settings"), fence)
+            self.made: dict[str, Any] = {"watch": self.watch}
+            started = time.monotonic()
             _make(self.made, lambda: stage(**arguments))
+            if "stage" in self.made:
+                self.watch.made(self.made["stage"], time.monotonic() - started)
 
         def __call__(self, table: pa.Table) -> pa.Table:
             if "fault" in self.made or not _may_go_on(self.fence, writes=False):
                 return held_back(table, self.made.get("fault", ""))
-            return self.made["stage"](table)
+            return self.watch.call(table, self.made["stage"])
 
     Guarded.__name__ = Guarded.__qualname__ = stage.__name__
     return Guarded
@@ -107,6 +116,7 @@ def _make(made: dict[str, Any], construct: Callable[[], Any]) -> None:
         made["stage"] = construct()
     except Exception as error:
         made["fault"] = f"{type(error).__name__}: " + " ".join(str(error).split())[:300]
+        made["watch"].not_made(made["fault"])
 
 
 def _may_go_on(fence: Fence, writes: bool) -> bool:

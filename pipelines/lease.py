@@ -95,9 +95,9 @@ class Lease:
     def run_id(self) -> str:
         return self._record.run_id
 
-    def fence(self) -> Fence:
+    def fence(self, traceparent: str = "") -> Fence:
         """What workers ask whether they may go on."""
-        return Fence(self._store.url, self.number, self._seconds)
+        return Fence(self._store.url, self.number, self._seconds, self.run_id, traceparent)
 
     def when_lost(self, call: Callable[[], None]) -> None:
         """Have `call` called, from the lease's thread, once the lease is lost."""
@@ -150,10 +150,13 @@ class Fence:
         url: of the output store.
         number: of the lease.
         seconds: how long it holds without renewal.
+        run_id: who holds it.
+        traceparent: of the run's trace, if it has one.
     """
 
-    def __init__(self, url: str, number: int, seconds: float) -> None:
-        self._arguments = (url, number, seconds)
+    def __init__(self, url: str, number: int, seconds: float, run_id: str = "", traceparent: str = "") -> None:
+        self._arguments = (url, number, seconds, run_id, traceparent)
+        self.run_id, self.traceparent = run_id, traceparent
         self._store = Store(url, seconds / _BEATS)
         self._number = number
         self._seconds = seconds
@@ -161,7 +164,7 @@ class Fence:
         self._looked = self._sure = time.monotonic()
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[Fence], tuple[str, int, float]]:
+    def __reduce__(self) -> tuple[type[Fence], tuple[str, int, float, str, str]]:
         return Fence, self._arguments
 
     def state(self) -> str:
@@ -213,7 +216,7 @@ def held(store: Store, *, run_id: str, seconds: float, steal: bool = False) -> I
 
 def _take(store: Store, run_id: str, seconds: float, steal: bool) -> Lease:
     for _ in range(10):  # each loss of a race means that another run has just begun
-        number, holder = _newest(store)
+        number, holder = newest_lease(store)
         blocked = holder is not None and holder.blocks()
         if blocked and not steal:
             assert holder is not None
@@ -244,7 +247,7 @@ def _take(store: Store, run_id: str, seconds: float, steal: bool) -> Lease:
     raise LeaseError(f"output {shown(store.url)}: other runs keep taking it; look at {store.uri(LEASES)}")
 
 
-def _newest(store: Store) -> tuple[int, Record | None]:
+def newest_lease(store: Store) -> tuple[int, Record | None]:
     """The highest lease and its number; 0 where there was none yet."""
     numbers = _numbers(store)
     if not numbers:

@@ -123,6 +123,8 @@ class CompactRows(Sequence[Row]):
 class PendingRows(CompactRows):
     """A plan's pending rows, by path: a table of `PENDING_SCHEMA` and its `Expander`."""
 
+    expander: Expander
+
     def select(self, item_ids: Collection[str]) -> PendingRows:
         """The rows of some items, in the same order."""
         wanted = pa.array(list(item_ids), pa.string())

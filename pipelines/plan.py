@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ class Plan:
         quarantined: paths that failed too often.
         skipped: files that are neither photographs nor films, by extension.
         model_digest: what the rows will be restored with.
+        began, ended: when it was made, seconds since 1970; 0 if it was made otherwise.
     """
 
     pending: PendingRows
@@ -54,6 +56,8 @@ class Plan:
     quarantined: list[str] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     model_digest: str = ""
+    began: float = 0.0
+    ended: float = 0.0
 
     @property
     def reasons(self) -> Texts:
@@ -81,6 +85,7 @@ def make_plan(settings: Settings, *, damaged: Collection[str] = (), memory: str 
         WeightsError: no weights.
         ValueError: no usable catalogue.
     """
+    began = time.time()
     source, output = open_stores(settings)
     model = model_digest(settings.model_spec())
     described_by = captioner_digest(settings.captioner) if settings.captions == "llava" else None
@@ -116,6 +121,8 @@ def make_plan(settings: Settings, *, damaged: Collection[str] = (), memory: str 
             quarantined=_paths(database, QUARANTINED),
             skipped=skipped,
             model_digest=model,
+            began=began,
+            ended=time.time(),
         )
 
 

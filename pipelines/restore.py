@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy
 
-from pipelines.cluster import Resources
 from pipelines.guards import guarded_actor, guarded_task
 from pipelines.lease import Fence
 from pipelines.pending import Expand, PendingRows
+from pipelines.pools import Pool, Resources
 from pipelines.rows import Row, new_row, to_table
 from pipelines.settings import Settings
 from pipelines.stages.caption import CaptionStage
@@ -25,6 +25,7 @@ from pipelines.stages.stitch import Stitch
 from pipelines.stages.survey import SurveyFilm
 from pipelines.stages.tile import Tile
 from pipelines.stages.write import Write
+from pipelines.streaming import tables
 
 # A source block: several small files share one trip through the driver (it manages some 30 trips a second), large ones go
 # alone so that their pixels do not pile up.
@@ -66,14 +67,12 @@ def build_stream(
     ds = ds.map_batches(decode, batch_size=None, batch_format="pyarrow", **_TASK)
     # 3. describe                                         1:1, LLaVA actors, a GPU each; left out without LLaVA
     if settings.captions == "llava":
-        ds = _on_actors(
-            ds, CaptionStage, fence, resources, most=settings.caption_replicas, rows=together, settings=settings
-        )
+        ds = _on_actors(ds, CaptionStage, fence, resources.caption, settings, rows=together)
     # 4. enlarge and cut into tiles                       1:N, a CPU task, one with step 2 where nothing stands between
     ds = ds.map_batches(guarded_task(Tile, settings, fence), batch_size=None, batch_format="pyarrow", **_TASK)
     # 5. restore                                          1:1, FaithDiff actors, a replica each, windows of rows batched
-    model = {"settings": settings, "threads": resources.threads}
-    ds = _on_actors(ds, Restore, fence, resources, most=resources.replicas, rows=together, **model)
+    model = {"threads": resources.threads, "digest": rows.expander.model_digest}
+    ds = _on_actors(ds, Restore, fence, resources.restore, settings, rows=together, **model)
     # 6. publish: a photograph with its sidecar, or a durable tile               1:1, a CPU task, goes on while draining
     write = guarded_task(Write, settings, fence, writes=True)
     return ds.map_batches(write, batch_size=None, batch_format="pyarrow", **_TASK)
@@ -97,16 +96,14 @@ def build_film_stream(
     ds = ds.map_batches(survey, batch_size=None, batch_format="pyarrow", **_TASK)
     # 3. describe each shot by its key frame               1:1, LLaVA actors, a GPU each; left out without LLaVA
     if settings.captions == "llava":
-        ds = _on_actors(
-            ds, CaptionStage, fence, resources, most=settings.caption_replicas, rows=together, settings=settings
-        )
+        ds = _on_actors(ds, CaptionStage, fence, resources.caption, settings, rows=together)
     # 4. cut shots into segments                           1:N, a CPU task; no frames travel
     ds = ds.map_batches(guarded_task(Cut, settings, fence), batch_size=None, batch_format="pyarrow", **_TASK)
     # 5. a segment a block, so that those of one film spread over all replicas
     ds = ds.repartition(target_num_rows_per_block=1)
     # 6. read, restore and publish a segment as a part     1:1, FaithDiff actors, a replica each, frame by frame
-    model = {"settings": settings, "threads": resources.threads, "writing_fence": fence}
-    return _on_actors(ds, RestoreFilm, fence, resources, most=resources.replicas, rows=1, **model)
+    model = {"threads": resources.threads, "digest": rows.expander.model_digest, "writing_fence": fence}
+    return _on_actors(ds, RestoreFilm, fence, resources.restore, settings, rows=1, **model)
 
 
 def build_assembly(rows: list[Row], settings: Settings, fence: Fence) -> Any:
@@ -133,17 +130,20 @@ def blocks(table: pa.Table, *, spread: int) -> Iterator[pa.Table]:
 
 
 def _on_actors(
-    ds: Any, stage: type, fence: Fence, resources: Resources, *, most: int, rows: int, **arguments: Any
+    ds: Any, stage: type, fence: Fence, pool: Pool, settings: Settings, *, rows: int, **arguments: Any
 ) -> Any:
-    """A stage with a model on a pool of at most `most` actors, each given `rows` rows at a time."""
+    """A stage with a model on a pool of actors, each given `rows` rows at a time. The pool grows while it is busy and there is
+    room, and shrinks when idle."""
+    chosen = settings.model_copy(update={"device": pool.device})
     return ds.map_batches(
         guarded_actor(stage),
-        fn_constructor_kwargs={"fence": fence, **arguments},
+        fn_constructor_kwargs={"fence": fence, "settings": chosen, **arguments},
         batch_size=rows,
         batch_format="pyarrow",
-        compute=ActorPoolStrategy(min_size=1, max_size=most),
-        num_gpus=resources.num_gpus,
-        num_cpus=resources.num_cpus,
+        compute=ActorPoolStrategy(min_size=pool.least, max_size=pool.most),
+        num_gpus=pool.num_gpus,
+        num_cpus=pool.num_cpus,
+        label_selector=dict(pool.labels) or None,
         **_ACTOR,
     )
 
@@ -152,8 +152,8 @@ def _stamped(expander: Expand, stamp: dict[str, str]) -> Expand:
     return lambda table: [row | stamp for row in expander(table)]
 
 
-def final_rows(dataset: Any) -> Iterator[Row]:
-    """The rows of a stream as they come, as whole row dicts."""
-    for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+def final_rows(make: Callable[[], Any], configure: Callable[[], None]) -> Iterator[Row]:
+    """The rows of a stream as they come, as whole row dicts. Arguments as `streaming.tables`."""
+    for table in tables(make, configure):
         for row in table.to_pylist():
             yield new_row() | row

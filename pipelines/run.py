@@ -7,18 +7,20 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import ray
 from ray.data import DataContext, ExecutionResources
 from ray.exceptions import RayError
 
-from pipelines.cluster import replica_resources
 from pipelines.errors import ItemError
 from pipelines.lease import Lease, held
 from pipelines.manifest import ManifestWriter
+from pipelines.observer import Observer
 from pipelines.outage import OutageWatch
 from pipelines.plan import Plan
+from pipelines.pools import cluster_pools
 from pipelines.restore import build_assembly, build_film_stream, build_stream, final_rows
 from pipelines.retries import safe_text
 from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, RESTORED, Row, fail
@@ -102,9 +104,10 @@ def run(
     lease.when_lost(
         lambda: stop.request("another run has taken the output over, or it could not be reached for too long")
     )
-    with listening(stop, settings.drain_seconds), within(stop, settings.budget_hours):
+    observer = Observer(plan, settings, store, lease, stop)
+    with listening(stop, settings.drain_seconds), within(stop, settings.budget_hours), observer:
         stamp = {"run_id": run_id, "flow_run_id": flow_run_id}
-        return _Run(plan, settings, store, lease, stop, on_row, on_part, stamp).go()
+        return _Run(plan, settings, store, lease, stop, observer, on_row, on_part, stamp).go()
 
 
 class _Run:
@@ -117,11 +120,13 @@ class _Run:
         store: Store,
         lease: Lease,
         stop: Stop,
+        observer: Observer,
         on_row: OnRow | None,
         on_part: OnRow | None,
         stamp: dict[str, str],
     ) -> None:
         self.plan, self.settings, self.lease, self.stop, self.stamp = plan, settings, lease, stop, stamp
+        self.observer = observer
         self.on_row, self.on_part = on_row, on_part
         self.writer = ManifestWriter(store, stamp["run_id"])
         self.outages = OutageWatch(settings)
@@ -137,8 +142,8 @@ class _Run:
                 self._record({**row, **self.stamp})
                 if row["status"] == FAILED:  # what was adopted was restored by another run
                     outcome.count(row)
+                    self.observer.refused(row)
             if self.waiting:
-                _configure_ray_data()
                 self._passes()
         except Abandoned:
             self.stop.request("interrupted")
@@ -181,8 +186,11 @@ class _Run:
 
     def _pass(self, *, alone: bool) -> None:
         """Stream what waits; then join what was cut."""
-        resources = replica_resources(self.settings)
-        fence = self.lease.fence()
+        resources = cluster_pools(self.settings)
+        configure = partial(_configure_ray_data, local=self.settings.ray_address == "local")
+        self.observer.replicas(resources.restore.most or 0)
+        trace, about = self.observer.trace, {"run_id": self.lease.run_id, "alone": alone}
+        fence = self.lease.fence(trace.traceparent)
         rows = self.plan.pending
         if len(self.waiting) < len(rows):
             rows = rows.select(self.waiting)
@@ -190,14 +198,16 @@ class _Run:
             chosen = rows.of_kind(kind)
             if not chosen or self.stop.requested:
                 continue
-            stream = build(chosen, self.stamp, self.settings, resources, fence, alone=alone)
-            for row in self._items(final_rows(stream)):
-                self._settle(row)
+            stream = partial(build, chosen, self.stamp, self.settings, resources, fence, alone=alone)
+            with trace.step("pass", **about, media_kind=kind, items=len(chosen)):
+                for row in self._items(final_rows(stream, configure)):
+                    self._settle(row)
             complete, self.complete = self.complete, []
             if complete and not self.stop.requested:
-                for row in final_rows(build_assembly(complete, self.settings, fence)):
-                    if row["item_id"] in self.waiting:
-                        self._settle(row)
+                with trace.step("assemble", **about, media_kind=kind, items=len(complete)):
+                    for row in final_rows(partial(build_assembly, complete, self.settings, fence), configure):
+                        if row["item_id"] in self.waiting:
+                            self._settle(row)
 
     def _items(self, rows: Iterator[Row]) -> Iterator[Row]:
         """Parts to items: an item's final row, once; those whose parts are all durable are noted in `complete`."""
@@ -208,6 +218,7 @@ class _Run:
             if row["status"] != PART_DONE:
                 yield row
                 continue
+            self.observer.part(row)
             if self.on_part:
                 self.on_part(row)
             parts = durable.setdefault(row["item_id"], set())
@@ -229,6 +240,7 @@ class _Run:
         row = {**row, **self.stamp, "finished_at": row["finished_at"] or datetime.now(UTC)}
         self._record(row)
         self.outcome.count(row)
+        self.observer.row(row)
         if self.on_row:
             self.on_row(row)
         outage = self.outages.see(row)
@@ -245,7 +257,7 @@ def _gone(row: Row, fault: RayError | None) -> ItemError:
     return ItemError("crashed", f"{row['source_path']}: {reason}")
 
 
-def _configure_ray_data() -> None:
+def _configure_ray_data(*, local: bool) -> None:
     # Ray 2.60 has no other name yet for max_restarts and max_task_retries, and warns at each use.
     warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a lost block is ours to handle and to tell
@@ -254,6 +266,7 @@ def _configure_ray_data() -> None:
     context.print_on_execution_start = False
     context.max_errored_blocks = -1  # what went with a block is found missing, and tried alone
     context.max_consecutive_actor_init_deaths = _START_DEATHS
-    store = ray.cluster_resources().get("object_store_memory", 0)
-    # Half the object store: the rest is for blocks that are being written while others are read.
-    context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=store / 2)
+    # Half the object store: the rest is for blocks that are being written while others are read. Of a cluster, which grows and
+    # shrinks, Ray takes half by itself.
+    store = ray.cluster_resources().get("object_store_memory", 0) / 2 if local else None
+    context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -10,6 +11,9 @@ from pydantic import AfterValidator, Field
 from faithdiff_model.presets import PRESETS
 
 FILM_FORMATS = ("ffv1", "prores", "h264")
+# As Ray and Kubernetes take them.
+_LABEL = re.compile(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?")
+_LABEL_KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?")
 
 
 def _known_preset(value: str) -> str:
@@ -44,6 +48,27 @@ def _copies(value: str) -> str:
     return ",".join(dict.fromkeys(kinds))
 
 
+def node_labels(value: str) -> dict[str, str]:
+    """`key=value` pairs, joined by commas, as a dict.
+
+    Raises:
+        ValueError: it is none.
+    """
+    pairs = [pair.strip().partition("=") for pair in value.split(",") if pair.strip()]
+    for key, equals, label in pairs:
+        if not equals or not _LABEL_KEY.fullmatch(key.strip()) or not _LABEL.fullmatch(label.strip()):
+            raise ValueError(
+                f"{value!r} is no node label: give key=value as the nodes were started with, such as "
+                "ray.io/accelerator-type=H100; several are joined by commas"
+            )
+    return {key.strip(): label.strip() for key, _, label in pairs}
+
+
+def _labels(value: str) -> str:
+    return ",".join(f"{key}={label}" for key, label in node_labels(value).items())
+
+
 PresetName = Annotated[str, AfterValidator(_known_preset)]
 FrameRate = Annotated[str, AfterValidator(_rate)]
 FilmCopies = Annotated[str, AfterValidator(_copies)]
+NodeLabels = Annotated[str, AfterValidator(_labels)]

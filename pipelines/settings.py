@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets import DEFAULTS, PRESETS
 from faithdiff_model.spec import ModelSpec
-from pipelines.setting_types import FilmCopies, FrameRate, PresetName, setting
+from pipelines.setting_types import FilmCopies, FrameRate, NodeLabels, PresetName, setting
 
 GIB = 1 << 30
 
@@ -183,7 +183,10 @@ class Settings(BaseModel):
 
     ray_address: str = setting("local", "Cluster", "local starts Ray here; auto or ray://host:10001 joins a cluster.")
     cpus: int = setting(0, "Cluster", "CPUs for a local Ray; 0 takes all.", ge=0)
-    replicas: int = setting(0, "Cluster", "Model replicas; 0 is one a GPU, or what cores and memory carry.", ge=0)
+    replicas: int = setting(
+        0, "Cluster", "Most model replicas; 0 is what GPUs, or cores and memory, carry, and grows with a cluster.", ge=0
+    )
+    min_replicas: int = setting(1, "Cluster", "Replicas that stay while there is little to do.", ge=1)
     cpu_threads: int = setting(
         2,
         "Cluster",
@@ -192,14 +195,31 @@ class Settings(BaseModel):
         le=256,
         result=True,
     )
-    caption_replicas: int = setting(1, "Cluster", "Captioner replicas.", ge=1)
+    caption_replicas: int = setting(1, "Cluster", "Most captioners; 0 grows with a cluster.", ge=0)
     gpus_per_replica: float = setting(
-        -1.0, "Cluster", "GPU share of a replica; -1 is one where the cluster has GPUs.", ge=-1, le=64
+        -1.0, "Cluster", "GPUs of a replica, such as 0.5; 0 is CPUs alone, -1 one where there are GPUs.", ge=-1, le=64
     )
+    gpus_per_captioner: float = setting(
+        -1.0, "Cluster", "GPUs of a captioner; 0 is CPUs alone, -1 as of a replica.", ge=-1, le=64
+    )
+    replica_label: NodeLabels = setting(
+        "", "Cluster", "Label of the nodes that hold replicas, such as ray.io/accelerator-type=H100; empty is any node."
+    )
+    caption_label: NodeLabels = setting("", "Cluster", "Label of the nodes that hold captioners.")
     rows_per_call: int = setting(
         0, "Cluster", "Photographs whose windows share UNet calls; 0 is 4 on a GPU and 1 elsewhere.", ge=0, le=256
     )
     object_store_mb: int = setting(0, "Cluster", "Memory for rows in flight of a local Ray, MB; 0 is chosen.", ge=0)
+
+    log_format: Literal["text", "json"] = setting(
+        "text", "Watch", "Logs on stderr, and in the files of Ray's workers: text, or a JSON object a line."
+    )
+    log_level: Literal["auto", "debug", "info", "warning", "error"] = setting(
+        "auto", "Watch", "What is logged; auto is info, and of text on a terminal nothing beside the progress bar."
+    )
+    metrics_port: int = setting(
+        0, "Watch", "Port of a local Ray's metrics for Prometheus; 0 is none. A cluster has its own.", ge=0, le=65535
+    )
 
     @field_validator("device")
     @classmethod

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from pipelines.rows import RESTORED
 from pipelines.settings import Settings
 from pipelines.stages.verify import COLUMNS, Check
 from pipelines.storage import Store, StoreError
+from pipelines.streaming import tables
 
 OnCount = Callable[[int], None]
 OnItem = Callable[[bool], None]
@@ -28,21 +30,25 @@ _BLOCK_ROWS = 128
 _BLOCK_BYTES = 1 << 30
 
 
-def build_check(current: CurrentRows, settings: Settings, *, results_only: bool) -> Any:
+def build_check(blocks: Sequence[pa.Table], settings: Settings, *, results_only: bool) -> Any:
     """Where current rows lie -> a lazy Ray dataset of `ANSWER_SCHEMA`, a row an item.
 
     Args:
-        current: which rows of which manifest files.
+        blocks: which rows of which manifest files, a block a task.
         settings: both stores.
         results_only: leave the sources unread.
     """
-    # 1. places of current rows, a block a task; enough tasks for all CPUs            (driver, 4 bytes a row)
-    spread = int(4 * ray.cluster_resources().get("CPU", 1))
-    rows = max(1, min(_BLOCK_ROWS, current.count // spread))
-    ds = ray.data.from_arrow(list(current.blocks(rows=rows, size=_BLOCK_BYTES)))
+    # 1. places of current rows                                                       (driver, 4 bytes a row)
+    ds = ray.data.from_arrow(list(blocks))
     # 2. read those rows; hash source and result, read the sidecar                    1:N places, 1:1 rows
     # A task whose process or node dies is repeated by Ray, three times: nothing here has side effects.
     return ds.map_batches(_checker(settings, results_only), batch_size=None, batch_format="pyarrow", num_cpus=1)
+
+
+def _blocks(current: CurrentRows) -> list[pa.Table]:
+    """Blocks enough for all CPUs."""
+    spread = int(4 * ray.cluster_resources().get("CPU", 1))
+    return list(current.blocks(rows=max(1, min(_BLOCK_ROWS, current.count // spread)), size=_BLOCK_BYTES))
 
 
 def verify(
@@ -70,7 +76,6 @@ def verify(
         StoreError: no item to check, or a manifest file that cannot be read.
         RayError: the cluster failed.
     """
-    _configure_ray_data()
     choose = _choice(settings.only, sample, findings.id, item_ids)
     statuses = (RESTORED,) if item_ids is None else None
     with located(Store(settings.output, settings.retry_seconds), choose=choose, statuses=statuses) as current:
@@ -78,7 +83,8 @@ def verify(
             raise StoreError(_nothing(settings, current))
         if on_count:
             on_count(current.count)
-        for answer in _answers(build_check(current, settings, results_only=results_only)):
+        check = partial(build_check, _blocks(current), settings, results_only=results_only)
+        for answer in _answers(check):
             findings.add(answer)
             if on_item:
                 on_item(not answer["problems"])
@@ -129,8 +135,8 @@ def _checker(settings: Settings, results_only: bool) -> Callable[[pa.Table], pa.
     return call
 
 
-def _answers(dataset: Any) -> Iterator[dict[str, Any]]:
-    for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+def _answers(check: Callable[[], Any]) -> Iterator[dict[str, Any]]:
+    for table in tables(check, _configure_ray_data):
         yield from table.to_pylist()
 
 

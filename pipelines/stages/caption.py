@@ -23,12 +23,16 @@ class CaptionStage:
     """
 
     def __init__(self, settings: Settings) -> None:
+        import torch
+
         from faithdiff_model.captioner import LlavaCaptioner
 
         spec = settings.model_spec()
+        device = spec.torch_device()
         self.captioner = LlavaCaptioner.from_pretrained(
-            settings.captioner, device=str(spec.torch_device()), dtype=spec.torch_dtype()
+            settings.captioner, device=str(device), dtype=spec.torch_dtype()
         )
+        self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         self.model = settings.captioner
 
     def __call__(self, table: pa.Table) -> pa.Table:

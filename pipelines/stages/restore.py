@@ -15,12 +15,12 @@ from pipelines.faithfulness import psnr_db, squared_error
 from pipelines.geometry import places
 from pipelines.parts import PartStatistics
 from pipelines.provenance import software_versions
+from pipelines.replica import load_replica
 from pipelines.rows import PENDING, Row, fail, get_pixels, put_pixels, to_table
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
 
 STAGE = "restore"
-_WINDOW_BATCH = {"cuda": 4}  # a guess until it is measured on a GPU; a CPU gains nothing from batches
 
 
 class Restore:
@@ -29,21 +29,17 @@ class Restore:
     Args:
         settings: model, sampling and tiles.
         threads: CPU threads of the replica; 0 leaves torch's choice.
+        digest: of the model that the run was planned with; empty is not compared.
+
+    Raises:
+        WeightsError: this node's weights are missing or others.
     """
 
-    def __init__(self, settings: Settings, threads: int = 0) -> None:
-        import torch
-
-        from faithdiff_model.build import build_restorer
-
-        if threads:
-            torch.set_num_threads(threads)
-        spec = settings.model_spec()
-        device = spec.torch_device()
-        self.settings = settings
-        self.whole = build_restorer(spec, settings.restore_options(_WINDOW_BATCH.get(device.type, 1)))
+    def __init__(self, settings: Settings, threads: int = 0, digest: str = "") -> None:
+        replica = load_replica(settings, threads, digest)
+        self.settings, self.device = settings, replica.device
+        self.whole = replica.restorer
         self.restorer = self.whole  # or, short of memory, the same with fewer windows a call
-        self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
     def __call__(self, table: pa.Table) -> pa.Table:
         rows = table.to_pylist()

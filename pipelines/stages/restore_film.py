@@ -23,6 +23,7 @@ from pipelines.media.film.facts import FilmReader
 from pipelines.media.film.segment_file import SegmentWriter
 from pipelines.provenance import software_versions
 from pipelines.publish import writing
+from pipelines.replica import load_replica
 from pipelines.rows import HELD_BACK, PART_DONE, PENDING, Row, drop_payload, fail, to_table
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
@@ -30,7 +31,6 @@ from pipelines.storage import Store
 from pipelines.threads import ahead
 
 STAGE = "restore"
-_WINDOW_BATCH = {"cuda": 4}  # a guess until it is measured on a GPU; a CPU gains nothing from batches
 # What of a part's row the film's row is made of.
 RECORDED = (
     "warnings", "seconds_restore", "caption", "prompt", "caption_source", "caption_model", "seconds_caption", "device",
@@ -44,24 +44,22 @@ class RestoreFilm:
     Args:
         settings: all settings.
         threads: CPU threads of the replica; 0 leaves torch's choice.
+        digest: of the model that the run was planned with; empty is not compared.
         writing_fence: of the run's lease: a part is not published once it is lost.
+
+    Raises:
+        WeightsError: this node's weights are missing or others.
     """
 
-    def __init__(self, settings: Settings, threads: int = 0, writing_fence: Fence | None = None) -> None:
-        import torch
-
-        from faithdiff_model.build import build_restorer
-
-        if threads:
-            torch.set_num_threads(threads)
-        spec = settings.model_spec()
-        device = spec.torch_device()
+    def __init__(
+        self, settings: Settings, threads: int = 0, digest: str = "", writing_fence: Fence | None = None
+    ) -> None:
+        replica = load_replica(settings, threads, digest)
+        self.restorer, self.device = replica.restorer, replica.device
         self.settings, self.fence = settings, writing_fence
         self.source = Store(settings.source, settings.retry_seconds)
         self.output = Store(settings.output, settings.retry_seconds)
-        self.restorer = build_restorer(spec, settings.restore_options(_WINDOW_BATCH.get(device.type, 1)))
-        self.batch = settings.rows_per_call or (4 if device.type == "cuda" else 1)
-        self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        self.batch = settings.rows_per_call or (4 if replica.kind == "cuda" else 1)
         self._known: tuple[str, FilmPlan] | None = None
 
     def __call__(self, table: pa.Table) -> pa.Table:

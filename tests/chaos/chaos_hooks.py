@@ -1,6 +1,7 @@
 """What a Ray worker does wrong in a test, told by the environment variable FAITHARCHIVE_CHAOS (JSON).
 
 - `slow`: seconds that restoring a photograph takes longer.
+- `where`: a file that gets a line, `TIME NODE`, for each photograph that is restored.
 - `gate`: a file; until it exists, sources of which the path holds `gated` wait before they are restored.
 - `kill_decode`, `kill_restore`: sources whose path holds this kill, by SIGKILL, the process that decodes or restores them.
 - `eat_decode`: sources whose path holds this make the decoding process take memory until the system's limit ends it,
@@ -19,6 +20,8 @@ import signal
 import time
 from pathlib import Path
 from typing import Any
+
+import ray
 
 
 def install() -> None:
@@ -45,6 +48,9 @@ def install() -> None:
                 time.sleep(0.05)
             _die_if(wanted, "kill_restore", row)
         restore(stage, rows)
+        if "where" in wanted:
+            with Path(wanted["where"]).open("a") as log:
+                log.writelines(f"{time.time():.3f} {ray.get_runtime_context().get_node_id()}\n" for _ in rows)
 
     def restoring_film(stage: RestoreFilm, row: dict[str, Any]) -> Any:
         if wanted.get("segments"):

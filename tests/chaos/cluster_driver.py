@@ -1,7 +1,7 @@
 """As `driver.py`, on a simulated cluster of several nodes on which nodes come and go.
 
-The third argument says when, by final items: `{"5": "leave", "9": "join"}`. Each node has two CPUs, and one
-GPU that exists on paper only.
+The third argument says when, by final items: `{"5": "leave", "9": "join"}`, and under `nodes` with how many it starts beside
+the head, two by default. Each node has two CPUs, and one GPU that exists on paper only.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ NODE = {"num_cpus": 2, "num_gpus": 1, "object_store_memory": 100 << 20}
 
 def run_on_cluster() -> None:
     """Start, run, and take it down whatever happens: a cluster killed hard leaves what makes later ones fail."""
-    events = {int(count): what for count, what in json.loads(sys.argv[3]).items()}
+    events = json.loads(sys.argv[3])
+    begin = events.pop("nodes", 2)
     cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
-    nodes = [cluster.add_node(**NODE), cluster.add_node(**NODE)]
+    nodes = [cluster.add_node(**NODE) for _ in range(begin)]
 
     def start(settings: Settings) -> None:
         import ray
@@ -30,9 +31,9 @@ def run_on_cluster() -> None:
         ray.init(address=cluster.address, **environment())
 
     def on_row(count: int) -> None:
-        if events.get(count) == "leave":
+        if events.get(str(count)) == "leave":
             cluster.remove_node(nodes.pop(0), allow_graceful=False)
-        elif events.get(count) == "join":
+        elif events.get(str(count)) == "join":
             nodes.append(cluster.add_node(**NODE))
 
     try:

@@ -89,8 +89,8 @@ def test_finished_tiles_are_not_restored_again(
     seen: list[tuple[int, float | None]] = []
     original = pipelines.run.final_rows
 
-    def watched(dataset: object):
-        for row in original(dataset):
+    def watched(make: object, configure: object):
+        for row in original(make, configure):
             if row["status"] == PART_DONE:
                 seen.append((row["part"], row["seconds_restore"]))
                 assert {path: store.info(path).version for path in stamps} == stamps

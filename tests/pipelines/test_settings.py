@@ -26,9 +26,10 @@ CHANGE_FILMS = {
 DIGESTED = {"base", "vae", "faithdiff", "captioner", "catalogue", "catalogue_path", "catalogue_text", "seed"}
 CHANGE_NOTHING = {
     "source", "output", "only", "redo", "max_attempts", "device", "max_pixels", "max_bytes", "ray_address", "cpus",
-    "replicas", "caption_replicas", "gpus_per_replica", "rows_per_call", "object_store_mb", "steal_lease", "max_frames",
+    "replicas", "min_replicas", "caption_replicas", "gpus_per_replica", "gpus_per_captioner", "replica_label",
+    "caption_label", "rows_per_call", "object_store_mb", "steal_lease", "max_frames",
     "max_seconds", "retry_seconds", "lease_seconds", "drain_seconds", "films", "sequences", "max_film_bytes",
-    "max_film_frames", "budget_hours",
+    "max_film_frames", "budget_hours", "log_format", "log_level", "metrics_port",
 }  # fmt: skip
 
 
@@ -104,6 +105,7 @@ def test_every_setting_has_a_section_and_a_description(name: str) -> None:
         "Faults",
         "Cluster",
         "Film",
+        "Watch",
     }
     assert isinstance(extra["result"], bool)
     assert field.description

@@ -1,0 +1,81 @@
+"""A real run on a Ray of its own with a metrics port, scraped while it goes on: `main` in a process of its own.
+
+Prints what the endpoint said, one JSON object: `during`, of the gauges while the run was on, and `after`, of everything.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+import urllib.request
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from pipelines.cluster import connected
+from pipelines.manifest import new_run_id
+from pipelines.metrics import METRICS
+from pipelines.plan import make_plan
+from pipelines.run import run
+from pipelines.settings import Settings
+
+NAMES = [f"ray_{metric.name}" for metric in METRICS]
+
+
+def scrape(port: int) -> list[dict[str, Any]]:
+    """Our samples of an endpoint."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    return [
+        {"name": sample.name, "type": family.type, "labels": sample.labels, "value": sample.value}
+        for family in families
+        for sample in family.samples
+        if sample.name.startswith("ray_faitharchive")
+    ]
+
+
+class Watcher(threading.Thread):
+    """Notes the gauges of an endpoint while a run is on: those of actors go with them."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.port, self.over = port, threading.Event()
+        self.seen: dict[str, list[dict[str, Any]]] = {}
+
+    def run(self) -> None:
+        while not self.over.wait(0.5):
+            try:
+                found = scrape(self.port)
+            except OSError:
+                continue
+            for sample in found:
+                if sample["type"] == "gauge":
+                    self.seen.setdefault(sample["name"], []).append(sample)
+
+
+def main() -> None:
+    """Run by the settings of the first argument, and print what the endpoint said."""
+    settings = Settings(**json.loads(sys.argv[1]))
+    with connected(settings):
+        watcher = Watcher(settings.metrics_port)
+        watcher.start()
+        outcome = run(make_plan(settings), settings, run_id=new_run_id())
+        found = _until_all_is_there(settings.metrics_port, watcher)
+        watcher.over.set()
+        watcher.join()
+    print(json.dumps({"outcome": [outcome.restored, outcome.failed], "during": watcher.seen, "after": found}))
+
+
+def _until_all_is_there(port: int, watcher: Watcher) -> list[dict[str, Any]]:
+    """Scrape until every metric has come, as each process exports every few seconds."""
+    end = time.monotonic() + 60
+    while True:
+        found = scrape(port)
+        names = {sample["name"] for sample in found} | set(watcher.seen)
+        missing = [name for name in NAMES if not any(known.startswith(name) for known in names)]
+        over = any(s["name"] == "ray_faitharchive_run_active" and s["value"] == 0 for s in found)
+        if (over and not missing) or time.monotonic() > end:
+            return found
+        time.sleep(0.5)

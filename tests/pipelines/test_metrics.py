@@ -1,0 +1,162 @@
+"""Metrics of a real run as Ray's own endpoint exports them, and runs without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archive_steps import archive_settings, picture, save_photo
+
+import pipelines.ray_agent
+from pipelines.metrics import METRICS, change
+from pipelines.ray_agent import check_metrics_port, left_out
+from pipelines.storage import StoreError
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A run over two photographs, one of several tiles, and a file that is none: what its Ray exported."""
+    folder = tmp_path_factory.mktemp("metrics")
+    settings = archive_settings(
+        folder, guidance_scale=1, replicas=1, cpus=2, object_store_mb=200, tile=128, tile_halo=32, metrics_port=free_port()
+    )  # fmt: skip
+    save_photo(folder / "scans" / "small.png", picture(40, 48))
+    save_photo(folder / "scans" / "giant.png", picture(80, 120))
+    (folder / "scans" / "bad.jpg").write_bytes(b"no picture")
+    done = subprocess.run(
+        [sys.executable, "-c", "from metrics_run import main; main()", settings.model_dump_json()],
+        capture_output=True, text=True, timeout=280, check=False,
+        # Shorter than Ray's 10 s, longer than what a gauge is set again after.
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "RAY_metrics_report_interval_ms": "5000"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {**json.loads(done.stdout.splitlines()[-1]), "folder": folder}
+
+
+def values(exported: dict[str, Any], name: str) -> dict[tuple[str, ...], float]:
+    """A metric's values by its own labels, added up over the workers that recorded it."""
+    (metric,) = (
+        metric for metric in METRICS if f"ray_{metric.name}" == name.removesuffix("_total").removesuffix("_count")
+    )
+    found: dict[tuple[str, ...], float] = {}
+    for sample in exported["after"]:
+        if sample["name"] == name:
+            labels = tuple(sample["labels"][label] for label in metric.labels)
+            found[labels] = found.get(labels, 0) + sample["value"]
+    return found
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_a_run_is_counted_as_it_was(exported: dict[str, Any]) -> None:
+    assert exported["outcome"] == [2, 1]
+    assert values(exported, "ray_faitharchive_items_total") == {("restored", "photo"): 2, ("failed", "photo"): 1}
+    assert values(exported, "ray_faitharchive_failures_total") == {("decode", "not_an_image"): 1}
+    assert values(exported, "ray_faitharchive_parts_total") == {("photo",): 4}
+    scans, results = exported["folder"] / "scans", exported["folder"] / "restored"
+    sizes = {
+        "source": sum(path.stat().st_size for path in scans.glob("*.png")),
+        "output": sum(path.stat().st_size for path in results.glob("*.png")),
+    }
+    for which, size in sizes.items():
+        assert values(exported, f"ray_faitharchive_{which}_bytes_total") == {("photo",): size}
+    pixels = 4 * (40 * 48 + 80 * 120) / 1e6
+    assert values(exported, "ray_faitharchive_output_megapixels_total") == {("photo",): pytest.approx(pixels)}
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_workers_tell_how_long_they_were_busy(exported: dict[str, Any]) -> None:
+    seconds = values(exported, "ray_faitharchive_stage_seconds_total")
+    assert {stage for stage, _ in seconds} >= {"decode", "tile", "restore"}
+    assert {device for _, device in seconds} == {"cpu"}
+    assert seconds["restore", "cpu"] > seconds["decode", "cpu"] > 0
+    rows = values(exported, "ray_faitharchive_item_seconds_count")
+    assert rows["decode",] == 3
+    assert rows["restore",] == 5  # one photograph, and the four tiles of the other
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_gauges_are_those_of_the_moment(exported: dict[str, Any]) -> None:
+    during = {name: [sample["value"] for sample in samples] for name, samples in exported["during"].items()}
+    assert during["ray_faitharchive_run_active"][0] == 1
+    assert during["ray_faitharchive_run_active"][-1] == 0
+    assert during["ray_faitharchive_items_pending"][0] == 3
+    assert during["ray_faitharchive_items_pending"][-1] == 0
+    assert len(set(during["ray_faitharchive_run_started_timestamp_seconds"])) == 1
+    (sample, *_) = exported["during"]["ray_faitharchive_replica_gpus"]
+    assert (sample["labels"]["stage"], sample["labels"]["device"], sample["value"]) == ("restore", "cpu", 0)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_every_metric_of_the_table_is_exported_under_its_name_and_kind(exported: dict[str, Any]) -> None:
+    gauges = [sample for samples in exported["during"].values() for sample in samples]
+    found = {(sample["name"], sample["type"]) for sample in [*exported["after"], *gauges]}
+    endings = {"counter": "_total", "gauge": "", "histogram": "_count"}
+    assert found >= {(f"ray_{metric.name}{endings[metric.kind]}", metric.kind) for metric in METRICS}
+    known = tuple(f"ray_{metric.name}" for metric in METRICS)
+    assert all(name.startswith(known) for name, _ in found)
+
+
+def test_changes_are_of_the_table() -> None:
+    with pytest.raises(AssertionError):
+        change("faitharchive_items", 1, status="restored")
+    with pytest.raises(KeyError):
+        change("faitharchive_photographs", 1)
+
+
+def test_a_port_that_cannot_be_had_is_told() -> None:
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(StoreError, match=f"metrics port {port}: cannot be used .*choose another"):
+            check_metrics_port(port)
+    check_metrics_port(free_port())
+
+
+def test_without_ray_s_agent_a_port_is_refused_and_its_absence_lasts_for_a_block_alone() -> None:
+    with left_out(), pytest.raises(StoreError, match=r"pip install 'faitharchive\[cluster\]'"):
+        check_metrics_port(free_port())
+    check_metrics_port(free_port())
+    assert pipelines.ray_agent.ray._private.utils.get_dashboard_dependency_error() is None
+
+
+_LOCAL = """
+import psutil, ray
+from pipelines.cluster import connected
+from pipelines.metrics import METRICS, change, record
+from pipelines.settings import Settings
+with connected(Settings(cpus=1, object_store_mb=100)):
+    for metric in METRICS:
+        record([change(metric.name, 1.0, **dict.fromkeys(metric.labels, "x"))])
+    commands = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+    agents = [command for command in commands if "dashboard/agent.py" in command]
+    print(len(commands) > 1, [("--minimal" in agent) for agent in agents])
+record([change(METRICS[0].name, 1.0, **dict.fromkeys(METRICS[0].labels, "x"))])
+"""
+
+
+@pytest.mark.ray
+def test_a_local_run_that_asks_for_no_port_has_no_agent_and_records_in_peace() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LOCAL], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.stdout in ("True []\n", "True [True]\n")

@@ -1,0 +1,108 @@
+"""Pools of actors by settings: GPUs, shares of GPUs, CPUs, one kind for the captioner and another for the model; and labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+import pipelines.pools
+from pipelines.pools import Pool, cluster_pools
+from pipelines.settings import Settings
+from pipelines.storage import StoreError
+
+
+def _node(labels: dict[str, str] | None = None, *, alive: bool = True, **resources: float) -> dict[str, Any]:
+    return {"Alive": alive, "Labels": labels or {}, "Resources": resources}
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Has `cluster_pools` see the nodes that it is given, and an autoscaler's limits if there are any."""
+
+    def seen(*nodes: dict[str, Any], limits: dict[str, float] | None = None) -> None:
+        total: dict[str, float] = {}
+        for node in nodes:
+            for name, amount in node["Resources"].items():
+                total[name] = total.get(name, 0) + amount
+        monkeypatch.setattr(pipelines.pools.ray, "nodes", lambda: list(nodes))
+        monkeypatch.setattr(pipelines.pools.ray, "cluster_resources", lambda: total)
+        monkeypatch.setattr(pipelines.pools, "_largest_cluster", lambda: limits)
+
+    return seen
+
+
+def _settings(**changes: Any) -> Settings:
+    return Settings(preset="tiny", ray_address="auto", **changes)
+
+
+def test_a_replica_a_gpu_as_many_as_come(cluster: Any) -> None:
+    cluster(_node(CPU=8), _node(CPU=8, GPU=2))
+    resources = cluster_pools(_settings())
+    assert resources.restore == Pool(most=None, num_gpus=1.0, device="auto")
+    assert (resources.rows_per_call, resources.threads) == (4, 0)
+    assert cluster_pools(_settings(replicas=5)).restore.most == 5
+    assert cluster_pools(_settings(replicas=2, min_replicas=3)).restore.least == 2
+
+
+def test_shares_of_gpus(cluster: Any) -> None:
+    cluster(_node(CPU=8, GPU=1))
+    resources = cluster_pools(_settings(gpus_per_replica=0.7, gpus_per_captioner=0.3, captions="none"))
+    assert (resources.restore.num_gpus, resources.caption.num_gpus) == (0.7, 0.3)
+    assert (resources.restore.num_cpus, resources.caption.num_cpus) == (0, 0)
+
+
+def test_cpus_alone_find_no_gpu(cluster: Any) -> None:
+    """Ray hides no GPU from an actor that has taken none: torch must be told."""
+    cluster(_node(CPU=8, GPU=1))
+    resources = cluster_pools(_settings(gpus_per_replica=0, cpu_threads=3))
+    assert resources.restore == Pool(most=None, num_cpus=3, device="cpu")
+    assert resources.threads == 3
+    cluster(_node(CPU=8))
+    assert cluster_pools(_settings()).restore.device == "auto"  # a Mac's own, say
+
+
+def test_the_captioner_on_cpus_and_the_model_on_gpus(cluster: Any) -> None:
+    cluster(_node(CPU=8, GPU=1))
+    resources = cluster_pools(_settings(gpus_per_captioner=0, caption_replicas=0))
+    assert resources.restore.num_gpus == 1
+    assert resources.caption == Pool(most=None, num_cpus=2, device="cpu")
+
+
+def test_each_on_its_own_kind_of_node(cluster: Any) -> None:
+    cluster(_node({"gpu": "H100"}, GPU=1), _node({"gpu": "L4"}, GPU=1))
+    chosen = {"captions": "llava", "preset": "sdxl", "replica_label": "gpu=H100"}
+    resources = cluster_pools(Settings(ray_address="auto", caption_label="gpu=L4", **chosen))
+    assert (resources.restore.labels, resources.caption.labels) == ({"gpu": "H100"}, {"gpu": "L4"})
+    with pytest.raises(
+        StoreError, match=r"a captioner needs a node with 1 GPU and the label gpu=A100, and none of .* 2 has"
+    ):
+        cluster_pools(Settings(ray_address="auto", caption_label="gpu=A100", **chosen))
+
+
+def test_what_no_node_has(cluster: Any) -> None:
+    cluster(_node({"gpu": "H100"}, GPU=4, alive=False), _node(CPU=2, GPU=2))
+    with pytest.raises(StoreError, match="a replica needs a node with 4 GPU, and none of the cluster's 1 has that"):
+        cluster_pools(_settings(gpus_per_replica=4))
+    with pytest.raises(StoreError, match="2 GPU and the label gpu=H100"):
+        cluster_pools(_settings(gpus_per_replica=2, replica_label="gpu=H100"))
+
+
+def test_nodes_that_an_autoscaler_may_bring(cluster: Any) -> None:
+    """A GPU group that is empty now still means GPUs, and nothing is said to be missing."""
+    cluster(_node(CPU=2), limits={"CPU": 100.0, "GPU": 16.0})
+    resources = cluster_pools(_settings(replica_label="gpu=H100"))
+    assert (resources.restore.num_gpus, resources.restore.most) == (1.0, None)
+
+
+@pytest.mark.parametrize("label", ["H100", "=H100", "gpu=", "gpu=H100,L4", "gpu=!H100", "Bad Key=x"])
+def test_labels_that_are_none(label: str) -> None:
+    with pytest.raises(ValidationError, match="is no node label: give key=value"):
+        Settings(replica_label=label)
+
+
+def test_labels_of_several_parts() -> None:
+    assert Settings(replica_label=" ray.io/accelerator-type=H100 , zone=a").replica_label == (
+        "ray.io/accelerator-type=H100,zone=a"
+    )

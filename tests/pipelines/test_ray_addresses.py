@@ -1,0 +1,113 @@
+"""Joining a Ray cluster that is there: as part of it (`auto`), from outside (`ray://`); and what no node can hold."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+BIN = Path(sys.executable).parent
+LABEL = "faitharchive.org/pool=restore"
+
+
+@dataclass(frozen=True)
+class Head:
+    """A cluster of one node, with two GPUs on paper. `address` and `client` are as `--ray-address` takes them."""
+
+    address: str
+    client: str
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+    folder = Path("/tmp") / f"fa{os.getpid()}"  # sockets have short names only
+    gcs, client = _free_port(), _free_port()
+    command = [
+        str(BIN / "ray"), "start", "--head", "--block", f"--port={gcs}", f"--ray-client-server-port={client}",
+        "--num-cpus=3", "--num-gpus=2", f"--labels={LABEL}", "--include-dashboard=false", f"--temp-dir={folder}",
+        "--object-store-memory=200000000",
+    ]  # fmt: skip
+    log = (tmp_path_factory.mktemp("ray") / "log").open("w+")
+    process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        _wait_for(client, process)
+        yield Head(f"127.0.0.1:{gcs}", f"ray://127.0.0.1:{client}")
+    finally:
+        process.terminate()  # it ends its children
+        process.wait(60)
+        log.close()
+
+
+def _free_port() -> int:
+    while True:
+        with socket.socket() as free:
+            free.bind(("", 0))
+            port = int(free.getsockname()[1])
+        if port > 20000:  # below are those that Ray gives its workers
+            return port
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        assert process.poll() is None, "ray start ended"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError("ray did not start")
+
+
+def _cli(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(BIN / "faitharchive"), *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archive") / "scans"
+    folder.mkdir()
+    for number in range(4):
+        pixels = np.random.default_rng(number).integers(0, 256, (24, 24, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+SMALL = ("--preset", "tiny", "--steps", "1", "--guidance-scale", "1")
+
+
+def test_restored_through_a_client_and_verified_from_within(head: Head, scans: Path) -> None:
+    """Ray Data does not run in a Ray client's process; here it must, and Ray's own token must be found."""
+    results = scans.parent / "restored"
+    run = _cli("restore", str(scans), str(results), *SMALL, "--ray-address", head.client, "--replica-label", LABEL)
+    assert (run.returncode, "4 restored, 0 failed" in run.stdout) == (0, True), run.stdout + run.stderr
+    assert len(list(results.glob("*.png"))) == 4
+    checked = _cli("verify", str(scans), str(results), "--ray-address", "auto", RAY_ADDRESS=head.address)
+    assert (checked.returncode, "4 items checked, all sound" in checked.stdout) == (0, True), (
+        checked.stdout + checked.stderr
+    )
+
+
+def test_what_no_node_can_hold_ends_the_run(head: Head, scans: Path) -> None:
+    """It would wait for ever."""
+    label = "faitharchive.org/pool=caption"
+    results = str(scans.parent / "none")
+    run = _cli("restore", str(scans), results, *SMALL, "--ray-address", head.address, "--replica-label", label)
+    assert run.returncode == 2
+    wanted = f"a replica needs a node with 1 GPU and the label {label}, and none of the cluster's 1 has that"
+    assert wanted in " ".join(run.stderr.split())

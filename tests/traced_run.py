@@ -1,0 +1,18 @@
+"""A real run on a Ray of its own: `main` in a process of its own, by the settings of its first argument."""
+
+from __future__ import annotations
+
+import sys
+
+from pipelines.cluster import connected
+from pipelines.manifest import new_run_id
+from pipelines.plan import make_plan
+from pipelines.run import run
+from pipelines.settings import Settings
+
+
+def main() -> None:
+    settings = Settings.model_validate_json(sys.argv[1])
+    with connected(settings):
+        outcome = run(make_plan(settings), settings, run_id=new_run_id())
+    print(outcome.restored, outcome.failed)
