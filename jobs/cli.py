@@ -21,7 +21,17 @@ from jobs.quiet import prepare_environment
 
 prepare_environment()
 
-from jobs import attribute_cli, evaluate_cli, manifest_cli, report_cli, serve_cli, status_cli, train_cli, verify_cli  # noqa: E402
+from jobs import (  # noqa: E402
+    attribute_cli,
+    capacity_cli,
+    evaluate_cli,
+    manifest_cli,
+    report_cli,
+    serve_cli,
+    status_cli,
+    train_cli,
+    verify_cli,
+)
 from jobs.flags import with_settings  # noqa: E402
 from jobs.settings import load_settings, settings_yaml  # noqa: E402
 from jobs.show import print_plan, print_summary, printable  # noqa: E402
@@ -91,6 +101,7 @@ def demo(
 app.command()(with_settings(verify_cli.verify))
 app.command()(report_cli.report)
 app.command()(status_cli.status)
+app.command()(capacity_cli.capacity)
 app.command()(with_settings(serve_cli.serve))
 app.command()(attribute_cli.attribute)
 app.command()(evaluate_cli.evaluate)

@@ -210,6 +210,23 @@ def test_rebuild_s_help_says_what_cannot_come_back() -> None:
         assert words in text
 
 
+def test_compact_says_what_it_did_and_changes_no_row(output: str) -> None:
+    before = call("show", output, "--all").output
+    result = call("compact", output)
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("2 manifest files are 1 now")
+    assert "5 rows in 1 new files" in result.output
+    assert call("show", output, "--all").output == before
+    assert call("compact", output).output.startswith("1 manifest files are 1 now")
+
+
+def test_compact_leaves_what_it_cannot_read(output: str) -> None:
+    Path(output, "_faitharchive/manifest/run=run1/broken.parquet").write_bytes(b"PAR1 not")
+    result = CliRunner().invoke(manifest_cli.app, ["compact", output])
+    assert result.exit_code == 1
+    assert "left _faitharchive/manifest/run=run1/broken.parquet: it is damaged" in result.output
+
+
 def test_fields_explains_every_column() -> None:
     shown = call("fields").output
     for column in MANIFEST_COLUMNS:

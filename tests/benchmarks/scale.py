@@ -1,0 +1,117 @@
+"""Small measurements that infra/SCALE.md multiplies: what a planned item costs the driver, and what a core hashes.
+
+    python tests/benchmarks/scale.py            a minute; starts a local Ray
+
+Each in a process of its own. `ids` is the driver's set of items that still wait (`pipelines/run.py`), `blocks` the planned
+rows on their way into Ray Data, one a block as photographs above 1 MiB go (`pipelines/restore.py`), `sha256` what verifying
+does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from facts import RESULTS, text_table, write_results
+
+from pipelines.naming import item_id
+from pipelines.pending import PENDING_SCHEMA
+
+MIB = 1 << 20
+
+
+def ids(count: int) -> dict[str, Any]:
+    """The set of the ids of `count` waiting items."""
+    import pyarrow as pa
+
+    column = pa.array([item_id(f"box {number // 1000}/{number}.jpg") for number in range(count)])
+    before, began = _resident(), time.perf_counter()
+    waiting = set(column.to_pylist())
+    seconds = time.perf_counter() - began
+    assert len(waiting) == count
+    return {"seconds": round(seconds, 2), "bytes_each": round((_resident() - before) / count, 1)}
+
+
+def blocks(count: int) -> dict[str, Any]:
+    """`count` planned photographs of 20 MB made into a lazy Ray dataset: nothing of it runs yet."""
+    import pyarrow as pa
+    import ray
+
+    from pipelines.restore import blocks as blocks_of
+
+    columns: dict[str, list[Any]] = {field.name: [None] * count for field in PENDING_SCHEMA}
+    columns["source_path"] = [f"box {number // 1000}/{number}.jpg" for number in range(count)]
+    columns["item_id"] = [item_id(path) for path in columns["source_path"]]
+    columns["source_size"] = [20_000_000] * count
+    table = pa.table(columns, schema=PENDING_SCHEMA)
+    ray.init(address="local", num_cpus=2, object_store_memory=500 * MIB, include_dashboard=False, logging_level="ERROR")
+    ray.data.from_arrow(list(blocks_of(table.slice(0, 10), spread=10)))  # imports what it needs
+    before, began = _resident(), time.perf_counter()
+    made = list(blocks_of(table, spread=4000))
+    dataset = ray.data.from_arrow(made)
+    seconds = time.perf_counter() - began
+    assert len(made) == count
+    found = {
+        "seconds": round(seconds, 2),
+        "bytes_each": round((_resident() - before) / count, 1),
+        "a_second": round(count / seconds),
+    }
+    del dataset
+    ray.shutdown()
+    return found
+
+
+def sha256(count: int) -> dict[str, Any]:
+    """`count` times 4 MiB, one thread; nothing is read from anywhere."""
+    data, digest, began = bytes(4 * MIB), hashlib.sha256(), time.perf_counter()
+    for _ in range(count):
+        digest.update(data)
+    seconds = time.perf_counter() - began
+    return {"seconds": round(seconds, 2), "mb_a_second": round(count * len(data) / 1e6 / seconds)}
+
+
+MEASURES: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
+    "ids": (ids, 10_000_000),
+    "blocks": (blocks, 20_000),
+    "sha256": (sha256, 1000),
+}
+COLUMNS = ("what", "count", "seconds", "bytes_each", "a_second", "mb_a_second")
+
+
+def main(arguments: list[str] | None = None) -> dict[str, Any]:
+    """All of them and their table; returns what was kept."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--share", type=float, default=1.0, help="of the usual counts, to try it")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
+    parser.add_argument("--one", default="", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.one:
+        measure, count = MEASURES[options.one]
+        print(json.dumps(measure(max(1, int(count * options.share)))))
+        return {}
+    rows = []
+    for name, (_, count) in MEASURES.items():
+        command = [sys.executable, __file__, "--one", name, "--share", str(options.share)]
+        finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        rows.append({"what": name, "count": max(1, int(count * options.share)), **json.loads(finished.stdout)})
+    kept = {"rows": rows}
+    print(text_table(rows, COLUMNS))
+    print(write_results("scale", "cpu", kept, options.out))
+    return kept
+
+
+def _resident() -> int:
+    """Resident memory of this process, bytes."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+if __name__ == "__main__":
+    main()
