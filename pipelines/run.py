@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -169,6 +170,7 @@ class _Run:
         for way in _PASSES:
             if not self.waiting or self.stop.requested:
                 return
+            gc.collect()  # the pass before may lie in cycles that hold its blocks, which hold its actors, which hold GPUs
             try:
                 fault = None
                 self._pass(alone=way == "alone")

@@ -46,8 +46,8 @@ class Run:
     Args:
         settings: of the run.
         hook: what its workers do wrong, see `chaos_hooks`.
-        events: on a simulated cluster, what happens after so many items: `{5: "leave", 9: "join"}`, and `nodes` to begin with;
-            None is one machine.
+        events: on a simulated cluster, how many nodes join or, below zero, leave after so many items: `{5: -1, 9: 2}`,
+            and `nodes` to begin with; None is one machine.
         environment: on top of this process's own.
     """
 
@@ -55,7 +55,7 @@ class Run:
         self,
         settings: Settings,
         hook: dict[str, Any] | None = None,
-        events: dict[int | str, Any] | None = None,
+        events: dict[int | str, int] | None = None,
         **environment: str,
     ) -> None:
         self.finished: list[str] = []

@@ -1,7 +1,7 @@
 """As `driver.py`, on a simulated cluster of several nodes on which nodes come and go.
 
-The third argument says when, by final items: `{"5": "leave", "9": "join"}`, and under `nodes` with how many it starts beside
-the head, two by default. Each node has two CPUs, and one GPU that exists on paper only.
+The third argument says when, by final items: `{"5": -1, "9": 2}` for one that leaves and two that join, and under `nodes` with
+how many it starts beside the head, two by default. Each node has two CPUs, and one GPU that exists on paper only.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def run_on_cluster() -> None:
         ray.init(address=cluster.address, **environment())
 
     def on_row(count: int) -> None:
-        if events.get(str(count)) == "leave":
+        for _ in range(-events.get(str(count), 0)):
             cluster.remove_node(nodes.pop(0), allow_graceful=False)
-        elif events.get(str(count)) == "join":
-            nodes.append(cluster.add_node(**NODE))
+        for _ in range(events.get(str(count), 0)):
+            nodes.append(cluster.add_node(wait=False, **NODE))
 
     try:
         main(start, on_row)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from chaos_runs import Run, census, make_archive
+from elastic import ELASTIC, follow
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -14,7 +15,7 @@ def test_a_node_leaves_and_another_joins(tmp_path: Path) -> None:
     settings = make_archive(tmp_path, 40).model_copy(
         update={"replicas": 0, "gpus_per_replica": 1.0, "ray_address": "auto"}
     )
-    with Run(settings, {"slow": 0.3}, {6: "leave", 14: "join"}) as run:
+    with Run(settings, {"slow": 0.3}, {6: -1, 14: 1}) as run:
         outcome = run.wait()
     assert (outcome["restored"], outcome["failed"], outcome["left"]) == (40, 0, 0)
     found = census(settings)
@@ -22,18 +23,26 @@ def test_a_node_leaves_and_another_joins(tmp_path: Path) -> None:
     assert found.statuses == {"restored": 40}
 
 
-def test_replicas_follow_the_nodes(tmp_path: Path) -> None:
-    """A run that begins on one node uses those that come, and lives through their end."""
-    settings = make_archive(tmp_path, 200).model_copy(
-        update={"replicas": 0, "gpus_per_replica": 1.0, "ray_address": "auto", "rows_per_call": 1}
-    )
+def test_replicas_use_a_node_that_joins(tmp_path: Path) -> None:
+    """A run that begins on one node uses one that comes, and lives through its end."""
+    settings = make_archive(tmp_path, 60).model_copy(update=ELASTIC)
     where = tmp_path / "where"
-    events = {"nodes": 0, 3: "join", 4: "join", 5: "join", 140: "leave", 150: "leave"}
-    with Run(settings, {"slow": 0.5, "where": str(where)}, events) as run:
-        outcome = run.wait()
-    assert (outcome["restored"], outcome["failed"], outcome["left"]) == (200, 0, 0)
-    found = census(settings)
-    found.assert_exact()
+    with Run(settings, {"slow": 0.5, "where": str(where)}, {"nodes": 0, 2: 1, 44: -1}) as run:
+        outcome = run.wait(500)
+    assert (outcome["restored"], outcome["failed"], outcome["left"]) == (60, 0, 0)
+    census(settings).assert_exact()
     nodes = [line.split()[1] for line in where.read_text().splitlines()]
-    assert len(set(nodes[:4])) == 1
-    assert len(set(nodes)) == 4, "nodes that joined were not used"
+    assert len(set(nodes[:2])) == 1
+    assert len(set(nodes)) == 2, "the node that joined was not used"
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+def test_one_to_eight_nodes_and_back(tmp_path: Path) -> None:
+    """Nothing is lost, and throughput follows the nodes up and down."""
+    figures = follow(tmp_path)
+    rates = {phase["nodes"]: phase["items_a_second"] for phase in figures["growing"]}
+    assert rates[8] > 1.5 * rates[4] > 2 * rates[2] > 2.5 * rates[1], rates
+    shrunk = {phase["nodes"]: phase["items_a_second"] for phase in figures["shrinking"]}
+    assert shrunk[1] < 0.5 * shrunk[4], shrunk
+    assert figures["nodes_used"] == 8
