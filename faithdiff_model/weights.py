@@ -119,7 +119,10 @@ def _fetch(store: Any, name: str, size: int | None, local: Path) -> None:
     partial = local.with_name(f"{local.name}.{os.getpid()}.partial")
     started = time.monotonic()
     try:
-        store.get_file(name, str(partial))
+        try:
+            store.get_file(name, str(partial))
+        except Exception as error:  # clients of stores raise what they like, such as aiohttp's own for a broken connection
+            raise OSError(str(error) or type(error).__name__) from error
         came = partial.stat().st_size
         if size is not None and came != size:
             raise OSError(f"{came} of {size} bytes came")
