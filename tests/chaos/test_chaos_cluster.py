@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from elastic import ELASTIC, follow
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 
+@pytest.mark.chaos  # make test has the next one
 def test_a_node_leaves_and_another_joins(tmp_path: Path) -> None:
     settings = make_archive(tmp_path, 40).model_copy(
         update={"replicas": 0, "gpus_per_replica": 1.0, "ray_address": "auto"}
@@ -24,16 +26,22 @@ def test_a_node_leaves_and_another_joins(tmp_path: Path) -> None:
 
 
 def test_replicas_use_a_node_that_joins(tmp_path: Path) -> None:
-    """A run that begins on one node uses one that comes, and lives through its end."""
-    settings = make_archive(tmp_path, 60).model_copy(update=ELASTIC)
-    where = tmp_path / "where"
-    with Run(settings, {"slow": 0.5, "where": str(where)}, {"nodes": 0, 2: 1, 44: -1}) as run:
-        outcome = run.wait(500)
-    assert (outcome["restored"], outcome["failed"], outcome["left"]) == (60, 0, 0)
+    """A run that begins on one node uses one that comes, and lives through its end. Both wait until both are at work."""
+    settings = make_archive(tmp_path, 28).model_copy(update=ELASTIC)
+    where, gate = tmp_path / "where", tmp_path / "gate"
+    hook = {"where": str(where), "gated": "box 1", "gate": str(gate)}
+    with Run(settings, hook, {"nodes": 0, 2: 1, 20: -1}) as run:
+        end = time.monotonic() + 240
+        while len(run.workers("Restore)).submit")) < 2:
+            assert time.monotonic() < end, "the node that joined was not used"
+            time.sleep(0.2)
+        gate.touch()
+        outcome = run.wait()
+    assert (outcome["restored"], outcome["failed"], outcome["left"]) == (28, 0, 0)
     census(settings).assert_exact()
     nodes = [line.split()[1] for line in where.read_text().splitlines()]
     assert len(set(nodes[:2])) == 1
-    assert len(set(nodes)) == 2, "the node that joined was not used"
+    assert len(set(nodes)) == 2
 
 
 @pytest.mark.chaos
