@@ -10,6 +10,7 @@ import numpy as np
 from faithdiff_model.resize import to_unit_float
 
 _LEAST_SIDE = 32  # pixels; below, OpenCV's DIS has no level to start from
+_PATCH, _DESCENTS, _SMOOTH, _REFINEMENTS = 12, 40, 60.0, 15  # of DIS; tests/benchmarks/README.md says how chosen
 GRAINY, CLEAN = 1.0, 0.6  # pixels of blur before flow is measured: of a source, of what was restored
 _HOME, _HOME_SHARE = 1.5, 0.05  # pixels, and part of its length, that a way there and back may miss home by
 _LEVEL, _SPREAD = 128.0, 48.0  # what every frame's grey is brought to, so that flicker is no motion
@@ -38,6 +39,12 @@ def flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return np.zeros((*first.shape, 2), np.float32)
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     estimator.setFinestScale(0 if min(first.shape) < 512 else 1)
+    # Larger patches and a smoother field than the preset's: grain moves them less.
+    estimator.setPatchSize(_PATCH)
+    estimator.setPatchStride(_PATCH // 3)
+    estimator.setGradientDescentIterations(_DESCENTS)
+    estimator.setVariationalRefinementAlpha(_SMOOTH)
+    estimator.setVariationalRefinementIterations(_REFINEMENTS)
     return np.asarray(estimator.calc(first, second, None), np.float32)
 
 

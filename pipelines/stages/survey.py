@@ -100,8 +100,9 @@ class SurveyFilm:
         warnings = list(facts.warnings)
         filled = plan.timeline.filled
         if filled:
-            kind = "a slate" if settings.gap_fill == "slate" else "the frame before them"
-            warnings.append(f"{len(filled)} missing frames were filled by {kind}: {_ranges(filled)}")
+            kind = "a slate" if settings.gap_fill == "slate" else "the frame before"
+            what = "1 missing frame was" if len(filled) == 1 else f"{len(filled)} missing frames were"
+            warnings.append(f"{what} filled by {kind}: {_ranges(filled)} (counted from 0)")
         row.update(
             media_format=facts.format,
             width=facts.width,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pytest
 from reels import photograph
@@ -43,20 +44,20 @@ def _restore(restorer: Restorer, frames: list[ShotFrame], steady: Steady, **chan
 
 def test_flow_is_steadier_than_none_and_no_blurrier(nano: Restorer) -> None:
     """The claim of tests/benchmarks/results/steady-nano in small."""
-    clip = moving_clip(photograph("astronaut.png"), 7, (160, 160), "hand-held", seed=3)
+    clip = moving_clip(photograph("astronaut.png"), 5, (160, 160), "hand-held", seed=3)
     lq = age_clip(clip.frames, 4)
     frames = [ShotFrame(number=number, lq=frame) for number, frame in enumerate(lq)]
     made = {way: _restore(nano, frames, way, upscale=2) for way in ("none", "flow")}
     errors = {way: warping_error(result, lambda number: step(clip, number)) for way, result in made.items()}
-    assert errors["flow"] < 0.6 * errors["none"]
-    assert sharpness(made["flow"], clip.frames) > sharpness(made["none"], clip.frames) - 0.02
+    assert errors["flow"] < 0.45 * errors["none"]
+    assert sharpness(made["flow"], clip.frames) > 0.98 * sharpness(made["none"], clip.frames)
     far = {way: float(np.mean((np.array(result) - clip.frames) ** 2)) for way, result in made.items()}
     assert far["flow"] < far["none"]
 
 
 @pytest.mark.parametrize("steady", ["none", "shared-noise", "flow"])
 def test_one_frame_in_one_frame_out(tiny: Restorer, steady: Steady) -> None:
-    for count in (1, 2, 3, 6):
+    for count in (1, 2, 6):
         results = _restore(tiny, _frames(count), steady, upscale=2)
         assert [result.shape for result in results] == [(48, 64, 3)] * count
         assert all(result.dtype == np.float32 and result.min() >= 0 and result.max() <= 1 for result in results)
@@ -106,6 +107,21 @@ def test_grain_is_averaged_where_the_motion_is_sure_and_nowhere_else() -> None:
     result = fused(frames, [Motion(zero, zero, sure, sure)] * 4, 2)
     assert result[:, :28].std() < 0.55 * frames[2][:, :28].std()
     assert np.array_equal(result[:, 36:], frames[2][:, 36:])
+
+
+def test_what_ways_miss_does_not_blur() -> None:
+    """A pan of 2 pixels a frame whose motion is wrong by 0.3 pixels, now this way and now that."""
+    rng = np.random.default_rng(0)
+    texture = cv2.GaussianBlur(rng.random((96, 128, 3)).astype(np.float32), (0, 0), 1.2)
+    texture = (texture - texture.min()) / np.ptp(texture)
+    frames = [np.ascontiguousarray(texture[:, 2 * n : 2 * n + 96]) for n in range(5)]
+    sure = np.ones((96, 96), bool)
+    steps = [
+        np.full((96, 96, 2), 0, np.float32) + np.array([-2 + miss, miss], np.float32) for miss in (0.3, -0.3, 0.3, -0.3)
+    ]
+    motions = [Motion(step, -step, sure, sure) for step in steps]
+    inner = (slice(8, -8), slice(8, -8))
+    assert sharpness([fused(frames, motions, 2)[inner]], [frames[2][inner]]) == pytest.approx(1, abs=0.015)
 
 
 def test_few_frames_are_held(tiny: Restorer) -> None:

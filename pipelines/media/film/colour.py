@@ -18,22 +18,9 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
+from pipelines.media.film.colour_tags import MATRICES, PRIMARIES, TRANSFERS, Tags
 from pipelines.media.film.planes import LUMA_WEIGHTS
 
-# FFmpeg's numbers (AVColorSpace, AVColorPrimaries, AVColorTransferCharacteristic) and names.
-MATRICES = {
-    0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
-    10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp",
-}  # fmt: skip
-PRIMARIES = {
-    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 10: "smpte428",
-    11: "smpte431", 12: "smpte432", 22: "ebu3213",
-}  # fmt: skip
-TRANSFERS = {
-    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100", 10: "log316",
-    11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084",
-    17: "smpte428", 18: "arib-std-b67",
-}  # fmt: skip
 _HDR = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 # Codecs whose grey pictures are full range where nothing is said; video codecs code luma.
 _FULL_GREY = frozenset(
@@ -79,20 +66,22 @@ class Colour:
         return np.uint8 if self.bit_depth <= 8 else np.uint16
 
 
-def colour_of(frame: av.VideoFrame, codec: str, rate: Fraction | None) -> Colour:
-    """What a frame says of its colours, and what is assumed where it says nothing.
+def colour_of(frame: av.VideoFrame, codec: str, rate: Fraction | None, container: Tags | None = None) -> Colour:
+    """What a frame says of its colours, where it says nothing the container, and else what is assumed.
 
     Args:
         frame: the film's first one.
         codec: that it was coded with.
         rate: frames a second; tells 625-line from 525-line television.
+        container: what it says; None for nothing.
     """
+    tags = Tags.of(frame) if container is None else Tags.of(frame).filled(container)
     kind, assumed, warnings = frame.format.name, [], []
     grey, yuv = _is_grey(frame.format), is_yuv(frame.format)
     standard = _standard(frame.height, rate)
     matrix = "rgb"
     if yuv:
-        said = MATRICES.get(frame.colorspace, "rgb")
+        said = MATRICES.get(tags.matrix, "rgb")
         matrix = said
         if said == "rgb":
             matrix = standard
@@ -100,13 +89,13 @@ def colour_of(frame: av.VideoFrame, codec: str, rate: Fraction | None) -> Colour
         elif said not in LUMA_WEIGHTS and said != "ycgco":
             matrix = "bt2020nc" if said.startswith(("bt2020", "ictcp")) else "bt709"
             warnings.append(f"the colour matrix {said} is not supported: {matrix} was taken")
-    colour_range = {1: "limited", 2: "full"}.get(frame.color_range, "")
+    colour_range = {1: "limited", 2: "full"}.get(tags.colour_range, "")
     if kind.startswith("yuvj") or not (yuv or grey):
         colour_range = "full"
     elif not colour_range:
         colour_range = "full" if grey and codec in _FULL_GREY else "limited"
         assumed.append("colour_range")
-    primaries, transfer = PRIMARIES.get(frame.color_primaries, ""), TRANSFERS.get(frame.color_trc, "")
+    primaries, transfer = PRIMARIES.get(tags.primaries, ""), TRANSFERS.get(tags.transfer, "")
     if not primaries:
         # What is known of the matrix tells more than the size does.
         likely = matrix if "matrix" not in assumed else standard

@@ -111,7 +111,7 @@ class ContainerReader:
             kept = Rate(rate, False)
             if not found.untimed:
                 kept = find_rate(np.union1d(times, np.array(decoder.damaged, np.int64)), found.time_base, found.rates)
-            behind, cut = missing_at_end(found, decoder, kept.value, pts[0])
+            behind, cut = missing_at_end(found, decoder, kept, pts[0])
             result = Found(times, np.array(durations, np.int64), decoder.damaged, behind, cut)
             facts = facts_of(found, look, kept, judgement, deinterlacer.changed, self._options.deinterlace)
             self._scanned = facts, result, kept

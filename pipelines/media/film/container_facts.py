@@ -51,7 +51,7 @@ def look_of(found: Input, frame: av.VideoFrame) -> Look:
     """What a film's first sound frame, as decoded, shows."""
     rate = found.rates[0] if found.rates else None
     prepared = preparing(frame, found.time_base, chroma_site(found))
-    described = colour.colour_of(frame, found.stream.codec_context.name, rate)
+    described = colour.colour_of(frame, found.stream.codec_context.name, rate, found.tags)
     return Look(
         frame.width, frame.height, frame.format.name, described, turn_of(frame), prepared, _picture_timecode(frame)
     )
@@ -69,20 +69,26 @@ def _picture_timecode(frame: av.VideoFrame) -> str:
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}{';' if packed & 1 << 24 else ':'}{frames:02d}"
 
 
-def missing_at_end(found: Input, decoder: Decoder, rate: Fraction, first: int) -> tuple[int, bool]:
+def missing_at_end(found: Input, decoder: Decoder, kept: Rate, first: int) -> tuple[int, bool]:
     """Frames that the header announces beyond the last one that is there, and whether the film ends too early without
     anything telling by how much.
 
     Args:
         found, decoder: the film and what read it to its end.
-        rate: frames a second.
+        kept: the rate that its frames keep.
         first: when its first frame is shown.
     """
+    rate = kept.value
     packets, pictures_end, every_end = found.announced()
     last = decoder.last * found.time_base if decoder.last is not None else Fraction(0)
     if every_end is not None and found.format == "mxf":  # which says how long it lasts, not when it ends
         every_end += first * found.time_base
     behind = max(packets - decoder.packets, 0)
+    if behind and found.format == "mov" and not kept.variable:
+        # Packets lie in order of decoding: of those that are gone some are shown before the last that is there.
+        entries = found.stream.index_entries
+        shown_last = min([first, *decoder.damaged[:1]]) + entries[-1].timestamp - entries[0].timestamp
+        behind = min(behind, max(round((shown_last * found.time_base - last) * rate) + 1, 0))
     if pictures_end is not None:
         behind = max(round((pictures_end - last) * rate), 0)
     elif every_end is not None:

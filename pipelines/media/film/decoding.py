@@ -19,6 +19,7 @@ from pipelines.errors import ItemError
 from pipelines.media.film.complaints import Complaints
 from pipelines.media.film.packets import mended, needed
 from pipelines.media.film.probe import Input, label
+from pipelines.media.film.references import Coded, References
 
 # Decoders that mark patched pictures themselves; what others have to say of damage they only log.
 _MARKING = frozenset(
@@ -59,18 +60,6 @@ class Picture:
     duration: int
 
 
-@dataclass(eq=False)
-class _Packet:
-    """What is remembered of a packet."""
-
-    order: int
-    pts: int
-    key: bool
-    disposable: bool
-    errors: int  # met before it was sent
-    bad: bool
-
-
 class Decoder:
     """Decodes the picture stream from where the container stands to its end.
 
@@ -88,8 +77,6 @@ class Decoder:
         last: end of the last packet of pictures, in the stream's time base; None before the first.
         end: seconds at which the last packet of any stream ends, if `all_streams`.
         broken: the container itself could not be read to its end.
-        first_key: when the first key frame is shown, in the stream's time base; None before it was met. What is shown before
-            it refers to frames that were not read and is left out.
         backward: frames whose times are not after those of the frames shown before them; they are left out.
         sought: whether the container stands where seeking led to; set it before the first picture.
     """
@@ -102,7 +89,7 @@ class Decoder:
         self.last: int | None = None
         self.end = Fraction(0)
         self.broken = False
-        self.first_key: int | None = None
+        self._references = References()
         self.backward = 0
         self.sought = False
         self._wanted = wanted
@@ -111,13 +98,19 @@ class Decoder:
         self._unit = 1 / (rate * found.time_base)  # a frame's duration in the time base
         self._codec = self._context.name
         self._errors = 0
-        self._open: list[_Packet] = []  # whose pictures are still to come, in order of decoding
-        self._keys: list[_Packet] = []  # the last three
-        self._bad: list[int] = []  # orders of the broken pictures that others may refer to
-        self._held: deque[tuple[Picture, _Packet | None, bool]] = deque()
+        self._open: list[Coded] = []  # whose pictures are still to come, in order of decoding
+        self._held: deque[tuple[Picture, Coded | None, bool]] = deque()
         self._shown: int | None = None
         self._counted = 0
         self._suspect = False
+
+    @property
+    def first_key(self) -> int | None:
+        """When the first key frame is shown, in the stream's time base; None before it was met.
+
+        What is shown before it refers to frames that were not read and is left out.
+        """
+        return self._references.first_key
 
     def pictures(self) -> Iterator[Picture]:
         """Every sound picture in order of showing, times rising.
@@ -191,10 +184,10 @@ class Decoder:
                 self._lose_counted()
             return []
 
-    def _enter(self, packet: Any) -> _Packet | None:
+    def _enter(self, packet: Any) -> Coded | None:
         if packet.pts is None or packet.is_discard:
             return None
-        entry = _Packet(
+        entry = Coded(
             order=self.packets,
             pts=packet.pts,
             key=packet.is_keyframe,
@@ -206,14 +199,8 @@ class Decoder:
             self._give_up(self._open[0])
         self._open.append(entry)
         if entry.key:
-            self._note_key(entry)
+            self._references.note_key(entry)
         return entry
-
-    def _note_key(self, entry: _Packet) -> None:
-        if self.first_key is None:
-            self.first_key = entry.pts
-        self._keys = sorted([*self._keys, entry], key=lambda key: key.order)[-3:]
-        self._bad = [order for order in self._bad if order >= self._keys[0].order]
 
     def _take(self, frames: list[av.VideoFrame], packet: Any) -> Iterator[Picture]:
         for frame in frames:
@@ -238,7 +225,7 @@ class Decoder:
             entry.disposable |= frame.pict_type == _B_PICTURE and self._codec in _PLAIN_B
             if frame.key_frame and not entry.key:
                 entry.key = True
-                self._note_key(entry)
+                self._references.note_key(entry)
             self._settle(entry)
         if self._shown is not None and pts <= self._shown:
             self.backward += 1
@@ -246,7 +233,7 @@ class Decoder:
         self._shown = pts
         self._held.append((Picture(frame, pts, frame.duration or 0), entry, frame.is_corrupt))
 
-    def _give_up(self, entry: _Packet) -> None:
+    def _give_up(self, entry: Coded) -> None:
         """No picture will come of a packet. That is damage if the decoder complained since; else it is a second field, or
         a picture not meant to be shown."""
         if entry.bad or self._errors > entry.errors:
@@ -254,10 +241,9 @@ class Decoder:
             self._lose(entry.pts)
         self._settle(entry)
 
-    def _settle(self, entry: _Packet) -> None:
+    def _settle(self, entry: Coded) -> None:
         self._open.remove(entry)
-        if entry.bad and not entry.disposable:
-            self._bad.append(entry.order)
+        self._references.settle(entry)
 
     def _lose(self, pts: int) -> None:
         if self.first_key is None or pts >= self.first_key:
@@ -270,20 +256,10 @@ class Decoder:
             if waits and entry is not None and any(other.order < entry.order for other in self._open):
                 return
             self._held.popleft()
-            if bad or (entry is not None and not self._sound(entry)):
+            if bad or (entry is not None and not self._references.sound(entry)):
                 self._lose(picture.pts)
             elif self.first_key is None or picture.pts >= self.first_key:
                 yield picture
-
-    def _sound(self, entry: _Packet) -> bool:
-        """Whether neither a picture nor any that it may refer to is broken."""
-        start = 0
-        for number, key in enumerate(self._keys):
-            if key.order <= entry.order:
-                # Pictures shown before their key frame refer to the group before it, too.
-                before = self._keys[number - 1].order if number else 0
-                start = before if entry.pts < key.pts else key.order
-        return not entry.bad and not any(start <= order < entry.order for order in self._bad)
 
     def _count(self, frame: av.VideoFrame) -> Iterator[Picture]:
         """Untimed streams: frames are shown one after another."""

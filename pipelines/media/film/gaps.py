@@ -146,7 +146,8 @@ def _too_many(
         places.append(f"{first}-{last} ({when})" if last > first else f"{first} ({when})")
     more = f" and {len(groups) - _SHOWN} more places" if len(groups) > _SHOWN else ""
     where = f": {', '.join(places)}{more}" if places else ""
-    reason = f"{count} frames are missing or damaged, more than the {options.tolerate_gaps} of --tolerate-gaps{where}"
+    what = "1 frame is" if count == 1 else f"{count} frames are"
+    reason = f"{what} missing or damaged, more than the {options.tolerate_gaps} of --tolerate-gaps{where}"
     return ItemError("missing_frames", f"{label(name)}: {reason}; {RECOPY}, or fill them with --tolerate-gaps {count}")
 
 

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import av
 
 from pipelines.errors import ItemError
+from pipelines.media.film.colour_tags import Tags
 from pipelines.media.film.facts import FilmOptions
 
 _FAR = 1 << 60
@@ -81,12 +82,13 @@ class WatchedFile:
 
 @dataclass(frozen=True)
 class Input:
-    """An open container and its picture stream. Closed by `opened`."""
+    """An open container, its picture stream, and what it says of colours. Closed by `opened`."""
 
     container: Any
     stream: Any
     file: WatchedFile
     name: str
+    tags: Tags
 
     @property
     def format(self) -> str:
@@ -150,7 +152,7 @@ def opened(source: BinaryIO | str, name: str, options: FilmOptions, threads: int
         container = _open(file, name, options)
         try:
             stream = _picture_stream(container, name)
-            found = Input(container, stream, file, name)
+            found = Input(container, stream, file, name, Tags.of(stream.codec_context))
             _check(found, options)
             context = stream.codec_context
             context.thread_count, context.thread_type = threads, "AUTO"

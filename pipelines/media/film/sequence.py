@@ -209,7 +209,8 @@ class SequenceReader:
         return self._last_timeline[1]
 
     def _too_many_missing(self, count: int, places: str, damaged: int = 0) -> ItemError:
-        what = f"{count} frames are missing" + (f" ({damaged} of them cannot be read or decoded)" if damaged else "")
+        what = "1 frame is missing" if count == 1 else f"{count} frames are missing"
+        what += f" ({damaged} of them cannot be read or decoded)" if damaged else ""
         there = f"more than the {self._options.tolerate_gaps} of --tolerate-gaps"
         do = f"find them, or fill them with --tolerate-gaps {count}"
         return ItemError("missing_frames", f"{label(self._pattern)}: {what}, {there}: {places}; {do}")

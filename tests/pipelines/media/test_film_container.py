@@ -187,6 +187,18 @@ def test_colours_that_are_not_said_are_assumed(
     assert abs(frames[0][0, 0] - np.array([0.7, 0.2, 0.4]) * 255).max() <= 2
 
 
+def test_what_frames_leave_open_their_container_says(tmp_path: Path) -> None:
+    """Encoders fill MOV's box for colours and leave ProRes's own header open."""
+    planes = [np.full((48, 64 if number == 0 else 32), 500, np.uint16) for number in range(3)]
+    tags = {"matrix": "bt2020nc", "primaries": "bt2020", "transfer": "smpte2084"}
+    path = tmp_path / "a.mov"
+    make_clip(path, [planes] * 2, codec="prores_ks", pix_fmt="yuv422p10le", colour_range="limited", **tags)  # type: ignore[arg-type]
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).color_primaries == 2  # not said
+    facts = scanned(path)[0].facts
+    assert (facts.matrix, facts.primaries, facts.transfer, facts.assumed) == ("bt2020nc", "bt2020", "smpte2084", ())
+
+
 def test_hdr_is_recorded_and_not_changed(tmp_path: Path) -> None:
     planes = coded(corners(), "bt2020nc", 10, "limited")
     tags = {"matrix": "bt2020nc", "colour_range": "limited", "primaries": "bt2020", "transfer": "smpte2084"}

@@ -167,6 +167,10 @@ def test_too_many_missing_are_named() -> None:
         "missing_frames: shot.%04d.dpx: 6 frames are missing (2 of them cannot be read or decoded), more than the 5 of "
         "--tolerate-gaps: 12-14, 40-41, 80; find them, or fill them with --tolerate-gaps 6"
     )
+    reader = opened(reel([1, 3], lambda number: dpx(1, size=(8, 8))), [1, 3])
+    assert len(list(reader.scan())) == 2
+    with pytest.raises(ItemError, match=r"1 frame is missing, more than the 0 of --tolerate-gaps: 2; "):
+        reader.timeline()
 
 
 def test_ranges() -> None:

@@ -1,0 +1,42 @@
+"""What is said of colours: FFmpeg's numbers, their names, and who says them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+# FFmpeg's numbers (AVColorSpace, AVColorPrimaries, AVColorTransferCharacteristic) and names.
+MATRICES = {
+    0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
+    10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp",
+}  # fmt: skip
+PRIMARIES = {
+    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 10: "smpte428",
+    11: "smpte431", 12: "smpte432", 22: "ebu3213",
+}  # fmt: skip
+TRANSFERS = {
+    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100", 10: "log316",
+    11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084",
+    17: "smpte428", 18: "arib-std-b67",
+}  # fmt: skip
+# FFmpeg's numbers for "not said": 0 is a matrix (RGB) and a reserved value of the others.
+_OPEN = {"matrix": (2, 3), "colour_range": (0,), "primaries": (0, 2), "transfer": (0, 2)}
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What is said of colours, as FFmpeg's numbers: by a container, or by a frame."""
+
+    matrix: int
+    colour_range: int
+    primaries: int
+    transfer: int
+
+    @classmethod
+    def of(cls, said: Any) -> Tags:
+        """By a frame or a codec's context."""
+        return cls(int(said.colorspace), int(said.color_range), int(said.color_primaries), int(said.color_trc))
+
+    def filled(self, other: Tags) -> Tags:
+        """These, and what is left open as another has it."""
+        return Tags(*(mine if mine not in _OPEN[name] else getattr(other, name) for name, mine in vars(self).items()))

@@ -1,0 +1,61 @@
+"""Which pictures of a stream may be believed: none that is broken, and none that refers to a broken one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(eq=False)
+class Coded:
+    """What is remembered of a packet.
+
+    Attributes:
+        order: of decoding.
+        pts: when its picture is shown, in the stream's time base.
+        key: whether its picture refers to no other.
+        disposable: whether no picture refers to its own.
+        errors: that were met before it was sent to the decoder.
+        bad: whether its picture is broken.
+    """
+
+    order: int
+    pts: int
+    key: bool
+    disposable: bool
+    errors: int
+    bad: bool
+
+
+class References:
+    """Key frames and broken pictures in order of decoding: a picture hangs on all between its key frame and itself.
+
+    Attributes:
+        first_key: when the first key frame is shown, in the stream's time base; None before it was met.
+    """
+
+    def __init__(self) -> None:
+        self.first_key: int | None = None
+        self._keys: list[Coded] = []  # the last three
+        self._bad: list[int] = []  # orders of the broken pictures that others may refer to
+
+    def note_key(self, entry: Coded) -> None:
+        """A picture that refers to no other was met."""
+        if self.first_key is None:
+            self.first_key = entry.pts
+        self._keys = sorted([*self._keys, entry], key=lambda key: key.order)[-3:]
+        self._bad = [order for order in self._bad if order >= self._keys[0].order]
+
+    def settle(self, entry: Coded) -> None:
+        """It is known now whether a picture is broken."""
+        if entry.bad and not entry.disposable:
+            self._bad.append(entry.order)
+
+    def sound(self, entry: Coded) -> bool:
+        """Whether neither a picture nor any that it may refer to is broken."""
+        start = 0
+        for number, key in enumerate(self._keys):
+            if key.order <= entry.order:
+                # Pictures shown before their key frame refer to the group before it, too.
+                before = self._keys[number - 1].order if number else 0
+                start = before if entry.pts < key.pts else key.order
+        return not entry.bad and not any(start <= order < entry.order for order in self._bad)
