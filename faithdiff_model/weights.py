@@ -121,7 +121,9 @@ def _fetch(store: Any, name: str, size: int | None, local: Path) -> None:
     try:
         try:
             store.get_file(name, str(partial))
-        except Exception as error:  # clients of stores raise what they like, such as aiohttp's own for a broken connection
+        except (
+            Exception
+        ) as error:  # clients of stores raise what they like, such as aiohttp's own for a broken connection
             raise OSError(str(error) or type(error).__name__) from error
         came = partial.stat().st_size
         if size is not None and came != size:

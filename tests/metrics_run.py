@@ -55,14 +55,19 @@ class Watcher(threading.Thread):
                     self.seen.setdefault(sample["name"], []).append(sample)
 
 
-def main() -> None:
-    """Run by the settings of the first argument, and print what the endpoint said."""
+def main(linger: float = 0.0) -> None:
+    """Run by the settings of the first argument, and print what the endpoint said.
+
+    Args:
+        linger: seconds that the endpoint stays for others that scrape it.
+    """
     settings = Settings(**json.loads(sys.argv[1]))
     with connected(settings):
         watcher = Watcher(settings.metrics_port)
         watcher.start()
         outcome = run(make_plan(settings), settings, run_id=new_run_id())
         found = _until_all_is_there(settings.metrics_port, watcher)
+        time.sleep(linger)
         watcher.over.set()
         watcher.join()
     print(json.dumps({"outcome": [outcome.restored, outcome.failed], "during": watcher.seen, "after": found}))
