@@ -23,6 +23,7 @@ prepare_environment()
 
 from jobs import (  # noqa: E402
     attribute_cli,
+    automations_cli,
     capacity_cli,
     evaluate_cli,
     manifest_cli,
@@ -103,6 +104,7 @@ app.command()(report_cli.report)
 app.command()(status_cli.status)
 app.command()(capacity_cli.capacity)
 app.command()(with_settings(serve_cli.serve))
+app.command()(automations_cli.automations)
 app.command()(attribute_cli.attribute)
 app.command()(evaluate_cli.evaluate)
 train_cli.register(app, _out)

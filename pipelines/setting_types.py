@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from faithdiff_model.presets import PRESETS
 
@@ -68,7 +68,7 @@ def _labels(value: str) -> str:
     return ",".join(f"{key}={label}" for key, label in node_labels(value).items())
 
 
-PresetName = Annotated[str, AfterValidator(_known_preset)]
+PresetName = Annotated[str, AfterValidator(_known_preset), WithJsonSchema({"type": "string", "enum": [*PRESETS]})]
 FrameRate = Annotated[str, AfterValidator(_rate)]
 FilmCopies = Annotated[str, AfterValidator(_copies)]
 NodeLabels = Annotated[str, AfterValidator(_labels)]

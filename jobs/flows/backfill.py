@@ -9,11 +9,13 @@ from prefect import flow
 from prefect.logging import get_run_logger
 from pydantic import Field
 
+from jobs.flows.endings import ending, told
 from jobs.flows.restore import restore_archive
 from pipelines.settings import Settings
 
 
 @flow(name="backfill-archive", persist_result=False)
+@told
 def backfill_archive(settings: Settings, parts: Annotated[list[str], Field(min_length=1)]) -> list[dict[str, Any]]:
     """Restore parts of an archive in order, with one time budget for all; what is left is for the next run.
 
@@ -42,4 +44,8 @@ def backfill_archive(settings: Settings, parts: Annotated[list[str], Field(min_l
         done.append({"part": part, **summary})
         if summary["signal"] or summary["stopped"]:
             break
-    return done
+    total = {name: sum(part[name] for part in done) for name in ("restored", "failed", "already_done", "quarantined")}
+    unfinished = done[-1] if done else {"signal": 0, "stopped": "", "left": 0}
+    more = f"; {len(parts) - len(done)} parts were not begun" if len(done) < len(parts) else ""
+    parts_done: list[dict[str, Any]] = ending({**unfinished, **total}, done, more)
+    return parts_done

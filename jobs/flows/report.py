@@ -5,10 +5,12 @@ from __future__ import annotations
 from prefect import flow
 
 from jobs.flows.artifacts import show_report
+from jobs.flows.endings import told
 from jobs.flows.restore import report_task
 
 
 @flow(name="report-archive", persist_result=False)
+@told
 def report_archive(output: str, name: str = "") -> str:
     """Make the report of an output store; its URI.
 

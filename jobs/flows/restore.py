@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.utilities.annotations import quote
 from rich.console import Console
 
 from jobs.flows.artifacts import show_report, show_run
+from jobs.flows.endings import PATIENT, announce, ending, may_pass, same, told
 from jobs.progress import RunProgress, rate_per_hour
 from jobs.report_cli import make as make_report_page
 from pipelines.cluster import connected
@@ -28,20 +31,41 @@ from pipelines.unfinished import clear_unfinished
 
 _SHOWN_FAILURES = 50
 # Rows are never kept as Prefect results: the manifest is the record, and results would copy it into Prefect's own store.
-_TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+# What fails in passing is tried again; nothing else is.
+_TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "retry_condition_fn": may_pass}
 
 
-@task(name="plan", **_TASK)
-def plan_task(settings: Settings, damaged: Collection[str] = ()) -> Any:
-    """Sources minus what is covered; refuses an output that cannot be written before any work starts."""
-    output = Store(settings.output, settings.retry_seconds)
-    output.check_writable()
-    if not settled(output):
-        clear_unfinished(output, 0)  # what a run that died left behind; nobody else writes while we hold the lease
-    return _opaque(make_plan(settings, damaged=damaged))
+@task(name="plan", **_TASK, **PATIENT)
+@told
+def plan_task(settings: Settings, run_id: str, holding: Any, damaged: Collection[str] = ()) -> Any:
+    """Take the output, and compare: sources minus what is covered. Refuses what cannot work before any work starts.
+
+    A try that fails gives the output back, so that nothing is held while it waits for the next.
+
+    Args:
+        settings: all settings.
+        run_id: who takes the output.
+        holding: the ExitStack that gives it back, quoted.
+        damaged: ids of items that are pending whatever the manifest says.
+
+    Returns:
+        The lease and the plan, quoted.
+    """
+    output = open_stores(settings)[1]
+    with ExitStack() as attempt:
+        lease = attempt.enter_context(
+            held(output, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease)
+        )
+        output.check_writable()
+        if not settled(output):
+            clear_unfinished(output, 0)  # what a run that died left behind; nobody else writes while we hold the lease
+        plan = make_plan(settings, damaged=damaged)
+        _unquoted(holding).push(attempt.pop_all())
+    return quote((lease, plan))
 
 
-@task(name="run", **_TASK)
+# A Ray cluster whose head is just starting; what happens later is `run`'s own to mend.
+@task(name="run", **_TASK, retries=2, retry_delay_seconds=[30, 120])
 def run_task(plan: Plan, settings: Settings, lease: Any, flow_run_id: str) -> Any:
     """Restore what is pending on Ray, with progress on the terminal. Without pending items Ray is not even started."""
     failures: list[dict[str, str]] = []
@@ -61,7 +85,7 @@ def run_task(plan: Plan, settings: Settings, lease: Any, flow_run_id: str) -> An
         return run(plan, settings, **identity, on_row=on_row, on_part=progress.part), failures
 
 
-@task(name="commit", **_TASK)
+@task(name="commit", **_TASK, retries=2, retry_delay_seconds=[30, 120])
 def commit_task(settings: Settings, run_id: str, summary: dict[str, Any]) -> None:
     """Publish the run's record: the mark that the run came to its end and all its rows are in the manifest."""
     record = {**summary, "only": settings.only, "settings": settings.result_settings()}
@@ -91,13 +115,14 @@ def summary_task(plan: Plan, outcome: Outcome, run_id: str, started: datetime, s
     }
 
 
-@task(name="report", **_TASK)
+@task(name="report", **_TASK, **PATIENT)
 def report_task(output: str, name: str) -> str:
     """A page on the archive's state in the output store; its URI."""
     return make_report_page(output, name)
 
 
 @flow(name="restore-archive", persist_result=False)
+@told
 def restore_archive(settings: Settings, damaged: list[str] | None = None, report: bool = False) -> dict[str, Any]:
     """Restore what is new in an archive. Holds the output store for the time: a second run on it is refused.
 
@@ -109,28 +134,31 @@ def restore_archive(settings: Settings, damaged: list[str] | None = None, report
     Returns:
         The summary, with the first failures under `failures`.
     """
-    checked = settings
-    open_stores(checked)
-    started = datetime.now(UTC)
+    started, clock = datetime.now(UTC), time.monotonic()
     run_id = new_run_id(started)
-    clock = time.monotonic()
-    output = Store(checked.output, checked.retry_seconds)
-    with held(output, run_id=run_id, seconds=checked.lease_seconds, steal=checked.steal_lease) as lease:
-        plan: Plan = _unquoted(plan_task(checked, damaged or ()))
-        write_run_start(output, run_id, {"started_at": started.isoformat(), "only": checked.only})
-        ran: Any = run_task(_opaque(plan), checked, quote(lease), str(flow_run.id or ""))
+    with ExitStack() as holding:
+        planned = plan_task(settings, run_id, quote(holding), damaged or ())
+        if isinstance(planned, State):
+            refused: dict[str, Any] = same(planned)  # in truth a state, which Prefect takes as this run's
+            return refused
+        lease, plan = _unquoted(planned)
+        output = Store(settings.output, settings.retry_seconds)
+        write_run_start(output, run_id, {"started_at": started.isoformat(), "only": settings.only})
+        ran: Any = run_task(_opaque(plan), settings, quote(lease), str(flow_run.id or ""))
         outcome, failures = ran
         summary = summary_task(_opaque(plan), outcome, run_id, started, time.monotonic() - clock)
         try:
             if not lease.lost:
-                commit_task(checked, run_id, summary)
+                commit_task(settings, run_id, summary)
         except OSError:
             if not outcome.stopped:  # a store that is full or down is why it stopped, and cannot take the record either
                 raise
     show_run(summary, failures)
+    announce(settings.output, summary)
     if report and not lease.lost:
-        show_report(report_task(checked.output, run_id))
-    return {**summary, "failures": failures}
+        show_report(report_task(settings.output, run_id.replace(".", "-")))
+    result: dict[str, Any] = ending(summary, {**summary, "failures": failures})
+    return result
 
 
 def _note_failure(failures: list[dict[str, str]], row: Row) -> None:

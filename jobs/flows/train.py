@@ -9,13 +9,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 
+from jobs.flows.endings import told
 from jobs.train_cli import run_training
 from jobs.train_settings import TrainSettings
 
 
 def _may_pass(_task: Any, _run: Any, state: State) -> bool:
-    """A lost machine or store may come back; a fault in settings, weights or photographs stays."""
-    return not isinstance(state.data, ValueError)
+    """A lost machine or store may come back; a fault in settings, weights or photographs stays, and so does a path."""
+    return not isinstance(state.data, ValueError | FileNotFoundError | PermissionError)
 
 
 @task(
@@ -33,10 +34,11 @@ def train_task(settings: TrainSettings) -> str:
 
 
 @flow(name="train-stage", persist_result=False)
-def train_stage_flow(settings: dict[str, Any]) -> str:
+@told
+def train_stage_flow(settings: TrainSettings) -> str:
     """Train one stage; returns the path of the weights file.
 
     Args:
-        settings: fields of `TrainSettings`.
+        settings: `hq` and `output`, and what is not the recipe's.
     """
-    return train_task(TrainSettings(**settings))
+    return train_task(settings)

@@ -9,21 +9,26 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from jobs.flows.artifacts import show_verification
+from jobs.flows.endings import UnsoundError, finished, may_pass, told
 from jobs.verify_cli import PROBLEMS, Asked, run_verify
 from pipelines.settings import Settings
 
 
-class UnsoundError(Exception):
-    """Sources, results or sidecars are not what they were: the run fails, so that somebody is told."""
-
-
-@task(name="verify", cache_policy=NO_CACHE, persist_result=False)
+@task(
+    name="verify",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=1,  # from the start: hours of reading, so not at once
+    retry_delay_seconds=900,
+    retry_condition_fn=may_pass,
+)
 def verify_task(settings: Settings, asked: Asked) -> tuple[int, dict[str, Any]]:
     """Read and hash everything again; repair if asked."""
     return run_verify(settings, asked)
 
 
 @flow(name="verify-archive", persist_result=False)
+@told
 def verify_archive(
     settings: Settings,
     sample: Annotated[float, Field(gt=0, le=1)] = 1.0,
@@ -49,4 +54,5 @@ def verify_archive(
             f"{record['items_with_problems']} of {record['items']} items have problems: record {record['id']} in "
             "_faitharchive/verifications says which and what to do"
         )
-    return record
+    checked: dict[str, Any] = finished(f"{record['items']} items checked, all sound", record)
+    return checked

@@ -48,7 +48,10 @@ def test_the_context_holds_what_is_needed_and_no_more(seen: Path) -> None:
     assert {path.name for path in seen.iterdir()} == {
         "LICENSE", "README.md", "constraints.txt", "faithdiff_model", "infra", "jobs", "pipelines", "pyproject.toml",
     }  # fmt: skip
-    assert [path.relative_to(seen).as_posix() for path in (seen / "infra").rglob("*.*")] == ["infra/prefect.yaml"]
+    assert sorted(path.relative_to(seen).as_posix() for path in (seen / "infra").rglob("*.*")) == [
+        "infra/automations.yaml",
+        "infra/prefect.yaml",
+    ]
     assert not list(seen.rglob("__pycache__"))
 
 

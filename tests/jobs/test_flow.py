@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from s3_server import FlakyProxy
 
+from pipelines.lease import LeaseError
 from pipelines.manifest import current_rows
+from pipelines.retries import GaveUpError
 from pipelines.settings import Settings
 from pipelines.storage import Store, StoreError
 
@@ -66,3 +76,84 @@ def test_tasks_are_named_for_people() -> None:
     names = [restore.plan_task.name, restore.run_task.name, restore.commit_task.name, restore.summary_task.name]
     assert names == ["plan", "run", "commit", "summary"]
     assert restore.restore_archive.name == "restore-archive"
+
+
+def _from(cause: Exception) -> StoreError:
+    error = StoreError("output x: cannot be written")
+    error.__cause__ = cause
+    return error
+
+
+GAVE_UP = GaveUpError(errno.ETIMEDOUT, "reading x failed for 60 s")
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (GAVE_UP, True),
+        (_from(GAVE_UP), True),
+        (ConnectionResetError("reset"), True),
+        (ValueError("upscale is wrong"), False),
+        (StoreError("source x: there is no such folder"), False),
+        (LeaseError("output x: another run holds it"), False),
+        (_from(PermissionError(errno.EACCES, "no")), False),
+        (OSError(errno.ENOSPC, "full"), False),
+        (RuntimeError("a fault of ours"), False),
+    ],
+    ids=repr,
+)
+def test_what_is_tried_again(monkeypatch: pytest.MonkeyPatch, error: Exception, again: bool) -> None:
+    from prefect.states import Failed
+
+    from jobs.flows import backfill, endings, restore, verify
+
+    state = Failed(data=error)
+    assert not endings.may_pass(None, None, state)  # somebody sits before it, and sees the error
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", str(uuid.uuid4()))
+    assert endings.may_pass(None, None, state) is again
+    for task in (restore.plan_task, restore.run_task, restore.commit_task, restore.report_task, verify.verify_task):
+        assert task.retries
+        assert task.retry_condition_fn is endings.may_pass
+    assert not restore.summary_task.retries
+    assert not backfill.backfill_archive.retries  # flows know no condition
+
+
+_NIGHT = """
+import sys
+from jobs.flows import restore
+from pipelines.settings import Settings
+restore.plan_task = restore.plan_task.with_options(retries=50, retry_delay_seconds=1)
+settings = Settings(source=sys.argv[1], output=sys.argv[2], preset="tiny", retry_seconds=0)
+state = restore.restore_archive(settings, return_state=True)
+print("ended:", state.type.value, state.message)
+"""
+
+
+def test_a_store_that_is_down_at_first_is_waited_for(s3_server: str, tmp_path: Path) -> None:
+    name = uuid.uuid4().hex[:8]
+    source, output = f"s3://scans-{name}/a", f"s3://restored-{name}/a"
+    for url in (source, output):
+        Store(url).fs.mkdir(url.split("/")[2])
+    Store(source).publish("readme.txt", b"no photograph")
+    with FlakyProxy(s3_server) as proxy:
+        proxy.fail_every(1)
+        night = subprocess.Popen(
+            [sys.executable, "-c", _NIGHT, source, output], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={
+                **os.environ, "AWS_ENDPOINT_URL": proxy.url, "PREFECT_LOGGING_LEVEL": "INFO", "AWS_MAX_ATTEMPTS": "1",
+                "PREFECT__RUNTIME__DEPLOYMENT__ID": str(uuid.uuid4()), "PREFECT_HOME": str(tmp_path / "prefect"),
+            },
+        )  # fmt: skip
+
+        def recover() -> None:
+            while proxy.refused < 3 and night.poll() is None:
+                time.sleep(0.1)
+            time.sleep(1)
+            proxy.fail_every(0)
+
+        recovery = threading.Thread(target=recover)
+        recovery.start()
+        said, _ = night.communicate(timeout=240)
+        recovery.join()
+    assert "ended: COMPLETED 0 restored, 0 failed, 0 already done" in said, said
+    assert "Retry 1/50 will start 1" in said
