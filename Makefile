@@ -16,8 +16,9 @@ demo: install
 picture: demo
 	$(BIN)/python -c "from PIL import Image; Image.open('demo/before-after.png').save('before-after.jpg', quality=88)"
 
+# Two files at a time, a thread each: many tests wait for processes of their own.
 test: install
-	$(BIN)/python -m pytest -m "not slow and not chaos"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not chaos" -n 2 --dist loadfile --no-loadscope-reorder
 
 # Kills, lost nodes, failing stores and fuzzing at length (its soak of 2,000 items alone takes eight minutes on 2 cores).
 test-chaos: install

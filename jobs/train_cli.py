@@ -35,7 +35,7 @@ def register(app: typer.Typer, out: Console) -> None:
             return
         weights = run_training(settings, on_log=lambda line: out.print(line, highlight=False))
         if os.environ.get("RANK", "0") == "0":  # one process of a group speaks for all
-            out.print(f"weights: {weights}")
+            out.print(f"weights: {weights}", soft_wrap=True)
 
     app.command()(with_model(train, TrainSettings, positional=("hq", "output"), prefix=ENV_PREFIX, named="train"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,19 +12,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from jobs.quiet import prepare_environment
+# Nothing that a test does touches the user's caches or Prefect set-up.
+_HOME = tempfile.TemporaryDirectory(prefix="faitharchive-tests-")
+os.environ["FAITHARCHIVE_CACHE"] = f"{_HOME.name}/cache"
+os.environ["PREFECT_HOME"] = f"{_HOME.name}/prefect"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import jobs.cli  # noqa: E402, F401 (prepares the rest, and no console takes its width for good from a test's COLUMNS)
 
 SHARED = Path(__file__).parents[2] / "shared"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _own_homes(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing that a test does touches the user's caches or Prefect set-up."""
-    home = tmp_path_factory.mktemp("home")
-    os.environ["FAITHARCHIVE_CACHE"] = str(home / "cache")
-    os.environ["PREFECT_HOME"] = str(home / "prefect")
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    prepare_environment()
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,9 @@ import pytest
 from chaos_runs import Run, census, make_archive
 from elastic import ELASTIC, follow
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
-@pytest.mark.chaos  # make test has the next one
 def test_a_node_leaves_and_another_joins(tmp_path: Path) -> None:
     settings = make_archive(tmp_path, 40).model_copy(
         update={"replicas": 0, "gpus_per_replica": 1.0, "ray_address": "auto"}
@@ -44,7 +43,6 @@ def test_replicas_use_a_node_that_joins(tmp_path: Path) -> None:
     assert len(set(nodes)) == 2
 
 
-@pytest.mark.chaos
 @pytest.mark.timeout(1800)
 def test_one_to_eight_nodes_and_back(tmp_path: Path) -> None:
     """Nothing is lost, and throughput follows the nodes up and down."""

@@ -11,6 +11,7 @@ from chaos_runs import Run, census, leftovers, make_archive, restored_calmly
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 
+@pytest.mark.chaos
 def test_worker_processes_die_in_every_way(tmp_path: Path) -> None:
     """One run: a source kills each process that decodes it, two take all memory once, and an actor is shot mid-batch."""
     settings = make_archive(tmp_path, 21)

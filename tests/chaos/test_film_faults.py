@@ -37,7 +37,8 @@ def _begun(log: Path) -> Counter[int]:
     return Counter(int(line.split()[-1]) for line in log.read_text().splitlines()) if log.exists() else Counter()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
 def test_a_run_killed_mid_film_loses_the_segments_in_flight_alone(tmp_path: Path) -> None:
     settings = _settings(tmp_path)
     log = tmp_path / "begun"

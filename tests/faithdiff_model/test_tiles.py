@@ -19,7 +19,7 @@ from faithdiff_model.windows import Place, Rect, WindowGrid, plan_tiles
 sides = st.integers(1, 400)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     sides, sides, st.integers(4, 64), st.sampled_from([0.25, 0.5, 0.75, 1.0]), st.integers(3, 200), st.integers(0, 64)
 )

@@ -79,7 +79,8 @@ def _configuration(folder: Path, port: int) -> Path:
     del ray["dns_sd_configs"], ray["file_sd_configs"]
     ray["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]
     rules = (INFRA / "prometheus/rules.yaml").read_text()
-    (folder / "rules.yaml").write_text(rules.replace("interval: 1m", f"interval: {SECOND}s"))
+    paced = rules.replace("interval: 1m", f"interval: {SECOND}s").replace(":1m]", f":{SECOND}s]")
+    (folder / "rules.yaml").write_text(paced)
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     return folder / "prometheus.yml"
 

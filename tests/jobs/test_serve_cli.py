@@ -95,6 +95,7 @@ def test_flows_of_verification_report_and_backfill(tmp_path: Path, ray_session: 
 
 @pytest.mark.ray
 @pytest.mark.timeout(600)
+@pytest.mark.slow  # cron knows no seconds
 def test_serve_starts_a_server_runs_on_schedule_and_drains_when_it_is_ended(tmp_path: Path) -> None:
     (tmp_path / "scans").mkdir()
     for number in range(60):

@@ -9,8 +9,10 @@ import pty
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,9 +71,14 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     """A run over good photographs and a bad one, with logs in JSON."""
-    folder, ray = tmp_path_factory.mktemp("watched"), tmp_path_factory.mktemp("r")
+    with tempfile.TemporaryDirectory(prefix="fa", dir="/tmp") as ray:  # sockets have short names only
+        yield watched(tmp_path_factory.mktemp("watched"), Path(ray))
+
+
+def watched(folder: Path, ray: Path) -> Ran:
+    """Run, and look on."""
     scans, out = archive(folder), folder / "out"
     process = start("restore", scans, out, *FAST, "--log-format", "json", RAY_TMPDIR=str(ray))
     seen: list[tuple[int, dict[str, Any]]] = []

@@ -73,7 +73,8 @@ def test_adapters_begin_as_nothing() -> None:
     with torch.no_grad():
         before = unet(*ARGUMENTS)
         parameter_groups(unet, short_stage(lora=LORA))
-        assert torch.equal(unet(*ARGUMENTS), before)
+        # Not to the last bit: on some processors another kernel is taken for layers that are wrapped.
+        assert torch.allclose(unet(*ARGUMENTS), before, rtol=0, atol=2e-6)
 
 
 def test_layers_that_are_not_there_are_said_in_one_line() -> None:
