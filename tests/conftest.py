@@ -17,8 +17,9 @@ _HOME = tempfile.TemporaryDirectory(prefix="faitharchive-tests-")
 os.environ["FAITHARCHIVE_CACHE"] = f"{_HOME.name}/cache"
 os.environ["PREFECT_HOME"] = f"{_HOME.name}/prefect"
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("COLUMNS", None)  # workers of pytest-xdist have it, and a console made then has that width for good
 
-import jobs.cli  # noqa: E402, F401 (prepares the rest, and no console takes its width for good from a test's COLUMNS)
+import jobs.cli  # noqa: E402, F401 (prepares the rest)
 
 SHARED = Path(__file__).parents[2] / "shared"
 

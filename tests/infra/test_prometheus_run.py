@@ -22,7 +22,7 @@ from archive_steps import archive_settings, picture, save_photo
 from infra_files import INFRA, ROOT, read
 from watch_expressions import expressions, known_metrics, metrics_of
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
 # What this machine has none of, or what a run of three files need not come to.
 _GPU = {"ray_node_gpus_utilization", "ray_node_gram_used"}

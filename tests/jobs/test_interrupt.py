@@ -38,6 +38,7 @@ def archive(folder: Path, count: int) -> Path:
 
 @pytest.mark.ray
 @pytest.mark.timeout(300)
+@pytest.mark.chaos
 def test_control_c_drains_and_the_same_command_goes_on(tmp_path: Path) -> None:
     scans, out = archive(tmp_path, 50), tmp_path / "out"
     process = start("restore", scans, out, *FAST, "--steps", "8", "--drain-seconds", "120", "--lease-seconds", "3")

@@ -118,6 +118,7 @@ def test_a_run_is_one_tree(collector: Collector, settings: Settings) -> None:
 
 @pytest.mark.ray
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_a_collector_that_is_down_harms_nothing(settings: Settings) -> None:
     run(settings, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://127.0.0.1:9/v1/traces", OTEL_EXPORTER_OTLP_TIMEOUT="1")
 
