@@ -22,6 +22,7 @@ from pipelines.observer import Observer
 from pipelines.outage import OutageWatch
 from pipelines.plan import Plan
 from pipelines.pools import cluster_pools
+from pipelines.released_actors import end_released_actors
 from pipelines.restore import build_assembly, build_film_stream, build_stream, final_rows
 from pipelines.retries import safe_text
 from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, RESTORED, Row, fail
@@ -263,6 +264,7 @@ def _configure_ray_data(*, local: bool) -> None:
     # Ray 2.60 has no other name yet for max_restarts and max_task_retries, and warns at each use.
     warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a lost block is ours to handle and to tell
+    end_released_actors()
     context = DataContext.get_current()
     context.enable_progress_bars = False  # ours counts items, not blocks
     context.print_on_execution_start = False
