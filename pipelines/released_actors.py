@@ -2,8 +2,8 @@
 
 Its pools drop an idle actor's handle and wait for the garbage to be collected. Lineage may keep the handle, and then the actor
 keeps its GPU: seen on a cluster that shrank from eight nodes to two, where two idle replicas held both GPUs, and those that the
-pool still counted, with the last photographs, waited for one for ever. What such an actor produced lies in the object store, not
-in it; if that goes with its node, the rows are found missing and tried again.
+pool still counted, with the last photographs, waited for one for ever. What such an actor produced lies in the object store,
+not in it; if that goes with its node, the rows are found missing and tried again.
 """
 
 from __future__ import annotations
