@@ -32,8 +32,9 @@ from pipelines.storage import Store
 
 OnRow = Callable[[Row], None]
 
-# All together first; then what was lost, each row alone; once more if the cluster itself failed meanwhile.
-_PASSES = ("together", "alone", "alone")
+# All together first; then what was lost, each row alone; again if the cluster failed or lost nodes meanwhile, so that no
+# photograph is blamed for a machine.
+_MOST_PASSES = 4
 # New actors that may die while they start, as when their spot node goes, before the run fails.
 _START_DEATHS = 5
 
@@ -168,24 +169,28 @@ class _Run:
 
     def _passes(self) -> None:
         fault: RayError | None = None
-        for way in _PASSES:
+        alone = nodes_went = False
+        for _ in range(_MOST_PASSES):
             if not self.waiting or self.stop.requested:
                 return
             gc.collect()  # the pass before may lie in cycles that hold its blocks, which hold its actors, which hold GPUs
+            before = _nodes()
             try:
                 fault = None
-                self._pass(alone=way == "alone")
+                self._pass(alone=alone)
             except RayError as error:  # the stream broke: what it had finished is finished
                 fault = error
-                continue
-            if way == "alone":
-                break
+            nodes_went = not before <= _nodes()
+            if alone and not fault and not nodes_went:
+                break  # what is still missing took its processes along by itself
+            alone = True
         if self.stop.requested or not self.waiting:
             return
         if fault is not None and not self.outcome.restored + self.outcome.failed:
             raise fault
+        cause = type(fault).__name__ if fault else "nodes went" if nodes_went else ""
         for row in self.plan.pending.select(self.waiting):
-            self._settle(fail(row, "run", _gone(row, fault)))
+            self._settle(fail(row, "run", _gone(row, cause)))
 
     def _pass(self, *, alone: bool) -> None:
         """Stream what waits; then join what was cut."""
@@ -251,10 +256,18 @@ class _Run:
             self.stop.request(outage)
 
 
-def _gone(row: Row, fault: RayError | None) -> ItemError:
-    """Why a row has no result after it was tried alone."""
-    if fault is not None:
-        reason = f"no result came back from the cluster ({type(fault).__name__}); the next run tries it again"
+def _nodes() -> set[str]:
+    """Nodes that are there now; none if the cluster does not answer."""
+    try:
+        return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    except (RayError, RuntimeError, ConnectionError):
+        return set()
+
+
+def _gone(row: Row, cause: str) -> ItemError:
+    """Why a row has no result after it was tried alone. `cause`: what of the cluster failed; empty if nothing did."""
+    if cause:
+        reason = f"no result came back from the cluster ({cause}); the next run tries it again"
         return ItemError("lost", f"{row['source_path']}: {reason}")
     reason = "each process that worked on it died; look at the file, or lower --max-pixels or add memory if it is large"
     return ItemError("crashed", f"{row['source_path']}: {reason}")
