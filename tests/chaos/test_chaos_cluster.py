@@ -48,7 +48,10 @@ def test_one_to_eight_nodes_and_back(tmp_path: Path) -> None:
     """Nothing is lost, and throughput follows the nodes up and down."""
     figures = follow(tmp_path)
     rates = {phase["nodes"]: phase["items_a_second"] for phase in figures["growing"]}
-    assert rates[8] > 1.5 * rates[4] > 2 * rates[2] > 2.5 * rates[1], rates
+    assert rates[2] > 1.5 * rates[1], rates
+    assert rates[4] > 1.5 * rates[2], rates
+    assert rates[8] > 1.1 * rates[4], rates  # some of the eight still load while it is measured, on two cores for all
     shrunk = {phase["nodes"]: phase["items_a_second"] for phase in figures["shrinking"]}
-    assert shrunk[1] < 0.5 * shrunk[4], shrunk
+    assert shrunk[2] < 0.75 * shrunk[4], shrunk
+    assert shrunk[1] < 0.75 * shrunk[2], shrunk
     assert figures["nodes_used"] == 8
