@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -173,7 +172,6 @@ class _Run:
         for _ in range(_MOST_PASSES):
             if not self.waiting or self.stop.requested:
                 return
-            gc.collect()  # the pass before may lie in cycles that hold its blocks, which hold its actors, which hold GPUs
             before = _nodes()
             try:
                 fault = None

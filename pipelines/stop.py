@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+BUDGET = "the time budget"  # how the reason of an end that was asked for begins
 
 
 class Abandoned(BaseException):
@@ -89,7 +90,7 @@ def within(stop: Stop, hours: float) -> Iterator[None]:
         stop: gets the request.
         hours: of the block; 0 is no limit.
     """
-    timer = threading.Timer(hours * 3600, stop.request, (f"the time budget of {hours:g} hours is spent",))
+    timer = threading.Timer(hours * 3600, stop.request, (f"{BUDGET} of {hours:g} hours is spent",))
     timer.daemon = True
     if hours:
         timer.start()

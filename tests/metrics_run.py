@@ -10,8 +10,10 @@ import sys
 import threading
 import time
 import urllib.request
+from pathlib import Path
 from typing import Any
 
+from archive_steps import archive_settings, picture, save_photo
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipelines.cluster import connected
@@ -22,6 +24,17 @@ from pipelines.run import run
 from pipelines.settings import Settings
 
 NAMES = [f"ray_{metric.name}" for metric in METRICS]
+
+
+def watched_archive(folder: Path, port: int) -> Settings:
+    """Two photographs, one of four tiles, and a file that is none; settings to restore them with metrics at a port."""
+    scans = folder / "scans"
+    save_photo(scans / "small.png", picture(40, 48))
+    save_photo(scans / "giant.png", picture(80, 120))
+    (scans / "bad.jpg").write_bytes(b"no picture")
+    return archive_settings(
+        folder, guidance_scale=1, replicas=1, cpus=2, object_store_mb=200, tile=128, tile_halo=32, metrics_port=port
+    )
 
 
 def scrape(port: int) -> list[dict[str, Any]]:
@@ -50,9 +63,12 @@ class Watcher(threading.Thread):
                 found = scrape(self.port)
             except OSError:
                 continue
-            for sample in found:
-                if sample["type"] == "gauge":
-                    self.seen.setdefault(sample["name"], []).append(sample)
+            self.note(found)
+
+    def note(self, found: list[dict[str, Any]]) -> None:
+        for sample in found:
+            if sample["type"] == "gauge":
+                self.seen.setdefault(sample["name"], []).append(sample)
 
 
 def main(linger: float = 0.0) -> None:
@@ -70,6 +86,7 @@ def main(linger: float = 0.0) -> None:
         time.sleep(linger)
         watcher.over.set()
         watcher.join()
+        watcher.note(found)  # its own last look may be of before the end
     print(json.dumps({"outcome": [outcome.restored, outcome.failed], "during": watcher.seen, "after": found}))
 
 

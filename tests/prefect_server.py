@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
+from ports import free_port
 
 _QUICK = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -28,12 +29,6 @@ _QUICK = {
     "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
-
-
-def free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
 
 
 def wait_for(what: str, look: Callable[[], Any], seconds: float) -> Any:

@@ -20,11 +20,11 @@ from prefect.states import Completed, Failed
 from faithdiff_model.weights import shown
 from pipelines.lease import LeaseError
 from pipelines.retries import is_passing, safe_text
+from pipelines.stop import BUDGET
 
 # A state's name is in the event that Prefect sends of it: prefect.flow-run.Skipped is what automations see.
 SKIPPED = "Skipped"
 RUN_ENDED = "faitharchive.run.ended"
-_BUDGET = "the time budget"  # as pipelines.stop words it: an end that was asked for
 _COUNTS = (
     "run_id",
     "restored",
@@ -102,7 +102,7 @@ def ending(summary: dict[str, Any], result: Any, more: str = "") -> Any:
         result: of the flow.
         more: said after the counts.
     """
-    stopped = summary["stopped"] and not summary["signal"] and not summary["stopped"].startswith(_BUDGET)
+    stopped = summary["stopped"] and not summary["signal"] and not summary["stopped"].startswith(BUDGET)
     return finished(in_words(summary) + more, result, failed=bool(stopped))
 
 

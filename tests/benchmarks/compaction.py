@@ -26,7 +26,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from facts import RESULTS, text_table, write_results
+from facts import RESULTS, peak_mb, text_table, write_results
 
 from pipelines.compaction import compact_manifest
 from pipelines.current import located
@@ -95,9 +95,9 @@ def measure(settings: Settings, folder: Path) -> dict[str, Any]:
     """A plan, the places of current rows, and a query without our code, in this process."""
     import duckdb
 
-    before = _peak_mb()
+    before = peak_mb()
     plan, planned, planned_cpu = _timed(lambda: make_plan(settings))
-    peak = _peak_mb()
+    peak = peak_mb()
     items = int(settings.source.rpartition("-")[2])
     assert (plan.done, len(plan.pending)) == (items, 0)
     count, placed, placed_cpu = _timed(lambda: _located(folder))
@@ -130,7 +130,7 @@ def _timed(call: Callable[[], Any]) -> tuple[Any, float, float]:
 
 def compact(folder: Path, rows: int) -> dict[str, Any]:
     """One compaction in this process."""
-    before = _peak_mb()
+    before = peak_mb()
     store = Store(str(folder))
     done, seconds, cpu = _timed(
         lambda: compact_manifest(store, compaction_id=new_run_id(), lease_seconds=60, rows=rows)
@@ -139,7 +139,7 @@ def compact(folder: Path, rows: int) -> dict[str, Any]:
     return {
         "compact_s": seconds,
         "compact_cpu_s": cpu,
-        "compact_peak_over_start_mb": _peak_mb() - before,
+        "compact_peak_over_start_mb": peak_mb() - before,
         "new_files": done.written,
         "rows_rewritten": done.rows,
     }
@@ -210,12 +210,6 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     print(text_table(rows, COLUMNS))
     print(write_results(f"compaction{options.label}", "cpu", kept, options.out))
     return kept
-
-
-def _peak_mb() -> int:
-    """The most memory that this process ever had."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,12 @@ def machine_facts() -> dict[str, Any]:
     }
 
 
+def peak_mb() -> int:
+    """The most memory that this process ever had, pages of mapped files among it."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
 def write_results(name: str, device: str, content: Mapping[str, Any], folder: Path = RESULTS) -> Path:
     """Keep `content` with the machine's facts as `<name>-<device>-<date>.json`, replacing one of the same day.
 

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from facts import RESULTS, text_table, write_results
+from facts import RESULTS, peak_mb, text_table, write_results
 
 from pipelines.plan import make_plan
 
@@ -34,12 +34,12 @@ def measure(case: str, files: int, memory: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="faitharchive-benchmark-") as folder:
         make_plan(synthetic_archive(Path(folder) / "small", _WARM_UP), memory=memory)
         settings = synthetic_archive(Path(folder) / "large", files, done=files if case == "done" else 0)
-        before = _peak_mb()
+        before = peak_mb()
         SyntheticFileSystem.listed = SyntheticFileSystem.read = 0
         began = time.perf_counter()
         plan = make_plan(settings, memory=memory)
         seconds = time.perf_counter() - began
-        peak = _peak_mb()
+        peak = peak_mb()
     assert (plan.done, len(plan.pending)) == ((files, 0) if case == "done" else (0, files))
     return {
         "case": case,
@@ -90,12 +90,6 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     print(text_table(rows, COLUMNS))
     print(write_results(f"planning{options.label}", "cpu", kept, options.out))
     return kept
-
-
-def _peak_mb() -> int:
-    """The most memory that this process ever had, pages of mapped files among it."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":

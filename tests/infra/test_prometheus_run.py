@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,8 +17,9 @@ from typing import Any
 
 import pytest
 import yaml
-from archive_steps import archive_settings, picture, save_photo
 from infra_files import INFRA, ROOT, read
+from metrics_run import watched_archive
+from ports import free_port
 from watch_expressions import expressions, known_metrics, metrics_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -28,12 +28,6 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 _GPU = {"ray_node_gpus_utilization", "ray_node_gram_used"}
 _SILENT = ("GPUs busy", "Alerts that fire", "all GPUs", "Time left", "panel GPU")
 SECOND = 2
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class _Server:
@@ -90,13 +84,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Server]:
     """Prometheus, after a run over two photographs, one of four tiles, and a file that is none."""
     if shutil.which("prometheus") is None:
         pytest.skip("prometheus is not here: apt-get install prometheus")
-    folder, port, own = tmp_path_factory.mktemp("prometheus"), _free_port(), _free_port()
-    settings = archive_settings(
-        folder, guidance_scale=1, replicas=1, cpus=2, object_store_mb=200, tile=128, tile_halo=32, metrics_port=port
-    )  # fmt: skip
-    save_photo(folder / "scans" / "small.png", picture(40, 48))
-    save_photo(folder / "scans" / "giant.png", picture(80, 120))
-    (folder / "scans" / "bad.jpg").write_bytes(b"no picture")
+    folder, port, own = tmp_path_factory.mktemp("prometheus"), free_port(), free_port()
+    settings = watched_archive(folder, port)
     words = [f"--config.file={_configuration(folder, port)}", f"--storage.tsdb.path={folder / 'data'}"]
     with (folder / "prometheus.log").open("wb") as log:
         server = subprocess.Popen(

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_process import FAST, start
 from PIL import Image
 
 from pipelines.lease import held
 from pipelines.manifest import RUNS, current_rows
 from pipelines.storage import Store
-
-FAST = ["--preset", "tiny", "--steps", "1", "--guidance-scale", "1", "--cpus", "2", "--object-store-mb", "200"]
-
-
-def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "COLUMNS": "200", **environment},
-    )  # fmt: skip
 
 
 def archive(folder: Path, count: int) -> Path:

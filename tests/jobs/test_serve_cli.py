@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from prefect_server import free_port, process, wait_for
+from ports import free_port
+from prefect_server import process, wait_for
 from typer.testing import CliRunner
 
 from jobs.cli import app

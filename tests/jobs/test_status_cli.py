@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cli_process import FAST, start
 from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
@@ -31,16 +32,7 @@ from pipelines.progress_file import Progress, Publisher
 from pipelines.run_status import RunStatus, run_status
 from pipelines.storage import Store
 
-FAST = ["--preset", "tiny", "--steps", "1", "--guidance-scale", "1", "--cpus", "2", "--object-store-mb", "200"]
 COUNT = 12
-
-
-def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "COLUMNS": "200", **environment},
-    )  # fmt: skip
 
 
 def look(out: Path) -> tuple[int, dict[str, Any]]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archive_steps import archive_settings, picture, save_photo
+from metrics_run import watched_archive
+from ports import free_port
 
 import pipelines.ray_agent
 from pipelines.metrics import METRICS, change
@@ -21,22 +22,11 @@ from pipelines.storage import StoreError
 ROOT = Path(__file__).parents[2]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A run over two photographs, one of several tiles, and a file that is none: what its Ray exported."""
     folder = tmp_path_factory.mktemp("metrics")
-    settings = archive_settings(
-        folder, guidance_scale=1, replicas=1, cpus=2, object_store_mb=200, tile=128, tile_halo=32, metrics_port=free_port()
-    )  # fmt: skip
-    save_photo(folder / "scans" / "small.png", picture(40, 48))
-    save_photo(folder / "scans" / "giant.png", picture(80, 120))
-    (folder / "scans" / "bad.jpg").write_bytes(b"no picture")
+    settings = watched_archive(folder, free_port())
     done = subprocess.run(
         [sys.executable, "-c", "from metrics_run import main; main()", settings.model_dump_json()],
         capture_output=True, text=True, timeout=280, check=False,
