@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -18,6 +19,8 @@ from pipelines.storage import StoreError
 _MB = 1 << 20
 # Rows in flight on one machine: enough for a few large photographs, small beside the model.
 _OBJECT_STORE_MB = 1024
+# Seconds before a client tries again.
+_PAUSES = (1.0, 5.0)
 
 
 @contextmanager
@@ -33,16 +36,36 @@ def connected(settings: Settings) -> Iterator[None]:
     agent = _agent(settings)
     try:
         with _silenced_core(), agent:
-            ray.init(**_init_arguments(settings))
+            _init(_init_arguments(settings))
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        text = (str(error).strip().splitlines() or [""])[0]
         raise StoreError(
-            f"ray address {settings.ray_address}: cannot connect ({text}); check that the cluster runs"
+            f"ray address {settings.ray_address}: cannot connect ({_said(error)}); check that the cluster runs"
         ) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _init(arguments: dict[str, Any]) -> None:
+    """`ray.init`, again where the head could not start a process for a client.
+
+    The head forks it beside gRPC's threads, and now and then it dies of that before it has begun.
+    """
+    for pause in _PAUSES:
+        try:
+            ray.init(**arguments)
+        except ConnectionAbortedError:
+            time.sleep(pause)
+        else:
+            return
+    ray.init(**arguments)
+
+
+def _said(error: Exception) -> str:
+    """What an error says in one line; of a traceback from the head, what it ends in."""
+    lines = str(error).strip().splitlines() or [""]
+    return lines[-1 if isinstance(error, ConnectionAbortedError) else 0]
 
 
 @contextmanager

@@ -106,8 +106,15 @@ class RunTrace:
             return
         self._root.set_attributes(_plain(attributes))
         self._root.end()
-        _provider().force_flush()
-        time.sleep(2 * _DELAY_MS / 1000)  # a local Ray's workers go when we go
+        flush()
+        time.sleep(5 * _DELAY_MS / 1000)  # a local Ray's workers go when we go
+
+
+def flush() -> None:
+    """Send what this process has not sent yet."""
+    provider = _provider()
+    if provider is not None:
+        provider.force_flush()
 
 
 def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
