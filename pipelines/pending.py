@@ -134,6 +134,12 @@ class PendingRows(CompactRows):
         """The photographs, or the films."""
         return PendingRows(self.table.filter(pc.equal(self.table["media_kind"], kind)), self.expander)
 
+    def waves(self, most: int) -> Iterator[PendingRows]:
+        """All rows in order, at most so many at a time. Each has memory of its own: a slice is pickled with its whole table."""
+        for start in range(0, len(self), most):
+            places = pa.array(range(start, min(start + most, len(self))))
+            yield PendingRows(self.table.take(places), self.expander)
+
     def counts(self) -> dict[str, int]:
         """Rows by reason."""
         found = Counter({pair["values"]: pair["counts"] for pair in self.table["reason"].value_counts().to_pylist()})

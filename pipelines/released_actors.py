@@ -12,11 +12,13 @@ from typing import Any
 
 import ray
 from ray.data._internal.execution.operators.actor_pool_map_operator import _ActorPool
+from ray.exceptions import RayError
 
 from pipelines import traces
 
 _release = _ActorPool._release_running_actor
-_last_words: list[ray.ObjectRef] = []
+# Seconds that an idle actor has to answer; on a node that went none does.
+_ANSWER = 1.0
 
 
 def _release_and_end(pool: Any, actor: Any) -> None:
@@ -24,13 +26,25 @@ def _release_and_end(pool: Any, actor: Any) -> None:
     _release(pool, actor)
     if state is None or state.num_tasks_in_flight:
         return
-    if state.is_restarting:
+    if state.is_restarting or not _told(actor):
         ray.kill(actor)
         return
-    # Not killed: its last spans would go with it. Not repeated: that would start it again.
-    if traces.wanted():
-        _last_words.append(actor.__ray_call__.options(max_task_retries=0).remote(_tell))
+    # Killed, it would take along what it has counted since its metrics were last exported.
     actor.__ray_terminate__.options(max_task_retries=0).remote()
+
+
+def _told(actor: Any) -> bool:
+    """Whether an actor lives and has told a collector what it had to.
+
+    One that does not is never asked to end by itself: asked on a node that is going, it starts again on another, keeps that
+    one's GPU, and does not know that it was asked.
+    """
+    answer = actor.__ray_call__.options(max_task_retries=0).remote(_tell)
+    try:
+        ray.get(answer, timeout=_ANSWER)
+    except RayError:
+        return False
+    return True
 
 
 def _tell(actor: Any) -> None:
@@ -40,11 +54,3 @@ def _tell(actor: Any) -> None:
 def end_released_actors() -> None:
     """From now on, in this process. Ray 2.60 has no setting for it."""
     _ActorPool._release_running_actor = _release_and_end
-
-
-def wait_for_last_words(seconds: float) -> None:
-    """Until released actors have told a collector what they had to, or for so long."""
-    told = _last_words[:]
-    _last_words.clear()
-    if told:
-        ray.wait(told, num_returns=len(told), timeout=seconds)

@@ -14,12 +14,8 @@ import pyarrow as pa
 import ray
 from ray.exceptions import RayError
 
-from pipelines.released_actors import wait_for_last_words
-
 # Held by the head alone, so that a spot node's end cannot take the driver of a night along.
 _ON_THE_HEAD = {"node:__internal_head__": 0.001}
-# Seconds for the last spans of traces; a collector that is down must not hold up a run.
-_LAST_WORDS = 5.0
 
 
 def tables(make: Callable[[], Any], configure: Callable[[], None]) -> Iterator[pa.Table]:
@@ -41,7 +37,6 @@ def tables(make: Callable[[], Any], configure: Callable[[], None]) -> Iterator[p
 
 def _batches(dataset: Any) -> Iterator[pa.Table]:
     yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-    wait_for_last_words(_LAST_WORDS)
 
 
 class _Driver:

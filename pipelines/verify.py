@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+import gc
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +30,8 @@ OnItem = Callable[[bool], None]
 # Rows of one task: a trip through the driver for many small files, and not so many bytes that a lost task costs hours.
 _BLOCK_ROWS = 128
 _BLOCK_BYTES = 1 << 30
+# Blocks that go into Ray Data at once: each costs the driver 52 KB there.
+_WAVE_BLOCKS = 20_000
 
 
 def build_check(blocks: Sequence[pa.Table], settings: Settings, *, results_only: bool) -> Any:
@@ -45,10 +49,12 @@ def build_check(blocks: Sequence[pa.Table], settings: Settings, *, results_only:
     return ds.map_batches(_checker(settings, results_only), batch_size=None, batch_format="pyarrow", num_cpus=1)
 
 
-def _blocks(current: CurrentRows) -> list[pa.Table]:
-    """Blocks enough for all CPUs."""
+def _waves(current: CurrentRows) -> Iterator[list[pa.Table]]:
+    """Blocks enough for all CPUs, as many at a time as a driver can hold."""
     spread = int(4 * ray.cluster_resources().get("CPU", 1))
-    return list(current.blocks(rows=max(1, min(_BLOCK_ROWS, current.count // spread)), size=_BLOCK_BYTES))
+    blocks = current.blocks(rows=max(1, min(_BLOCK_ROWS, current.count // spread)), size=_BLOCK_BYTES)
+    while wave := list(islice(blocks, _WAVE_BLOCKS)):
+        yield wave
 
 
 def verify(
@@ -83,11 +89,12 @@ def verify(
             raise StoreError(_nothing(settings, current))
         if on_count:
             on_count(current.count)
-        check = partial(build_check, _blocks(current), settings, results_only=results_only)
-        for answer in _answers(check):
-            findings.add(answer)
-            if on_item:
-                on_item(not answer["problems"])
+        for blocks in _waves(current):
+            for answer in _answers(partial(build_check, blocks, settings, results_only=results_only)):
+                findings.add(answer)
+                if on_item:
+                    on_item(not answer["problems"])
+            gc.collect()  # what Ray Data held of a wave lies in cycles
         # Ray repeats a task that was lost, so every item must have come back; an item unseen must not pass for sound.
         if findings.items != current.count:
             raise StoreError(

@@ -1,15 +1,16 @@
 """Small measurements that infra/SCALE.md multiplies: what a planned item costs the driver, and what a core hashes.
 
-    python tests/benchmarks/scale.py            a minute; starts a local Ray
+    python tests/benchmarks/scale.py            some minutes; starts local Rays
 
 Each in a process of its own. `ids` is the driver's set of items that still wait (`pipelines/run.py`), `blocks` the planned
-rows on their way into Ray Data, one a block as photographs above 1 MiB go (`pipelines/restore.py`), `sha256` what verifying
-does.
+rows on their way into Ray Data, one a block as photographs above 1 MiB go (`pipelines/restore.py`), `waves` what stays of them
+when they go there wave by wave (`pipelines/run.py`), `sha256` what verifying does.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import subprocess
@@ -19,18 +20,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from facts import RESULTS, text_table, write_results
 
 from pipelines.naming import item_id
-from pipelines.pending import PENDING_SCHEMA
+from pipelines.pending import PENDING_SCHEMA, Expander, PendingRows
+from pipelines.storage import Store
 
 MIB = 1 << 20
 
 
 def ids(count: int) -> dict[str, Any]:
     """The set of the ids of `count` waiting items."""
-    import pyarrow as pa
-
     column = pa.array([item_id(f"box {number // 1000}/{number}.jpg") for number in range(count)])
     before, began = _resident(), time.perf_counter()
     waiting = set(column.to_pylist())
@@ -41,20 +42,14 @@ def ids(count: int) -> dict[str, Any]:
 
 def blocks(count: int) -> dict[str, Any]:
     """`count` planned photographs of 20 MB made into a lazy Ray dataset: nothing of it runs yet."""
-    import pyarrow as pa
     import ray
 
     from pipelines.restore import blocks as blocks_of
 
-    columns: dict[str, list[Any]] = {field.name: [None] * count for field in PENDING_SCHEMA}
-    columns["source_path"] = [f"box {number // 1000}/{number}.jpg" for number in range(count)]
-    columns["item_id"] = [item_id(path) for path in columns["source_path"]]
-    columns["source_size"] = [20_000_000] * count
-    table = pa.table(columns, schema=PENDING_SCHEMA)
-    ray.init(address="local", num_cpus=2, object_store_memory=500 * MIB, include_dashboard=False, logging_level="ERROR")
-    ray.data.from_arrow(list(blocks_of(table.slice(0, 10), spread=10)))  # imports what it needs
+    pending = _pending(count)
+    _start_ray()
     before, began = _resident(), time.perf_counter()
-    made = list(blocks_of(table, spread=4000))
+    made = list(blocks_of(pending.table, spread=4000))
     dataset = ray.data.from_arrow(made)
     seconds = time.perf_counter() - began
     assert len(made) == count
@@ -66,6 +61,58 @@ def blocks(count: int) -> dict[str, Any]:
     del dataset
     ray.shutdown()
     return found
+
+
+def waves(count: int) -> dict[str, Any]:
+    """As many go through Ray Data, by a task that does nothing, in five waves: what a block of a later wave leaves behind."""
+    import ray
+
+    from pipelines.restore import blocks as blocks_of
+
+    pending = _pending(count)
+    _start_ray()
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    resident, rows, began = [_resident()], 0, time.perf_counter()
+    for wave in pending.waves(count // 5):
+        dataset = ray.data.from_arrow(list(blocks_of(wave.table, spread=count)))
+        for table in dataset.map_batches(lambda table: table, batch_format="pyarrow", batch_size=None).iter_batches(
+            batch_size=None, batch_format="pyarrow"
+        ):
+            rows += table.num_rows
+        del dataset, table
+        gc.collect()  # as the run does
+        resident.append(_resident())
+    seconds = time.perf_counter() - began
+    assert rows == count
+    ray.shutdown()
+    return {
+        "seconds": round(seconds, 2),
+        "bytes_each": round((resident[5] - resident[1]) / (count * 4 / 5), 1),
+        "a_second": round(count / seconds),
+        "resident_mb": [round(size / MIB) for size in resident],
+    }
+
+
+def _pending(count: int) -> PendingRows:
+    columns: dict[str, list[Any]] = {field.name: [None] * count for field in PENDING_SCHEMA}
+    columns["source_path"] = [f"box {number // 1000}/{number}.jpg" for number in range(count)]
+    columns["item_id"] = [item_id(path) for path in columns["source_path"]]
+    columns["source_size"] = [20_000_000] * count
+    expander = Expander(Store("."), Store("."), settings_digest="", model_digest="", seed=0)
+    return PendingRows(pa.table(columns, schema=PENDING_SCHEMA), expander)
+
+
+def _start_ray() -> None:
+    """And import what it needs."""
+    import ray
+
+    from pipelines.restore import blocks as blocks_of
+
+    ray.init(
+        address="local", num_cpus=2, object_store_memory=500 * MIB, include_dashboard=False, logging_level="ERROR",
+        log_to_driver=False,
+    )  # fmt: skip
+    ray.data.from_arrow(list(blocks_of(_pending(10).table, spread=10)))
 
 
 def sha256(count: int) -> dict[str, Any]:
@@ -80,6 +127,7 @@ def sha256(count: int) -> dict[str, Any]:
 MEASURES: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
     "ids": (ids, 10_000_000),
     "blocks": (blocks, 20_000),
+    "waves": (waves, 10_000),
     "sha256": (sha256, 1000),
 }
 COLUMNS = ("what", "count", "seconds", "bytes_each", "a_second", "mb_a_second")
