@@ -219,10 +219,11 @@ class _Run:
         kind = rows.table["media_kind"][0].as_py()
         about = {"run_id": self.lease.run_id, "alone": alone, "media_kind": kind}
         stream = partial(build, rows, self.stamp, self.settings, resources, fence, alone=alone)
+        self.complete = []  # a pass that broke may have left some: they wait still, and their parts are durable
         with trace.step("pass", **about, items=len(rows)):
             for row in self._items(final_rows(stream, configure)):
                 self._settle(row)
-        complete, self.complete = self.complete, []
+        complete = self.complete
         if complete and not self.stop.requested:
             with trace.step("assemble", **about, items=len(complete)):
                 for row in final_rows(partial(build_assembly, complete, self.settings, fence), configure):

@@ -6,6 +6,8 @@ Prints what the endpoint said, one JSON object: `during`, of the gauges while th
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -23,6 +25,7 @@ from pipelines.plan import make_plan
 from pipelines.run import run
 from pipelines.settings import Settings
 
+ROOT = Path(__file__).parents[1]
 NAMES = [f"ray_{metric.name}" for metric in METRICS]
 
 
@@ -35,6 +38,20 @@ def watched_archive(folder: Path, port: int) -> Settings:
     return archive_settings(
         folder, guidance_scale=1, replicas=1, cpus=2, object_store_mb=200, tile=128, tile_halo=32, metrics_port=port
     )
+
+
+def run_watched(settings: Settings, linger: float = 0.0) -> dict[str, Any]:
+    """`main` in a process of its own: what it printed."""
+    command = f"from metrics_run import main; main(linger={linger})"
+    done = subprocess.run(
+        [sys.executable, "-c", command, settings.model_dump_json()],
+        capture_output=True, text=True, timeout=280, check=False,
+        # Shorter than Ray's 10 s, longer than what a gauge is set again after.
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "RAY_metrics_report_interval_ms": "5000"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def scrape(port: int) -> list[dict[str, Any]]:

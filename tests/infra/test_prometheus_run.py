@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 import urllib.parse
 import urllib.request
@@ -17,8 +15,8 @@ from typing import Any
 
 import pytest
 import yaml
-from infra_files import INFRA, ROOT, read
-from metrics_run import watched_archive
+from infra_files import INFRA, read
+from metrics_run import run_watched, watched_archive
 from ports import free_port
 from watch_expressions import expressions, known_metrics, metrics_of
 
@@ -94,12 +92,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Server]:
         try:
             prometheus = _Server(own)
             prometheus.wait()
-            done = subprocess.run(
-                [sys.executable, "-c", "from metrics_run import main; main(linger=8)", settings.model_dump_json()],
-                capture_output=True, text=True, timeout=260, check=False,
-                env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "RAY_metrics_report_interval_ms": "5000"},
-            )  # fmt: skip
-            assert done.returncode == 0, done.stderr[-3000:]
+            run_watched(settings, linger=8)
             time.sleep(2 * SECOND)
             yield prometheus
         finally:

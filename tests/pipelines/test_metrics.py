@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from metrics_run import watched_archive
+from metrics_run import ROOT, run_watched, watched_archive
 from ports import free_port
 
 import pipelines.ray_agent
@@ -19,22 +16,13 @@ from pipelines.metrics import METRICS, change
 from pipelines.ray_agent import check_metrics_port, left_out
 from pipelines.storage import StoreError
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A run over two photographs, one of several tiles, and a file that is none: what its Ray exported."""
     folder = tmp_path_factory.mktemp("metrics")
     settings = watched_archive(folder, free_port())
-    done = subprocess.run(
-        [sys.executable, "-c", "from metrics_run import main; main()", settings.model_dump_json()],
-        capture_output=True, text=True, timeout=280, check=False,
-        # Shorter than Ray's 10 s, longer than what a gauge is set again after.
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "RAY_metrics_report_interval_ms": "5000"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return {**json.loads(done.stdout.splitlines()[-1]), "folder": folder}
+    return {**run_watched(settings), "folder": folder}
 
 
 def values(exported: dict[str, Any], name: str) -> dict[tuple[str, ...], float]:
