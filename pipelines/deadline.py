@@ -56,7 +56,7 @@ class _Deadline(AbstractContextManager[None]):
         self._timer: tuple[float, float] | None = (
             None  # what was left of an alarm set before; None outside the main thread
         )
-        self._started = 0.0
+        self._due = self._started = 0.0  # the other alarm's, and ours
 
     def __enter__(self) -> None:
         self._started = time.monotonic()
@@ -65,6 +65,7 @@ class _Deadline(AbstractContextManager[None]):
             _watch()
         if threading.current_thread() is threading.main_thread():
             self._timer = signal.setitimer(signal.ITIMER_REAL, 0)
+            self._due = time.monotonic() + self._timer[0]
             self._handler = signal.signal(signal.SIGALRM, self._alarm)
             signal.setitimer(signal.ITIMER_REAL, self._seconds, _AGAIN)
 
@@ -77,7 +78,7 @@ class _Deadline(AbstractContextManager[None]):
             signal.signal(signal.SIGALRM, self._handler or signal.SIG_DFL)
             left, interval = self._timer
             if left:  # an alarm that fell due meanwhile comes now
-                signal.setitimer(signal.ITIMER_REAL, max(left - took, 1e-3), interval)
+                signal.setitimer(signal.ITIMER_REAL, max(self._due - time.monotonic(), 1e-3), interval)
         with _lock:
             del _watched[self]
             _watch()

@@ -140,7 +140,6 @@ class _Run:
         self.writer = ManifestWriter(store, stamp["run_id"])
         self.outages = OutageWatch(settings)
         self.outcome = Outcome()
-        self.complete: list[Row] = []  # items whose parts are all durable
         self.waiting: set[str] = set(plan.pending.table["item_id"].to_pylist())
 
     def go(self) -> Outcome:
@@ -219,18 +218,17 @@ class _Run:
         kind = rows.table["media_kind"][0].as_py()
         about = {"run_id": self.lease.run_id, "alone": alone, "media_kind": kind}
         stream = partial(build, rows, self.stamp, self.settings, resources, fence, alone=alone)
-        self.complete = []  # a pass that broke may have left some: they wait still, and their parts are durable
+        complete: list[Row] = []
         with trace.step("pass", **about, items=len(rows)):
-            for row in self._items(final_rows(stream, configure)):
+            for row in self._items(final_rows(stream, configure), complete):
                 self._settle(row)
-        complete = self.complete
         if complete and not self.stop.requested:
             with trace.step("assemble", **about, items=len(complete)):
                 for row in final_rows(partial(build_assembly, complete, self.settings, fence), configure):
                     if row["item_id"] in self.waiting:
                         self._settle(row)
 
-    def _items(self, rows: Iterator[Row]) -> Iterator[Row]:
+    def _items(self, rows: Iterator[Row], complete: list[Row]) -> Iterator[Row]:
         """Parts to items: an item's final row, once; those whose parts are all durable are noted in `complete`."""
         durable: dict[str, set[int]] = {}
         for row in rows:
@@ -245,7 +243,7 @@ class _Run:
             parts = durable.setdefault(row["item_id"], set())
             parts.add(row["part"])
             if len(parts) == row["parts"]:
-                self.complete.append({**row, "status": PENDING})
+                complete.append({**row, "status": PENDING})
 
     def _settle(self, row: Row) -> None:
         """A row that came out: final, or held back."""

@@ -29,8 +29,8 @@ ROOT = Path(__file__).parents[1]
 NAMES = [f"ray_{metric.name}" for metric in METRICS]
 
 
-def watched_archive(folder: Path, port: int) -> Settings:
-    """Two photographs, one of four tiles, and a file that is none; settings to restore them with metrics at a port."""
+def watched_archive(folder: Path, port: int = 0) -> Settings:
+    """Two photographs, one of four tiles, and a file that is none; settings to restore them, with metrics at a port."""
     scans = folder / "scans"
     save_photo(scans / "small.png", picture(40, 48))
     save_photo(scans / "giant.png", picture(80, 120))

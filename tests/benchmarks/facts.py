@@ -38,8 +38,17 @@ def machine_facts() -> dict[str, Any]:
 
 def peak_mb() -> int:
     """The most memory that this process ever had, pages of mapped files among it."""
+    return _memory("VmHWM") >> 20
+
+
+def resident() -> int:
+    """Memory of this process now, bytes."""
+    return _memory("VmRSS")
+
+
+def _memory(field: str) -> int:
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("VmHWM"))
+    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith(field))
 
 
 def write_results(name: str, device: str, content: Mapping[str, Any], folder: Path = RESULTS) -> Path:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from facts import RESULTS, text_table, write_results
+from facts import RESULTS, resident, text_table, write_results
 
 from pipelines.naming import item_id
 from pipelines.pending import PENDING_SCHEMA, Expander, PendingRows
@@ -33,11 +33,11 @@ MIB = 1 << 20
 def ids(count: int) -> dict[str, Any]:
     """The set of the ids of `count` waiting items."""
     column = pa.array([item_id(f"box {number // 1000}/{number}.jpg") for number in range(count)])
-    before, began = _resident(), time.perf_counter()
+    before, began = resident(), time.perf_counter()
     waiting = set(column.to_pylist())
     seconds = time.perf_counter() - began
     assert len(waiting) == count
-    return {"seconds": round(seconds, 2), "bytes_each": round((_resident() - before) / count, 1)}
+    return {"seconds": round(seconds, 2), "bytes_each": round((resident() - before) / count, 1)}
 
 
 def blocks(count: int) -> dict[str, Any]:
@@ -48,14 +48,14 @@ def blocks(count: int) -> dict[str, Any]:
 
     pending = _pending(count)
     _start_ray()
-    before, began = _resident(), time.perf_counter()
+    before, began = resident(), time.perf_counter()
     made = list(blocks_of(pending.table, spread=4000))
     dataset = ray.data.from_arrow(made)
     seconds = time.perf_counter() - began
     assert len(made) == count
     found = {
         "seconds": round(seconds, 2),
-        "bytes_each": round((_resident() - before) / count, 1),
+        "bytes_each": round((resident() - before) / count, 1),
         "a_second": round(count / seconds),
     }
     del dataset
@@ -72,7 +72,7 @@ def waves(count: int) -> dict[str, Any]:
     pending = _pending(count)
     _start_ray()
     ray.data.DataContext.get_current().enable_progress_bars = False
-    resident, rows, began = [_resident()], 0, time.perf_counter()
+    sizes, rows, began = [resident()], 0, time.perf_counter()
     for wave in pending.waves(count // 5):
         dataset = ray.data.from_arrow(list(blocks_of(wave.table, spread=count)))
         for table in dataset.map_batches(lambda table: table, batch_format="pyarrow", batch_size=None).iter_batches(
@@ -81,15 +81,15 @@ def waves(count: int) -> dict[str, Any]:
             rows += table.num_rows
         del dataset, table
         gc.collect()  # as the run does
-        resident.append(_resident())
+        sizes.append(resident())
     seconds = time.perf_counter() - began
     assert rows == count
     ray.shutdown()
     return {
         "seconds": round(seconds, 2),
-        "bytes_each": round((resident[5] - resident[1]) / (count * 4 / 5), 1),
+        "bytes_each": round((sizes[5] - sizes[1]) / (count * 4 / 5), 1),
         "a_second": round(count / seconds),
-        "resident_mb": [round(size / MIB) for size in resident],
+        "resident_mb": [round(size / MIB) for size in sizes],
     }
 
 
@@ -153,12 +153,6 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     print(text_table(rows, COLUMNS))
     print(write_results("scale", "cpu", kept, options.out))
     return kept
-
-
-def _resident() -> int:
-    """Resident memory of this process, bytes."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmRSS"))
 
 
 if __name__ == "__main__":

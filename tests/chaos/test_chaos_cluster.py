@@ -54,4 +54,5 @@ def test_one_to_eight_nodes_and_back(tmp_path: Path) -> None:
     shrunk = {phase["nodes"]: phase["items_a_second"] for phase in figures["shrinking"]}
     assert shrunk[2] < 0.75 * shrunk[4], shrunk
     assert shrunk[1] < 0.75 * shrunk[2], shrunk
+    assert shrunk[1] < 0.5 * shrunk[4], shrunk
     assert figures["nodes_used"] == 8

@@ -125,15 +125,15 @@ def test_nested(inner: float, outer: float, slow: str) -> None:
 def test_an_alarm_of_somebody_else_comes_in_its_time() -> None:
     rung: list[float] = []
     before = signal.signal(signal.SIGALRM, lambda *_: rung.append(time.monotonic()))
-    old = signal.setitimer(signal.ITIMER_REAL, 0.5)
     started = time.monotonic()
+    old = signal.setitimer(signal.ITIMER_REAL, 0.5)
     try:
         with pytest.raises(ItemError), deadline(0.2, "a"):
             spin()
         assert not rung
         time.sleep(0.5)
         assert len(rung) == 1
-        assert 0.45 <= rung[0] - started < 0.9  # alarms come to the millisecond
+        assert 0.5 <= rung[0] - started < 0.9
     finally:
         signal.signal(signal.SIGALRM, before)
         signal.setitimer(signal.ITIMER_REAL, *old)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archive_steps import archive_settings, picture, save_photo
+from metrics_run import watched_archive
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from pipelines.settings import Settings
@@ -65,13 +65,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Two photographs, one of four tiles, and a file that is none."""
-    save_photo(tmp_path / "scans" / "small.png", picture(40, 48))
-    save_photo(tmp_path / "scans" / "giant.png", picture(80, 120))
-    (tmp_path / "scans" / "bad.jpg").write_bytes(b"no picture")
-    return archive_settings(
-        tmp_path, guidance_scale=1, replicas=1, cpus=2, object_store_mb=200, tile=128, tile_halo=32
-    )  # fmt: skip
+    return watched_archive(tmp_path)
 
 
 def run(settings: Settings, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -88,10 +88,10 @@ def test_a_cluster_that_fails_in_a_wave_is_not_asked_for_the_next(
 
 def test_a_wave_travels_without_the_rest_of_the_plan(tmp_path: Path) -> None:
     names = [f"{number:05}.png" for number in range(1000)]
+    settings = archive_settings(tmp_path)
     for name in names:
-        (tmp_path / "scans").mkdir(exist_ok=True)
         (tmp_path / "scans" / name).touch()
-    pending = make_plan(archive_settings(tmp_path)).pending
+    pending = make_plan(settings).pending
     sizes = [len(pickle.dumps(wave.table)) for wave in pending.waves(100)]
     assert len(sizes) == 10
     assert max(sizes) < len(pickle.dumps(pending.table)) / 5
