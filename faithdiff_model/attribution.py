@@ -20,11 +20,11 @@ import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
-from faithdiff_model.merging import WindowMerger
-from faithdiff_model.resize import to_grey, to_unit_float
+from faithdiff_model.image.resize import to_grey, to_unit_float
+from faithdiff_model.network.unet import FaithDiffUNet
 from faithdiff_model.restorer import Restorer
-from faithdiff_model.sampling import Canvas, Work
-from faithdiff_model.unet import FaithDiffUNet
+from faithdiff_model.sampling.denoise import Canvas, Work
+from faithdiff_model.sampling.merging import WindowMerger
 
 _HEAT = 0.6  # of an overlay is heat map, the rest the picture
 _SIGNS = string.punctuation + "…“”„‘’«»"  # around words

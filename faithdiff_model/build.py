@@ -10,18 +10,18 @@ from typing import Any
 import torch
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from faithdiff_model.checkpoint import load_published, read_tensors
-from faithdiff_model.config import NetworkConfig
-from faithdiff_model.files import TEXT_FOLDERS, base_folder, model_digest, vae_folder, weights_file
+from faithdiff_model.network.config import NetworkConfig
+from faithdiff_model.network.text import PromptEncoder
+from faithdiff_model.network.unet import FaithDiffUNet, assemble_unet
+from faithdiff_model.network.vae import build_vae, load_vae
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets.tiny import SEED
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.spec import ModelSpec
-from faithdiff_model.text import PromptEncoder
 from faithdiff_model.tiny_text import random_prompt_encoder
-from faithdiff_model.unet import FaithDiffUNet, assemble_unet
-from faithdiff_model.vae import build_vae, load_vae
-from faithdiff_model.weights import WeightsError, shown
+from faithdiff_model.weights.checkpoint import load_published, read_tensors
+from faithdiff_model.weights.download import WeightsError, shown
+from faithdiff_model.weights.files import TEXT_FOLDERS, base_folder, model_digest, vae_folder, weights_file
 
 
 def build_restorer(spec: ModelSpec, options: RestoreOptions) -> Restorer:

@@ -17,9 +17,9 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration, LlavaProcessor, LogitsProcessor, LogitsProcessorList
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from faithdiff_model.files import captioner_folder
 from faithdiff_model.prompts import caption_to_prompt
-from faithdiff_model.weights import WeightsError
+from faithdiff_model.weights.download import WeightsError
+from faithdiff_model.weights.files import captioner_folder
 
 QUESTION = "Describe this image and its style in a very detailed manner."
 _PLAIN_PROMPT = f"USER: <image>\n{QUESTION} ASSISTANT:"

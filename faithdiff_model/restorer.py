@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faithdiff_model.colour import adain, wavelet
-from faithdiff_model.colour_statistics import ColourStatistics
-from faithdiff_model.config import MIN_SIDE, NetworkConfig
-from faithdiff_model.latents import decode_latent, embed_windows, encode_latent, to_model_range
-from faithdiff_model.noise import position_noise
+from faithdiff_model.image.colour import adain, wavelet
+from faithdiff_model.image.colour_statistics import ColourStatistics
+from faithdiff_model.image.resize import from_unit_float, to_grey, to_unit_float
+from faithdiff_model.image.windows import Place, Rect, WindowGrid, plan_tiles
+from faithdiff_model.network.config import MIN_SIDE, NetworkConfig
+from faithdiff_model.network.text import PromptEncoder, TextEmbedding
+from faithdiff_model.network.unet import FaithDiffUNet
 from faithdiff_model.options import RestoreOptions
-from faithdiff_model.resize import from_unit_float, to_grey, to_unit_float
-from faithdiff_model.sampling import Canvas, Observer, denoise, make_scheduler, start_latent
-from faithdiff_model.text import PromptEncoder, TextEmbedding
-from faithdiff_model.unet import FaithDiffUNet
-from faithdiff_model.windows import Place, Rect, WindowGrid, plan_tiles
+from faithdiff_model.sampling.denoise import Canvas, Observer, denoise, make_scheduler, start_latent
+from faithdiff_model.sampling.latents import decode_latent, embed_windows, encode_latent, to_model_range
+from faithdiff_model.sampling.noise import position_noise
 
 # Gain and offset of each of three channels, over [0, 1].
 Colour = tuple[tuple[float, float, float], tuple[float, float, float]]

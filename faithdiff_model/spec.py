@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from faithdiff_model.config import AttentionMode, NetworkConfig
+from faithdiff_model.network.config import AttentionMode, NetworkConfig
 from faithdiff_model.presets import ORIGINS, PRESETS, UNTRAINED, Origin
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from faithdiff_model.text import PromptEncoder
+from faithdiff_model.network.text import PromptEncoder
 
 _BEGIN, _END = "<|startoftext|>", "<|endoftext|>"
 _TOKENS = 77  # CLIP's context length

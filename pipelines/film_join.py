@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from pipelines.film_plan import Segment
+from pipelines.film.plan import Segment
 
 ReadSegment = Callable[[int], Iterator[np.ndarray]]
 

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 
 import ray._private.utils
 
-from pipelines.storage import StoreError
+from pipelines.store.store import StoreError
 
 
 def check_metrics_port(port: int) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipelines.manifest import ManifestWriter, new_run_id, write_run_record
-from pipelines.plan import Plan, make_plan
+from pipelines.manifest.writer import ManifestWriter, new_run_id, write_run_record
+from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import MANIFEST_SCHEMA, PENDING, RESTORED, Row, new_row
 from pipelines.settings import Settings
 from pipelines.stages.decode import Decode
 from pipelines.stages.tile import Tile
 from pipelines.stages.write import Write
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 MOMENT = datetime(2025, 6, 11, 22, 15, 0, 123456, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ FAST = ["--preset", "tiny", "--steps", "1", "--guidance-scale", "1", "--cpus", "
 
 def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
     """Start a command in a process group of its own; what it prints is piped."""
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from jobs.cli.main import main; main()", *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         env={**os.environ, "COLUMNS": "200", **environment},

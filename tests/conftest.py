@@ -19,7 +19,7 @@ os.environ["PREFECT_HOME"] = f"{_HOME.name}/prefect"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("COLUMNS", None)  # workers of pytest-xdist have it, and a console made then has that width for good
 
-import jobs.cli  # noqa: E402, F401 (prepares the rest)
+import jobs.cli.main  # noqa: E402, F401 (prepares the rest)
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from faithdiff_model.build import build_vae
-from faithdiff_model.checkpoint_keys import to_published
-from faithdiff_model.config import AlignmentConfig, AttentionMode, NetworkConfig
-from faithdiff_model.unet import FaithDiffUNet, assemble_unet
+from faithdiff_model.network.config import AlignmentConfig, AttentionMode, NetworkConfig
+from faithdiff_model.network.unet import FaithDiffUNet, assemble_unet
+from faithdiff_model.weights.checkpoint_keys import to_published
 
 DATA = Path(__file__).parent / "data"
 
@@ -65,7 +65,7 @@ def published_state(unet: FaithDiffUNet) -> dict[str, Tensor]:
 
 @lru_cache
 def network(attention: AttentionMode = "guidance_pair") -> FaithDiffUNet:
-    from faithdiff_model.checkpoint import load_published
+    from faithdiff_model.weights.checkpoint import load_published
 
     unet = assemble_unet(network_config(attention))
     load_published(unet, published_state(unet), source="golden", dtype=torch.float32)

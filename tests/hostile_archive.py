@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jobs.ageing import shrink, to_levels
-from jobs.sample_archive import original
-from pipelines.media.encode import encode
+from jobs.samples.ageing import shrink, to_levels
+from jobs.samples.archive import original
+from pipelines.media.photo.encode import encode
 
 RESTORED = "restored"
 # Files that are no photographs by their extension: discovery must pass them over.

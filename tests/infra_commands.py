@@ -12,7 +12,7 @@ import ray.scripts.scripts
 import typer.main
 from prefect.cli._app import _app as prefect_app
 
-from jobs.cli import app
+from jobs.cli.main import app
 
 OURS = ("faitharchive", "prefect", "ray")
 _ROOTS = {"faitharchive": typer.main.get_command(app), "ray": ray.scripts.scripts.cli}

@@ -1,6 +1,6 @@
 """Draw the pictures of `faithdiff_model/degradation/README.md`: run `python tests/make_degradation_pictures.py` after a change.
 
-Their originals are the free photographs inside scikit-image (see `jobs/sample_archive.py`).
+Their originals are the free photographs inside scikit-image (see `jobs/samples/archive.py`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from faithdiff_model.degradation.codec import jpeg
 from faithdiff_model.degradation.noise import gaussian_noise, poisson_noise
 from faithdiff_model.degradation.settings import LEVELS
 from faithdiff_model.degradation.two_pass import degrade_two_pass
-from jobs.sample_archive import original
+from jobs.samples.archive import original
 
 FOLDER = Path(__file__).parents[1] / "faithdiff_model" / "degradation" / "pictures"
 TILE = 208  # pixels a side

@@ -18,12 +18,12 @@ from typing import Any
 from archive_steps import archive_settings, picture, save_photo
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipelines.cluster import connected
-from pipelines.manifest import new_run_id
-from pipelines.metrics import METRICS
-from pipelines.plan import make_plan
-from pipelines.run import run
+from pipelines.manifest.writer import new_run_id
+from pipelines.plan.plan import make_plan
+from pipelines.run.cluster import connected
+from pipelines.run.driver import run
 from pipelines.settings import Settings
+from pipelines.telemetry.metrics import METRICS
 
 ROOT = Path(__file__).parents[1]
 NAMES = [f"ray_{metric.name}" for metric in METRICS]

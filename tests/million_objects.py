@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 _PAGE = 1000
 

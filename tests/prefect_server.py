@@ -96,7 +96,7 @@ class PrefectServer:
 
     def faitharchive(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run our command line."""
-        return self.python("-c", "from jobs.cli import main; main()", *arguments, **variables)
+        return self.python("-c", "from jobs.cli.main import main; main()", *arguments, **variables)
 
     def python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {**self.environment, "COLUMNS": "200", **variables}

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from pipelines.manifest import MANIFEST, RUNS
-from pipelines.naming import SIDECAR_SUFFIX, item_id
+from pipelines.manifest.naming import SIDECAR_SUFFIX, item_id
+from pipelines.manifest.writer import MANIFEST, RUNS
 from pipelines.rows import MANIFEST_SCHEMA, RESTORED, SCHEMA_VERSION
 from pipelines.settings import Settings
-from pipelines.storage import PRIVATE
+from pipelines.store.store import PRIVATE
 
 _A_FOLDER = 1000
 _SIZE, _VERSION = 123_456, "2024-05-06 07:08:09+00:00"
@@ -108,7 +108,7 @@ def synthetic_archive(folder: Path, files: int, *, done: int = 0, **changes: Any
     SyntheticFileSystem.own[f"restored-{done}"] = folder
     (folder / MANIFEST / f"run={_RUN}").mkdir(parents=True)
     if done:
-        from faithdiff_model.files import model_digest
+        from faithdiff_model.weights.files import model_digest
 
         (folder / RUNS).mkdir()
         (folder / RUNS / f"{_RUN}.json").write_text('{"only": ""}')

@@ -87,13 +87,13 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_the_command_line_starts_without_torch() -> None:
-    loaded = loaded_by("import jobs.cli, jobs.manifest_cli, pipelines.plan")
+    loaded = loaded_by("import jobs.cli.main, jobs.cli.manifest, pipelines.plan.plan")
     assert "pipelines.settings" in loaded
     assert not loaded & {"torch", "torchvision", "ray", "prefect", "diffusers", "transformers"}
 
 
 def test_torchvision_is_never_imported() -> None:
-    loaded = loaded_by("import jobs.cli, faithdiff_model.build, faithdiff_model.captioner")
+    loaded = loaded_by("import jobs.cli.main, faithdiff_model.build, faithdiff_model.captioner")
     assert "diffusers" in loaded
     assert "torchvision" not in loaded
     for package in PACKAGES:
@@ -159,7 +159,7 @@ def test_every_dependency_is_used() -> None:
 
 
 def test_the_settings_file_of_infra_is_true() -> None:
-    from jobs.settings import settings_yaml
+    from jobs.settings.load import settings_yaml
     from pipelines.settings import Settings
 
     written = (ROOT / "infra" / "settings.yaml").read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ import pytest
 from archive_steps import picture
 from PIL import Image
 
-from pipelines.storage import Store, StoreError
+from pipelines.store.store import Store, StoreError
 
 pytestmark = pytest.mark.ray
 MARK = "PLANTED"
@@ -169,7 +169,7 @@ def aftermath(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     flags = ["--preset", "tiny", "--steps", "1", "--cpus", "1", "--object-store-mb", "80", "--retry-seconds", "1"]
 
     def run(name: str, *arguments: str, **variables: str) -> None:
-        command = [sys.executable, "-c", "from jobs.cli import main; main()", *arguments]
+        command = [sys.executable, "-c", "from jobs.cli.main import main; main()", *arguments]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=280, env=environment | variables, check=False
         )

@@ -12,8 +12,8 @@ import pytest
 import torch
 from archive_steps import picture, save_photo
 
-from faithdiff_model.checkpoint import read_tensors
-from faithdiff_model.weights import WeightsError
+from faithdiff_model.weights.checkpoint import read_tensors
+from faithdiff_model.weights.download import WeightsError
 
 
 class _Attack:
@@ -63,7 +63,7 @@ def test_a_restoration_with_such_weights_ends_with_one_line(tmp_path: Path) -> N
     _save(tmp_path / "evil.ckpt", "state_dict", proof)
     save_photo(tmp_path / "scans" / "a.png", picture(20, 24))
     flags = ["--preset", "nano", "--faithdiff", "evil.ckpt", "--cpus", "1", "--object-store-mb", "80"]
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", "restore", "scans", "out", *flags]
+    command = [sys.executable, "-c", "from jobs.cli.main import main; main()", "restore", "scans", "out", *flags]
     environment = {**os.environ, "COLUMNS": "300", "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=280, env=environment, cwd=tmp_path, check=False

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from pipelines.cluster import connected
-from pipelines.manifest import new_run_id
-from pipelines.plan import make_plan
-from pipelines.run import run
+from pipelines.manifest.writer import new_run_id
+from pipelines.plan.plan import make_plan
+from pipelines.run.cluster import connected
+from pipelines.run.driver import run
 from pipelines.settings import Settings
 
 

@@ -14,14 +14,14 @@ from archive_steps import picture, save_photo
 from safetensors.torch import load_file
 from torch import Tensor
 
-from faithdiff_model.checkpoint_keys import to_ours
-from faithdiff_model.config import NetworkConfig
+from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.training.config import DataConfig, StageConfig
 from faithdiff_model.training.initial import training_parts
 from faithdiff_model.training.loop import LOG, TrainingParts, train_stage
 from faithdiff_model.training.state import read_log
+from faithdiff_model.weights.checkpoint_keys import to_ours
 
 SPEC = ModelSpec(preset="tiny", device="cpu", dtype="float32")
 JOINT = {"lq_encoder": 1e-4, "alignment": 1e-3, "unet": 1e-3}

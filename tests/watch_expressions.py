@@ -11,7 +11,7 @@ from typing import Any
 from infra_files import INFRA, read
 from ray.dashboard.modules.reporter.reporter_agent import METRICS_GAUGES
 
-from pipelines.metrics import METRICS
+from pipelines.telemetry.metrics import METRICS
 
 DASHBOARD = INFRA / "grafana/dashboards/faitharchive.json"
 _ENDINGS = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from faithdiff_model.degradation.ranges import require
-from faithdiff_model.resize import to_grey
+from faithdiff_model.image.resize import to_grey
 
 PHOTONS = 255.0  # at white, for a scale of 1: the grey levels of 8 bits counted as photons, as Real-ESRGAN does
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from faithdiff_model.degradation.recipes import DEGRADATIONS, degrade
-from faithdiff_model.resize import from_unit_float, to_unit_float
+from faithdiff_model.image.resize import from_unit_float, to_unit_float
 
 PAIRED = "paired"  # stands for a degradation's name where the LQ images come from a folder
 _SHOWN = 5  # names in a message

@@ -12,7 +12,7 @@ from PIL import Image
 
 from faithdiff_model.evaluation.data import PAIRED, Pair, Reader, as_rgb, find_photographs
 from faithdiff_model.evaluation.facts import cpu_name, device_name
-from faithdiff_model.resize import enlarge, from_unit_float, to_unit_float
+from faithdiff_model.image.resize import enlarge, from_unit_float, to_unit_float
 from faithdiff_model.restorer import Restorer
 
 # (LQ image uint8 [h, w, 1 or 3], height and width of the result, the pair it is of) -> uint8 RGB [height, width, 3].

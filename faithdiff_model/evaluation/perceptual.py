@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from faithdiff_model.evaluation.fidelity import WINDOW, check_pair, ssim, to_y
-from faithdiff_model.resize import to_grey
+from faithdiff_model.image.resize import to_grey
 
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # from fine to coarse (Wang et al. 2003, section 3.2)
 _GMSD_C = 170.0  # for values up to 255 (Xue et al. 2014, section III)

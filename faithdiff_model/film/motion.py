@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from faithdiff_model.resize import to_unit_float
+from faithdiff_model.image.resize import to_unit_float
 
 _LEAST_SIDE = 32  # pixels; below, OpenCV's DIS has no level to start from
 _PATCH, _DESCENTS, _SMOOTH, _REFINEMENTS = 12, 40, 60.0, 15  # of DIS; tests/benchmarks/README.md says how chosen

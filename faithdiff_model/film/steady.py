@@ -15,7 +15,7 @@ from faithdiff_model.film.carried_noise import CarriedNoise
 from faithdiff_model.film.fusion import REACH as FUSION_REACH
 from faithdiff_model.film.fusion import fused
 from faithdiff_model.film.motion import CLEAN, Motion, flow_grey
-from faithdiff_model.resize import enlarge
+from faithdiff_model.image.resize import enlarge
 from faithdiff_model.restorer import Colour, Restorer
 
 Steady = Literal["none", "shared-noise", "flow"]

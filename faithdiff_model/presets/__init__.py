@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from faithdiff_model.config import NetworkConfig
+from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets.nano import NANO
 from faithdiff_model.presets.sdxl import DEFAULT_BASE, DEFAULT_FAITHDIFF, DEFAULT_VAE, SDXL

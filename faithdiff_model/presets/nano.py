@@ -9,7 +9,7 @@ of it than the noise does where there is much. The model card beside the weights
 
 from __future__ import annotations
 
-from faithdiff_model.config import AlignmentConfig, LQEncoderConfig, NetworkConfig
+from faithdiff_model.network.config import AlignmentConfig, LQEncoderConfig, NetworkConfig
 
 NANO = NetworkConfig(
     name="nano",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faithdiff_model.config import NetworkConfig
+from faithdiff_model.network.config import NetworkConfig
 
 # Where the weights are looked for unless a setting says otherwise.
 DEFAULT_BASE = "SG161222/RealVisXL_V4.0"

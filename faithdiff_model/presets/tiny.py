@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faithdiff_model.config import AlignmentConfig, LQEncoderConfig, NetworkConfig
+from faithdiff_model.network.config import AlignmentConfig, LQEncoderConfig, NetworkConfig
 from faithdiff_model.presets.sdxl import SDXL
 
 SEED = 20250611  # the weights are a function of this and torch's generator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, get_args
 
-from faithdiff_model.config import NetworkConfig
+from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.training.config import StageConfig
 
 Ablation = Literal["none", "without-alignment", "without-pretraining", "last-layer", "encoder-only", "unet-only"]

@@ -16,12 +16,12 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from faithdiff_model.checkpoint import read_tensors
-from faithdiff_model.config import NetworkConfig
+from faithdiff_model.network.config import NetworkConfig
+from faithdiff_model.network.vae import build_vae, save_vae
 from faithdiff_model.training.config import DataConfig
 from faithdiff_model.training.samples import sample_loader
-from faithdiff_model.vae import build_vae, save_vae
-from faithdiff_model.weights import WeightsError
+from faithdiff_model.weights.checkpoint import read_tensors
+from faithdiff_model.weights.download import WeightsError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from faithdiff_model.network.unet import FaithDiffUNet
 from faithdiff_model.training.config import GROUPS, Group, LoRAConfig, StageConfig
-from faithdiff_model.unet import FaithDiffUNet
 
 
 def group_modules(unet: FaithDiffUNet) -> dict[Group, nn.Module]:

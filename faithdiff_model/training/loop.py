@@ -21,15 +21,15 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from faithdiff_model.checkpoint import save_published
-from faithdiff_model.config import NetworkConfig
-from faithdiff_model.text import PromptEncoder
+from faithdiff_model.network.config import NetworkConfig
+from faithdiff_model.network.text import PromptEncoder
+from faithdiff_model.network.unet import FaithDiffUNet
 from faithdiff_model.training.config import DataConfig, StageConfig
 from faithdiff_model.training.groups import parameter_groups
 from faithdiff_model.training.loss import NoiseLoss, add_noise, as_arguments, forward_process
 from faithdiff_model.training.samples import sample_loader
 from faithdiff_model.training.state import TrainingLog, load_newest, save_checkpoint
-from faithdiff_model.unet import FaithDiffUNet
+from faithdiff_model.weights.checkpoint import save_published
 
 WEIGHTS = "FaithDiff.safetensors"
 LOG = "log.jsonl"

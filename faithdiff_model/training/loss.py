@@ -14,8 +14,8 @@ from diffusers import DDPMScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 
-from faithdiff_model.config import NetworkConfig
-from faithdiff_model.unet import FaithDiffUNet
+from faithdiff_model.network.config import NetworkConfig
+from faithdiff_model.network.unet import FaithDiffUNet
 
 
 @dataclass(frozen=True)

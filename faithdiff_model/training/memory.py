@@ -13,13 +13,13 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
-from faithdiff_model.config import NetworkConfig
+from faithdiff_model.network.config import NetworkConfig
+from faithdiff_model.network.unet import FaithDiffUNet, assemble_unet
+from faithdiff_model.network.vae import build_vae
 from faithdiff_model.tiny_text import random_prompt_encoder
 from faithdiff_model.training.config import GROUPS, Group, StageConfig
 from faithdiff_model.training.groups import group_modules, parameter_groups
 from faithdiff_model.training.loss import Noised, NoiseLoss
-from faithdiff_model.unet import FaithDiffUNet, assemble_unet
-from faithdiff_model.vae import build_vae
 
 _FLOAT32 = 4  # bytes
 _DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from faithdiff_model.degradation.recipes import DEGRADATIONS
-from faithdiff_model.resize import enlarge, from_unit_float
+from faithdiff_model.image.resize import enlarge, from_unit_float
 from faithdiff_model.training.config import DataConfig
 from faithdiff_model.training.photographs import PhotographCache, list_photographs
 

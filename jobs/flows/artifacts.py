@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
-from jobs.show import printable
+from jobs.console.tables import printable
 
 # Keys under which the versions of one artifact are kept together; lower case, digits and dashes are what Prefect takes.
 RUN, FAILURES, REPORT, FIXITY = (

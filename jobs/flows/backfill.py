@@ -9,8 +9,8 @@ from prefect import flow
 from prefect.logging import get_run_logger
 from pydantic import Field
 
-from jobs.flows.endings import ending, told
 from jobs.flows.restore import restore_archive
+from jobs.flows.states import ending, told
 from pipelines.settings import Settings
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from prefect import flow
 
 from jobs.flows.artifacts import show_report
-from jobs.flows.endings import told
 from jobs.flows.restore import report_task
+from jobs.flows.states import told
 
 
 @flow(name="report-archive", persist_result=False)

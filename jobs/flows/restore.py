@@ -15,19 +15,19 @@ from prefect.runtime import flow_run
 from prefect.utilities.annotations import quote
 from rich.console import Console
 
+from jobs.cli.report import make as make_report_page
+from jobs.console.progress import RunProgress, rate_per_hour
 from jobs.flows.artifacts import show_report, show_run
-from jobs.flows.endings import PATIENT, announce, ending, may_pass, same, told
-from jobs.progress import RunProgress, rate_per_hour
-from jobs.report_cli import make as make_report_page
-from pipelines.cluster import connected
-from pipelines.lease import Lease, held
-from pipelines.manifest import new_run_id, settled, write_run_record, write_run_start
-from pipelines.plan import Plan, make_plan, open_stores
+from jobs.flows.states import PATIENT, announce, ending, may_pass, same, told
+from pipelines.manifest.writer import new_run_id, settled, write_run_record, write_run_start
+from pipelines.plan.plan import Plan, make_plan, open_stores
 from pipelines.rows import FAILED, Row
-from pipelines.run import Outcome, run
+from pipelines.run.cluster import connected
+from pipelines.run.driver import Outcome, run
 from pipelines.settings import Settings
-from pipelines.storage import Store
-from pipelines.unfinished import clear_unfinished
+from pipelines.store.cleanup import clear_unfinished
+from pipelines.store.lease import Lease, held
+from pipelines.store.store import Store
 
 _SHOWN_FAILURES = 50
 # Rows are never kept as Prefect results: the manifest is the record, and results would copy it into Prefect's own store.

@@ -8,9 +8,9 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
+from jobs.cli.verify import PROBLEMS, Asked, run_verify
 from jobs.flows.artifacts import show_verification
-from jobs.flows.endings import UnsoundError, finished, may_pass, told
-from jobs.verify_cli import PROBLEMS, Asked, run_verify
+from jobs.flows.states import UnsoundError, finished, may_pass, told
 from pipelines.settings import Settings
 
 

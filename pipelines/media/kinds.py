@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pipelines.media.photo import PHOTO_SUFFIXES
+from pipelines.media.photo.decode import PHOTO_SUFFIXES
 
 Kind = Literal["photo", "film"]
 

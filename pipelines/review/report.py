@@ -9,13 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.current import insert, read_manifest_file, scratch_database
-from pipelines.manifest import MANIFEST, RUNS
-from pipelines.provenance import json_bytes
+from pipelines.manifest.index import insert, read_manifest_file, scratch_database
+from pipelines.manifest.sidecar import json_bytes
+from pipelines.manifest.writer import MANIFEST, RUNS
 from pipelines.review.facts import Report
 from pipelines.review.page import report_page
 from pipelines.rows import MANIFEST_SCHEMA
-from pipelines.storage import PRIVATE, Store
+from pipelines.store.store import PRIVATE, Store
 
 REPORTS = f"{PRIVATE}/reports"
 _COLUMNS = (

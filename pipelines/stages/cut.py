@@ -7,11 +7,11 @@ from functools import lru_cache
 
 import pyarrow as pa
 
-from pipelines.film_plan import FilmPlan, cut, load_plan, segment_path
+from pipelines.film.plan import FilmPlan, cut, load_plan, segment_path
 from pipelines.rows import PART_DONE, Row, drop_payload
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 STAGE = "cut"
 

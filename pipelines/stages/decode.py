@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.deadline import deadline
 from pipelines.errors import ItemError
 from pipelines.media.limits import limits_of
-from pipelines.media.photo import decode
+from pipelines.media.photo.decode import decode
+from pipelines.media.time_limit import deadline
 from pipelines.rows import Row, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
-from pipelines.storage import OutsideError, Store
+from pipelines.store.store import OutsideError, Store
 
 STAGE = "decode"
 

@@ -13,20 +13,20 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.errors import ItemError
-from pipelines.faithfulness import psnr_db
+from pipelines.film.outputs import FilmOutputs
+from pipelines.film.plan import FilmPlan, Segment, cut, load_plan, segment_path
+from pipelines.film.preprocess import FrameSteps
 from pipelines.film_join import joined
-from pipelines.film_outputs import FilmOutputs
-from pipelines.film_plan import FilmPlan, Segment, cut, load_plan, segment_path
-from pipelines.film_steps import FrameSteps
-from pipelines.large_files import opener
-from pipelines.media.film.segment_file import read_record, read_segment
-from pipelines.parts import folder
-from pipelines.provenance import sidecar_bytes, sidecar_path
-from pipelines.publish import writing
+from pipelines.manifest.sidecar import sidecar_bytes, sidecar_path
+from pipelines.media.film.write.segment_file import read_record, read_segment
 from pipelines.rows import RESTORED, Row, drop_payload
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
-from pipelines.storage import Store
+from pipelines.stages.faithfulness import psnr_db
+from pipelines.stages.publish import writing
+from pipelines.stages.tile_parts import folder
+from pipelines.store.large_files import opener
+from pipelines.store.store import Store
 
 STAGE = "mux"
 

@@ -7,18 +7,18 @@ import time
 import numpy as np
 import pyarrow as pa
 
-from faithdiff_model.colour_statistics import ColourStatistics
-from faithdiff_model.resize import from_unit_float, to_unit_float
-from faithdiff_model.windows import Place
+from faithdiff_model.image.colour_statistics import ColourStatistics
+from faithdiff_model.image.resize import from_unit_float, to_unit_float
+from faithdiff_model.image.windows import Place
 from pipelines.errors import ItemError
-from pipelines.faithfulness import psnr_db, squared_error
-from pipelines.geometry import places
-from pipelines.parts import PartStatistics
-from pipelines.provenance import software_versions
-from pipelines.replica import load_replica
+from pipelines.manifest.sidecar import software_versions
 from pipelines.rows import PENDING, Row, fail, get_pixels, put_pixels, to_table
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
+from pipelines.stages.faithfulness import psnr_db, squared_error
+from pipelines.stages.replica import load_replica
+from pipelines.stages.tile_parts import PartStatistics
+from pipelines.stages.tiling import places
 
 STAGE = "restore"
 

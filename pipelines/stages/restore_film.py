@@ -11,24 +11,24 @@ import numpy as np
 import pyarrow as pa
 
 from faithdiff_model.film.steady import ShotFrame, restore_shot
-from faithdiff_model.resize import enlarge, from_unit_float, to_unit_float
+from faithdiff_model.image.resize import enlarge, from_unit_float, to_unit_float
 from pipelines.errors import ItemError
-from pipelines.faithfulness import squared_error
-from pipelines.film_plan import FilmPlan, Segment, cut, load_plan, segment_path
-from pipelines.film_source import open_film, reading_film, source_state
-from pipelines.film_steps import FrameSteps
-from pipelines.large_files import publishing
-from pipelines.lease import LOST, Fence
+from pipelines.film.plan import FilmPlan, Segment, cut, load_plan, segment_path
+from pipelines.film.preprocess import FrameSteps
+from pipelines.film.source import open_film, reading_film, source_state
+from pipelines.manifest.sidecar import software_versions
 from pipelines.media.film.facts import FilmReader
-from pipelines.media.film.segment_file import SegmentWriter
-from pipelines.provenance import software_versions
-from pipelines.publish import writing
-from pipelines.replica import load_replica
+from pipelines.media.film.write.segment_file import SegmentWriter
 from pipelines.rows import HELD_BACK, PART_DONE, PENDING, Row, drop_payload, fail, to_table
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
-from pipelines.storage import Store
-from pipelines.threads import ahead
+from pipelines.stages.faithfulness import squared_error
+from pipelines.stages.publish import writing
+from pipelines.stages.replica import load_replica
+from pipelines.store.concurrency import ahead
+from pipelines.store.large_files import publishing
+from pipelines.store.lease import LOST, Fence
+from pipelines.store.store import Store
 
 STAGE = "restore"
 # What of a part's row the film's row is made of.

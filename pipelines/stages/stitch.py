@@ -10,20 +10,20 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from faithdiff_model.image.resize import enlarge, from_unit_float, to_grey, to_unit_float
+from faithdiff_model.image.windows import Rect
 from faithdiff_model.presets import PRESETS
-from faithdiff_model.resize import enlarge, from_unit_float, to_grey, to_unit_float
-from faithdiff_model.windows import Rect
 from pipelines.errors import ItemError
-from pipelines.faithfulness import psnr_db, squared_error
-from pipelines.geometry import places
 from pipelines.media.limits import limits_of
-from pipelines.media.photo import decode
-from pipelines.parts import PartStatistics, folder, read_part
-from pipelines.publish import publish_result
+from pipelines.media.photo.decode import decode
 from pipelines.rows import Row
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
-from pipelines.storage import Store
+from pipelines.stages.faithfulness import psnr_db, squared_error
+from pipelines.stages.publish import publish_result
+from pipelines.stages.tile_parts import PartStatistics, folder, read_part
+from pipelines.stages.tiling import places
+from pipelines.store.store import Store
 
 STAGE = "stitch"
 _STRIP = 512  # source rows compared at a time

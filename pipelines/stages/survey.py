@@ -10,18 +10,18 @@ from fractions import Fraction
 
 import pyarrow as pa
 
-from faithdiff_model.config import MIN_SIDE
+from faithdiff_model.network.config import MIN_SIDE
 from pipelines.errors import ItemError
-from pipelines.film_plan import FilmPlan, cut, load_plan, plan_path
-from pipelines.film_source import open_film, reading_film, source_digest, source_state
+from pipelines.film.plan import FilmPlan, cut, load_plan, plan_path
+from pipelines.film.source import open_film, reading_film, source_digest, source_state
+from pipelines.manifest.sidecar import identity
 from pipelines.media.film.facts import FilmReader
-from pipelines.media.film.survey import Surveyor
-from pipelines.provenance import identity
-from pipelines.publish import writing
+from pipelines.media.film.survey.survey import Surveyor
 from pipelines.rows import Row, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
-from pipelines.storage import Store
+from pipelines.stages.publish import writing
+from pipelines.store.store import Store
 
 STAGE = "survey"
 

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from faithdiff_model.config import MIN_SIDE
-from faithdiff_model.resize import enlarge, from_unit_float
+from faithdiff_model.image.resize import enlarge, from_unit_float
+from faithdiff_model.network.config import MIN_SIDE
 from pipelines.errors import ItemError
-from pipelines.geometry import pixels_of, places
-from pipelines.parts import has_part
-from pipelines.provenance import identity
+from pipelines.manifest.sidecar import identity
 from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
-from pipelines.storage import Store
+from pipelines.stages.tile_parts import has_part
+from pipelines.stages.tiling import pixels_of, places
+from pipelines.store.store import Store
 
 STAGE = "tile"
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from pipelines.parts import write_part
-from pipelines.publish import publish_result, writing
 from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
-from pipelines.storage import Store
+from pipelines.stages.publish import publish_result, writing
+from pipelines.stages.tile_parts import write_part
+from pipelines.store.store import Store
 
 STAGE = "write"
 

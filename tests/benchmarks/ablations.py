@@ -20,21 +20,21 @@ import torch
 from facts import RESULTS, machine_facts, text_table
 
 from faithdiff_model.build import build_restorer
-from faithdiff_model.checkpoint import load_published, read_tensors
-from faithdiff_model.config import AttentionMode, NetworkConfig
 from faithdiff_model.degradation.recipes import degrade
 from faithdiff_model.evaluation.data import as_rgb
 from faithdiff_model.evaluation.fidelity import psnr_y, ssim_y
 from faithdiff_model.evaluation.perceptual import gmsd, ms_ssim_y
+from faithdiff_model.image.resize import enlarge
+from faithdiff_model.network.config import AttentionMode, NetworkConfig
+from faithdiff_model.network.unet import assemble_unet
 from faithdiff_model.presets import DEFAULTS, PRESETS
-from faithdiff_model.resize import enlarge
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.training.ablations import Ablation, ablate
 from faithdiff_model.training.config import DataConfig, StageConfig
 from faithdiff_model.training.recipes import small_stage
-from faithdiff_model.unet import assemble_unet
-from pipelines.training import TrainingJob
+from faithdiff_model.weights.checkpoint import load_published, read_tensors
+from pipelines.run.training import TrainingJob
 
 HERE = Path(__file__).parent
 PHOTOS = HERE.parents[2] / "shared" / "photos"

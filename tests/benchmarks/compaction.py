@@ -28,13 +28,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from facts import RESULTS, peak_mb, text_table, write_results
 
-from pipelines.compaction import compact_manifest
-from pipelines.current import located
-from pipelines.manifest import MANIFEST, RUNS, new_run_id
-from pipelines.plan import make_plan
-from pipelines.provenance import software_versions
+from pipelines.manifest.compact import compact_manifest
+from pipelines.manifest.index import located
+from pipelines.manifest.sidecar import software_versions
+from pipelines.manifest.writer import MANIFEST, RUNS, new_run_id
+from pipelines.plan.plan import make_plan
 from pipelines.settings import Settings
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 sys.path.append(str(Path(__file__).parents[1]))
 import synthetic_archive as synthetic
@@ -48,7 +48,7 @@ _A_NIGHT = 10  # files
 
 def write_manifest(folder: Path, items: int, files: int, generations: int) -> Settings:
     """A manifest of all items in `files` files of nightly runs; settings of a plan that finds them done."""
-    from faithdiff_model.files import model_digest
+    from faithdiff_model.weights.files import model_digest
 
     settings = synthetic.synthetic_archive(folder, items, done=0)
     settings = Settings(**(settings.model_dump() | {"output": f"synthetic://restored-{items}"}))

@@ -24,7 +24,7 @@ from facts import write_results
 from film_clips import moving_frames, times_and_sound, write_film
 from memory import MemorySampler
 
-from jobs.quiet import prepare_environment
+from jobs.service.environment import prepare_environment
 
 prepare_environment()
 
@@ -42,8 +42,8 @@ def one(seconds: int) -> dict[str, object]:
     """Restore a film of so many seconds; figures."""
     import ray
 
-    from pipelines.plan import make_plan
-    from pipelines.run import run
+    from pipelines.plan.plan import make_plan
+    from pipelines.run.driver import run
     from pipelines.settings import Settings
 
     with tempfile.TemporaryDirectory() as folder:

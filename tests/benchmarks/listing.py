@@ -16,7 +16,7 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1]), 
 from facts import text_table, write_results
 from million_objects import MillionObjects
 
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 MIB = 1 << 20
 

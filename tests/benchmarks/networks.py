@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from faithdiff_model.build import build_vae
-from faithdiff_model.config import LQEncoderConfig, NetworkConfig
+from faithdiff_model.network.config import LQEncoderConfig, NetworkConfig
+from faithdiff_model.network.text import TextEmbedding
+from faithdiff_model.network.unet import FaithDiffUNet, assemble_unet
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets import PRESETS
 from faithdiff_model.presets.sdxl import SDXL
 from faithdiff_model.restorer import Restorer
-from faithdiff_model.text import TextEmbedding
-from faithdiff_model.unet import FaithDiffUNet, assemble_unet
 
 _TOKENS = 77  # CLIP's context length
 

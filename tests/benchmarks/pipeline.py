@@ -47,13 +47,13 @@ def settings_of(options: argparse.Namespace, source: Path, output: Path) -> Any:
 def pipeline_way(options: argparse.Namespace, source: Path, output: Path) -> dict[str, Any]:
     """`make_plan`, `connected`, `run`: what the flow calls, without Prefect."""
     entered = time.monotonic()
-    from jobs.quiet import prepare_environment
+    from jobs.service.environment import prepare_environment
 
     prepare_environment()
-    from pipelines.cluster import connected
-    from pipelines.manifest import new_run_id
-    from pipelines.plan import make_plan
-    from pipelines.run import run
+    from pipelines.manifest.writer import new_run_id
+    from pipelines.plan.plan import make_plan
+    from pipelines.run.cluster import connected
+    from pipelines.run.driver import run
 
     settings = settings_of(options, source, output)
     marks: dict[str, float] = {"imported": time.monotonic()}
@@ -96,9 +96,9 @@ def loop_way(options: argparse.Namespace, source: Path, output: Path) -> dict[st
     import torch
 
     from faithdiff_model.build import build_restorer
-    from faithdiff_model.resize import enlarge, from_unit_float
-    from pipelines.media.encode import encode
-    from pipelines.media.photo import PHOTO_SUFFIXES, DecodeLimits, decode
+    from faithdiff_model.image.resize import enlarge, from_unit_float
+    from pipelines.media.photo.decode import PHOTO_SUFFIXES, DecodeLimits, decode
+    from pipelines.media.photo.encode import encode
 
     settings = settings_of(options, source, output)
     torch.set_num_threads(settings.cpu_threads)  # changes bits, so as many as the pipeline gives its replica

@@ -20,7 +20,7 @@ from typing import Any
 
 from facts import RESULTS, peak_mb, text_table, write_results
 
-from pipelines.plan import make_plan
+from pipelines.plan.plan import make_plan
 
 sys.path.append(str(Path(__file__).parents[1]))
 from synthetic_archive import SyntheticFileSystem, synthetic_archive

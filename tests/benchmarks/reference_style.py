@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faithdiff_model.latents import encode_latent, to_model_range
-from faithdiff_model.merging import WindowMerger
-from faithdiff_model.noise import position_noise
+from faithdiff_model.image.windows import Rect
 from faithdiff_model.restorer import Restorer, _Job
-from faithdiff_model.sampling import make_scheduler, start_latent
-from faithdiff_model.windows import Rect
+from faithdiff_model.sampling.denoise import make_scheduler, start_latent
+from faithdiff_model.sampling.latents import encode_latent, to_model_range
+from faithdiff_model.sampling.merging import WindowMerger
+from faithdiff_model.sampling.noise import position_noise
 
 
 @dataclass(kw_only=True)

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/scale.py            some minutes; starts local Rays
 
-Each in a process of its own. `ids` is the driver's set of items that still wait (`pipelines/run.py`), `blocks` the planned
-rows on their way into Ray Data, one a block as photographs above 1 MiB go (`pipelines/restore.py`), `waves` what stays of them
-when they go there wave by wave (`pipelines/run.py`), `sha256` what verifying does.
+Each in a process of its own. `ids` is the driver's set of items that still wait (`pipelines/run/driver.py`), `blocks` the
+planned rows on their way into Ray Data, one a block as photographs above 1 MiB go (`pipelines/run/assembly.py`), `waves` what
+stays of them when they go there wave by wave (`pipelines/run/driver.py`), `sha256` what verifying does.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from typing import Any
 import pyarrow as pa
 from facts import RESULTS, resident, text_table, write_results
 
-from pipelines.naming import item_id
-from pipelines.pending import PENDING_SCHEMA, Expander, PendingRows
-from pipelines.storage import Store
+from pipelines.manifest.naming import item_id
+from pipelines.plan.pending import PENDING_SCHEMA, Expander, PendingRows
+from pipelines.store.store import Store
 
 MIB = 1 << 20
 
@@ -44,7 +44,7 @@ def blocks(count: int) -> dict[str, Any]:
     """`count` planned photographs of 20 MB made into a lazy Ray dataset: nothing of it runs yet."""
     import ray
 
-    from pipelines.restore import blocks as blocks_of
+    from pipelines.run.assembly import blocks as blocks_of
 
     pending = _pending(count)
     _start_ray()
@@ -67,7 +67,7 @@ def waves(count: int) -> dict[str, Any]:
     """As many go through Ray Data, by a task that does nothing, in five waves: what a block of a later wave leaves behind."""
     import ray
 
-    from pipelines.restore import blocks as blocks_of
+    from pipelines.run.assembly import blocks as blocks_of
 
     pending = _pending(count)
     _start_ray()
@@ -106,7 +106,7 @@ def _start_ray() -> None:
     """And import what it needs."""
     import ray
 
-    from pipelines.restore import blocks as blocks_of
+    from pipelines.run.assembly import blocks as blocks_of
 
     ray.init(
         address="local", num_cpus=2, object_store_memory=500 * MIB, include_dashboard=False, logging_level="ERROR",

@@ -26,9 +26,9 @@ from faithdiff_model.degradation.clip import Clip, age_clip, moving_clip, step
 from faithdiff_model.evaluation.fidelity import psnr_y, ssim_y
 from faithdiff_model.evaluation.temporal import sharpness, warping_error
 from faithdiff_model.film.steady import ShotFrame, restore_shot
-from faithdiff_model.resize import enlarge
+from faithdiff_model.image.resize import enlarge
 from faithdiff_model.restorer import Restorer
-from pipelines.media.film.survey import Surveyor, colour_steps
+from pipelines.media.film.survey.survey import Surveyor, colour_steps
 from pipelines.settings import Settings
 
 PATHS = ("pan", "zoom", "hand-held")

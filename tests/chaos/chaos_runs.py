@@ -18,10 +18,10 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from pipelines.manifest import newest, read_rows
+from pipelines.manifest.writer import newest, read_rows
 from pipelines.rows import RESTORED
 from pipelines.settings import Settings
-from pipelines.storage import PRIVATE, Store
+from pipelines.store.store import PRIVATE, Store
 
 DRIVER, CLUSTER_DRIVER = (Path(__file__).parent / name for name in ("driver.py", "cluster_driver.py"))
 SMALL: dict[str, Any] = {
@@ -198,8 +198,8 @@ def restored_calmly(settings: Settings, paths: Iterable[str]) -> dict[str, str]:
     """SHA-256 of what an undisturbed restoration makes of sources, without Ray and one by one."""
     import torch
 
-    from pipelines.media.encode import encode
-    from pipelines.plan import make_plan
+    from pipelines.media.photo.encode import encode
+    from pipelines.plan.plan import make_plan
     from pipelines.rows import get_pixels, to_table
     from pipelines.stages.decode import Decode
     from pipelines.stages.restore import Restore

@@ -17,19 +17,19 @@ from typing import Any
 # Not `tests` itself: its folder `pipelines` would hide the package of that name in Ray's workers.
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
-from jobs.quiet import prepare_environment
+from jobs.service.environment import prepare_environment
 
 prepare_environment()
 
 import ray
 
-from pipelines.lease import held
-from pipelines.manifest import new_run_id, write_run_record, write_run_start
-from pipelines.plan import make_plan
+from pipelines.manifest.writer import new_run_id, write_run_record, write_run_start
+from pipelines.plan.plan import make_plan
 from pipelines.rows import Row
-from pipelines.run import run
+from pipelines.run.driver import run
 from pipelines.settings import Settings
-from pipelines.storage import Store
+from pipelines.store.lease import held
+from pipelines.store.store import Store
 
 
 def environment() -> dict[str, Any]:

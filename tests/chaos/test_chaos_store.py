@@ -15,7 +15,7 @@ from chaos_runs import DRIVER, Run, census, make_archive
 from s3_server import FlakyProxy
 
 from pipelines.settings import Settings
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 

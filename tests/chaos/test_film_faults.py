@@ -12,9 +12,9 @@ import pytest
 from chaos_runs import Run, census
 from film_clips import decoded, moving_frames, times_and_sound, write_film
 
-from pipelines.manifest import current_rows
+from pipelines.manifest.writer import current_rows
 from pipelines.settings import Settings
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 pytestmark = pytest.mark.ray
 _FRAMES = 60

@@ -7,7 +7,7 @@ import pytest
 
 from faithdiff_model.degradation.codec import jpeg
 from faithdiff_model.degradation.noise import gaussian_noise, poisson_noise
-from jobs.sample_archive import original
+from jobs.samples.archive import original
 
 
 def flat(value: float) -> np.ndarray:

@@ -18,7 +18,7 @@ from faithdiff_model.degradation.archive.rescan import rescan
 from faithdiff_model.degradation.recipes import DEGRADATIONS, degrade
 from faithdiff_model.degradation.settings import LEVELS
 from faithdiff_model.degradation.two_pass import degrade_two_pass
-from jobs.sample_archive import original
+from jobs.samples.archive import original
 
 SCALES = {"level-I": 4, "level-II": 4, "level-III": 4, "archive": 2}
 _PERFECT_SCAN = {"scan_blur": (0.1, 0.1), "scan_noise": (0, 0), "scan_halo": (0, 0), "scan_quality": (100, 100)}

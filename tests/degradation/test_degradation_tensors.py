@@ -16,7 +16,7 @@ from faithdiff_model.degradation.settings import LEVELS
 from faithdiff_model.degradation.tensor_jpeg import tensor_jpeg
 from faithdiff_model.degradation.tensors import _blur, _resize, degrade_two_pass_batch
 from faithdiff_model.degradation.two_pass import degrade_two_pass
-from jobs.sample_archive import original
+from jobs.samples.archive import original
 
 
 def to_tensor(image: np.ndarray) -> torch.Tensor:

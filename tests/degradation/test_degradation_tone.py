@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faithdiff_model.degradation.archive.tone import DYE_LOSS, colour_cast, fade, grey, sepia, silver_mirroring
-from faithdiff_model.resize import to_grey
-from jobs.sample_archive import original
+from faithdiff_model.image.resize import to_grey
+from jobs.samples.archive import original
 
 
 @settings(max_examples=10, deadline=None)

@@ -16,7 +16,7 @@ from faithdiff_model.degradation.codec import jpeg
 from faithdiff_model.degradation.draws import draw_two_pass
 from faithdiff_model.degradation.settings import LEVELS, PassSettings, TwoPassSettings
 from faithdiff_model.degradation.two_pass import degrade_two_pass
-from jobs.sample_archive import original
+from jobs.samples.archive import original
 
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "camera.png", "rocket.jpg")
 _NOTHING = PassSettings(

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from faithdiff_model.evaluation.labels import METRIC_NAMES, OWN
 from faithdiff_model.presets import PRESETS
-from jobs import cli
+from jobs.cli import main as cli
 
 FAST = ["--preset", "tiny", "--steps", "1"]
 

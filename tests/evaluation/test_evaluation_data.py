@@ -20,8 +20,8 @@ from faithdiff_model.evaluation.methods import (
     parameters_of,
     plain_methods,
 )
+from faithdiff_model.image.resize import enlarge
 from faithdiff_model.options import RestoreOptions
-from faithdiff_model.resize import enlarge
 from faithdiff_model.spec import ModelSpec
 
 SUFFIXES = (".png", ".jpg")

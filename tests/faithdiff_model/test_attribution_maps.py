@@ -14,13 +14,13 @@ from torch import nn
 from faithdiff_model import attribution
 from faithdiff_model.attribution import AttentionCollector, attribute, cross_attention_layers, find_tokens, watch
 from faithdiff_model.build import build_restorer
+from faithdiff_model.image.windows import Rect, WindowGrid, window_weights
+from faithdiff_model.network.unet import assemble_unet
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets.sdxl import SDXL
 from faithdiff_model.restorer import Restorer
-from faithdiff_model.sampling import Canvas, denoise, make_scheduler
+from faithdiff_model.sampling.denoise import Canvas, denoise, make_scheduler
 from faithdiff_model.spec import ModelSpec
-from faithdiff_model.unet import assemble_unet
-from faithdiff_model.windows import Rect, WindowGrid, window_weights
 
 TOKENS = [[position] for position in range(77)]
 

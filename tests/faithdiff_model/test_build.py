@@ -13,14 +13,14 @@ import torch
 
 import faithdiff_model.presets
 from faithdiff_model.build import build_restorer, random_parts
-from faithdiff_model.checkpoint import save_published
-from faithdiff_model.checkpoint_keys import to_published
-from faithdiff_model.files import model_digest
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.spec import ModelSpec
-from faithdiff_model.weights import WeightsError
+from faithdiff_model.weights.checkpoint import save_published
+from faithdiff_model.weights.checkpoint_keys import to_published
+from faithdiff_model.weights.download import WeightsError
+from faithdiff_model.weights.files import model_digest
 
 SEED = 5
 OPTIONS = RestoreOptions(steps=2)

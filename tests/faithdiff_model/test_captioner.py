@@ -12,7 +12,7 @@ from tiny_llava import save_tiny_llava
 
 from faithdiff_model.captioner import QUESTION, LlavaCaptioner, SeededSampling
 from faithdiff_model.prompts import caption_to_prompt, description_to_prompt
-from faithdiff_model.weights import WeightsError
+from faithdiff_model.weights.download import WeightsError
 
 IMAGES = [np.random.default_rng(i).integers(0, 256, (20 + 30 * i, 50, 3), np.uint8) for i in range(4)]
 SEEDS = [3, 1, 4, 1]

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from faithdiff_model.checkpoint import load_published, read_tensors, save_published
-from faithdiff_model.checkpoint_keys import to_ours, to_published
+from faithdiff_model.network.unet import assemble_unet
 from faithdiff_model.presets import PRESETS
-from faithdiff_model.unet import assemble_unet
-from faithdiff_model.weights import WeightsError
+from faithdiff_model.weights.checkpoint import load_published, read_tensors, save_published
+from faithdiff_model.weights.checkpoint_keys import to_ours, to_published
+from faithdiff_model.weights.download import WeightsError
 
 
 def test_all_published_names_and_shapes_of_the_full_network() -> None:

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 import faithdiff_model.restorer
-from faithdiff_model.colour import adain, wavelet
-from faithdiff_model.colour_statistics import ColourStatistics
-from faithdiff_model.merging import WindowMerger
+from faithdiff_model.image.colour import adain, wavelet
+from faithdiff_model.image.colour_statistics import ColourStatistics
+from faithdiff_model.image.windows import Rect, WindowGrid, window_weights
+from faithdiff_model.network.text import TextEmbedding
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.restorer import Restorer
-from faithdiff_model.text import TextEmbedding
-from faithdiff_model.windows import Rect, WindowGrid, window_weights
+from faithdiff_model.sampling.merging import WindowMerger
 
 SINGLE, LOOP = 2e-4, 2e-3  # tolerances of tests/data/README.md
 TIMESTEP = 501

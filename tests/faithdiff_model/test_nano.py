@@ -15,14 +15,14 @@ from faithdiff_model.degradation.recipes import degrade
 from faithdiff_model.evaluation.data import as_rgb
 from faithdiff_model.evaluation.fidelity import psnr_y
 from faithdiff_model.evaluation.perceptual import gmsd, ms_ssim_y
+from faithdiff_model.image.resize import enlarge
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets import DEFAULTS, SHIPPED
 from faithdiff_model.presets.nano import NANO
-from faithdiff_model.resize import enlarge
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.training.state import read_log
-from jobs.sample_archive import original
+from jobs.samples.archive import original
 
 FOLDER = SHIPPED / "nano"
 

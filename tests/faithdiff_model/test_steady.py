@@ -15,12 +15,12 @@ from faithdiff_model.evaluation.temporal import sharpness, warping_error
 from faithdiff_model.film.fusion import REACH, fused
 from faithdiff_model.film.motion import Motion
 from faithdiff_model.film.steady import AS_IT_IS, ShotFrame, Steady, restore_shot
-from faithdiff_model.noise import position_noise
+from faithdiff_model.image.windows import Rect
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets import DEFAULTS
 from faithdiff_model.restorer import Restorer
+from faithdiff_model.sampling.noise import position_noise
 from faithdiff_model.spec import ModelSpec
-from faithdiff_model.windows import Rect
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faithdiff_model.build import build_restorer
-from faithdiff_model.merging import WindowMerger
-from faithdiff_model.noise import position_noise
+from faithdiff_model.image.resize import enlarge
+from faithdiff_model.image.windows import Place, Rect, WindowGrid, plan_tiles
 from faithdiff_model.options import RestoreOptions
-from faithdiff_model.resize import enlarge
 from faithdiff_model.restorer import Restorer
+from faithdiff_model.sampling.merging import WindowMerger
+from faithdiff_model.sampling.noise import position_noise
 from faithdiff_model.spec import ModelSpec
-from faithdiff_model.windows import Place, Rect, WindowGrid, plan_tiles
 
 overlaps = st.sampled_from([0.25, 0.5, 0.75, 1.0])
 

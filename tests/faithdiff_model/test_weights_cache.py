@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from faithdiff_model import weights
-from faithdiff_model.weights import WeightsError, files_digest, resolve_file
+from faithdiff_model.weights import download as weights
+from faithdiff_model.weights.download import WeightsError, files_digest, resolve_file
 
 ROOT = Path(__file__).parents[2]
 DATA = os.urandom(3 << 20)

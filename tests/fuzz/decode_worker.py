@@ -14,10 +14,10 @@ import cv2
 from corpus import make_input, seeds
 from memory import peak_bytes, status_bytes
 
-from pipelines.deadline import deadline
 from pipelines.errors import ItemError
 from pipelines.media.limits import BYTES_PER_PIXEL, COPIES, DecodeLimits
-from pipelines.media.photo import decode
+from pipelines.media.photo.decode import decode
+from pipelines.media.time_limit import deadline
 
 LIMITS = DecodeLimits(max_pixels=1_000_000, max_bytes=1 << 20, max_frames=100)
 SECONDS = 10.0  # of one input; the process ends after 25

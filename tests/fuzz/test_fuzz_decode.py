@@ -64,10 +64,10 @@ def test_ten_thousand_inputs() -> None:
 
 _MISBEHAVING = """
     import collections, itertools, os, signal, sys
-    import decode_worker, pipelines.deadline
+    import decode_worker, pipelines.media.time_limit
     from pipelines.errors import ItemError
 
-    decode_worker.SECONDS = pipelines.deadline._MARGIN = 0.3
+    decode_worker.SECONDS = pipelines.media.time_limit._MARGIN = 0.3
     number = int(sys.argv[1]) - 1
 
     def decode(data, name, limits):

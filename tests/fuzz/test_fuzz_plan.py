@@ -16,10 +16,10 @@ from hostile_stores import Archive, check, new_archive, some
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.catalogue import load_catalogue
-from pipelines.plan import make_plan
+from pipelines.plan.catalogue import load_catalogue
+from pipelines.plan.plan import make_plan
 from pipelines.settings import Settings
-from pipelines.storage import PRIVATE, Store
+from pipelines.store.store import PRIVATE, Store
 
 _PARTS = st.one_of(
     st.sampled_from([

@@ -15,11 +15,11 @@ from hostile_stores import Archive, check, new_archive, plan_or_line, some
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.manifest import MANIFEST
-from pipelines.naming import SIDECAR_SUFFIX, item_id
-from pipelines.plan import make_plan
+from pipelines.manifest.naming import SIDECAR_SUFFIX, item_id
+from pipelines.manifest.writer import MANIFEST
+from pipelines.plan.plan import make_plan
 from pipelines.rows import MANIFEST_SCHEMA
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 _LEAVES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.just("\ud800"),

@@ -20,7 +20,7 @@ from infra_files import INFRA, ROOT, read, schema
 from prefect.settings import Settings as PrefectSettings
 from prefect.settings.legacy import _get_valid_setting_names
 
-from jobs.settings import load_settings
+from jobs.settings.load import load_settings
 from pipelines.settings import Settings
 
 STACK = read("compose/compose.yaml")

@@ -81,7 +81,7 @@ def test_the_wheel_is_whole_and_works_alone(wheel: Path, tmp_path: Path) -> None
     for package in ("faithdiff_model", "pipelines", "jobs"):
         ours = {path.relative_to(ROOT) for path in (ROOT / package).rglob("*.py")}
         assert ours == {path.relative_to(tmp_path / "site") for path in (tmp_path / "site" / package).rglob("*.py")}
-    program = "import jobs.cli; print(jobs.cli.__file__); jobs.cli.main()"
+    program = "import jobs.cli.main; print(jobs.cli.main.__file__); jobs.cli.main.main()"
     shown = subprocess.run(
         [sys.executable, "-P", "-c", program, "settings"], capture_output=True, text=True, check=True, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": f"{tmp_path}/site"},

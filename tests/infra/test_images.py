@@ -16,7 +16,7 @@ from prefect.settings import Settings as PrefectSettings
 from prefect.settings.legacy import _get_valid_setting_names
 from ray._common.usage import usage_constants
 
-from faithdiff_model.weights import cache_folder
+from faithdiff_model.weights.download import cache_folder
 
 DOCKERFILE = INFRA / "images/Dockerfile"
 IGNORE = ROOT / ".dockerignore"

@@ -16,7 +16,7 @@ from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscali
 from ray.dashboard.modules.job import job_supervisor
 from ray.util.accelerators import accelerators
 
-from jobs.settings import load_settings
+from jobs.settings.load import load_settings
 from pipelines.setting_types import node_labels
 from pipelines.settings import Settings
 

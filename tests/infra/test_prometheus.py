@@ -13,7 +13,7 @@ from ray._private.ray_constants import PROMETHEUS_SERVICE_DISCOVERY_FILE
 from watch_expressions import alerts, complaints, expressions, metrics_of, rules
 
 from pipelines.errors import ERROR_CODES
-from pipelines.outage import _STORE_CODES, _SUSPICIOUS
+from pipelines.run.outage import _STORE_CODES, _SUSPICIOUS
 
 FOLDER = INFRA / "prometheus"
 

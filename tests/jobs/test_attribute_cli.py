@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs import cli
-from jobs.attribute_cli import CELL, COLUMNS, GAP, LABEL, draw_sheet
+from jobs.cli import main as cli
+from jobs.cli.attribute import CELL, COLUMNS, GAP, LABEL, draw_sheet
 
 FAST = ["--preset", "tiny", "--steps", "1", "--guidance-scale", "1"]
 PROMPT = ["--prompt", "A dog on the  green grass"]
@@ -35,7 +35,16 @@ def attribute(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
 
 def test_the_command_in_a_process_of_its_own(scan: Path) -> None:
     output = scan.with_name("maps.png")
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", "attribute", scan, *PROMPT, "--word", "dog"]
+    command = [
+        sys.executable,
+        "-c",
+        "from jobs.cli.main import main; main()",
+        "attribute",
+        scan,
+        *PROMPT,
+        "--word",
+        "dog",
+    ]
     done = subprocess.run(
         [*map(str, command), "--word", "grass", "--output", str(output), *FAST],
         capture_output=True, text=True, timeout=240, check=False,

@@ -11,9 +11,9 @@ import typer
 from archive_steps import full_row
 from typer.testing import CliRunner, Result
 
-from jobs import capacity_cli
-from pipelines.manifest import ManifestWriter
-from pipelines.storage import Store, StoreError
+from jobs.cli import capacity as capacity_cli
+from pipelines.manifest.writer import ManifestWriter
+from pipelines.store.store import Store, StoreError
 
 app = typer.Typer()
 app.command()(capacity_cli.capacity)

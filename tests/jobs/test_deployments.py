@@ -12,10 +12,10 @@ import yaml
 from deployed_archive import Post, check_restored, deploy, make_archive, restore_on_schedule, settings_of
 from prefect_server import PrefectServer, postgresql, postgresql_binaries, prefect_server
 
-from jobs.deployment_settings import from_environment
-from pipelines.lease import held
-from pipelines.manifest import current_rows
-from pipelines.storage import Store
+from jobs.settings.deployment import from_environment
+from pipelines.manifest.writer import current_rows
+from pipelines.store.lease import held
+from pipelines.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]

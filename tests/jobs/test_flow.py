@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 from s3_server import FlakyProxy
 
-from pipelines.lease import LeaseError
-from pipelines.manifest import current_rows
-from pipelines.retries import GaveUpError
+from pipelines.manifest.writer import current_rows
 from pipelines.settings import Settings
-from pipelines.storage import Store, StoreError
+from pipelines.store.lease import LeaseError
+from pipelines.store.retries import GaveUpError
+from pipelines.store.store import Store, StoreError
 
 pytestmark = pytest.mark.ray
 
@@ -105,7 +105,8 @@ GAVE_UP = GaveUpError(errno.ETIMEDOUT, "reading x failed for 60 s")
 def test_what_is_tried_again(monkeypatch: pytest.MonkeyPatch, error: Exception, again: bool) -> None:
     from prefect.states import Failed
 
-    from jobs.flows import backfill, endings, restore, verify
+    from jobs.flows import backfill, restore, verify
+    from jobs.flows import states as endings
 
     state = Failed(data=error)
     assert not endings.may_pass(None, None, state)  # somebody sits before it, and sees the error

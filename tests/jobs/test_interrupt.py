@@ -12,9 +12,9 @@ import pytest
 from cli_process import FAST, start
 from PIL import Image
 
-from pipelines.lease import held
-from pipelines.manifest import RUNS, current_rows
-from pipelines.storage import Store
+from pipelines.manifest.writer import RUNS, current_rows
+from pipelines.store.lease import held
+from pipelines.store.store import Store
 
 
 def archive(folder: Path, count: int) -> Path:

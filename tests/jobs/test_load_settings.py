@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from jobs.settings import SettingsError, load_settings, settings_yaml
+from jobs.settings.load import SettingsError, load_settings, settings_yaml
 from pipelines.settings import Settings
 
 

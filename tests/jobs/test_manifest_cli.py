@@ -12,11 +12,11 @@ import pytest
 from archive_steps import MOMENT, archive_settings, full_row, restore_without_model, save_photo
 from typer.testing import CliRunner, Result
 
-from jobs import manifest_cli
-from pipelines.lease import held
-from pipelines.manifest import ManifestWriter
+from jobs.cli import manifest as manifest_cli
+from pipelines.manifest.writer import ManifestWriter
 from pipelines.rows import FAILED, MANIFEST_COLUMNS, QUARANTINED, RESTORED
-from pipelines.storage import Store, StoreError
+from pipelines.store.lease import held
+from pipelines.store.store import Store, StoreError
 
 NAMES = [column.name for column in MANIFEST_COLUMNS]
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from jobs.progress import RunProgress, rate_per_hour, time_left
+from jobs.console.progress import RunProgress, rate_per_hour, time_left
 from pipelines.rows import FAILED, RESTORED, new_row
 
 

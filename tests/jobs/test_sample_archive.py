@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hostile_archive import RESTORED, SKIPPED, make_hostile_archive
 
-from jobs import ageing
-from jobs.sample_archive import LONG_SIDE, make_demo_archive, original
+from jobs.samples import ageing
+from jobs.samples.archive import LONG_SIDE, make_demo_archive, original
 from pipelines.errors import ERROR_CODES, ItemError
-from pipelines.media.photo import PHOTO_SUFFIXES, DecodeLimits, Photo, decode
+from pipelines.media.photo.decode import PHOTO_SUFFIXES, DecodeLimits, Photo, decode
 
 
 def digests(folder: Path) -> dict[str, str]:

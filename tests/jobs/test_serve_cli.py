@@ -17,10 +17,10 @@ from ports import free_port
 from prefect_server import process, wait_for
 from typer.testing import CliRunner
 
-from jobs.cli import app
-from pipelines.manifest import current_rows
+from jobs.cli.main import app
+from pipelines.manifest.writer import current_rows
 from pipelines.settings import Settings
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,7 +111,7 @@ def test_serve_starts_a_server_runs_on_schedule_and_drains_when_it_is_ended(tmp_
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     }
     command = [
-        sys.executable, "-c", "from jobs.cli import main; main()", "serve", "scans", "out", "--cron", "* * * * *",
+        sys.executable, "-c", "from jobs.cli.main import main; main()", "serve", "scans", "out", "--cron", "* * * * *",
         "--preset", "tiny", "--steps", "8", "--guidance-scale", "1", "--cpus", "2", "--object-store-mb", "200",
         "--replicas", "1", "--drain-seconds", "120",
     ]  # fmt: skip
@@ -145,7 +145,7 @@ def test_serve_starts_a_server_runs_on_schedule_and_drains_when_it_is_ended(tmp_
 def test_serve_says_which_server_is_missing(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     url = f"http://127.0.0.1:{free_port()}/api"
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", "serve", "in", "out"]
+    command = [sys.executable, "-c", "from jobs.cli.main import main; main()", "serve", "in", "out"]
     with process(command, {**os.environ, "PREFECT_API_URL": url}, tmp_path / "log", tmp_path) as serving:
         assert serving.wait(120) == 2
     text = (tmp_path / "log").read_text()

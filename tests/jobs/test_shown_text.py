@@ -20,19 +20,19 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from faithdiff_model.evaluation.report import to_markdown
-from jobs import manifest_cli
-from jobs.manifest_cli import print_rebuilt, to_csv
-from jobs.progress import RunProgress
-from jobs.show import print_plan, print_summary
-from jobs.verify_cli import print_findings
-from pipelines.findings import Findings
-from pipelines.manifest import ManifestWriter, current_rows
-from pipelines.plan import make_plan
-from pipelines.provenance import json_bytes, parse_sidecar, sidecar_bytes
-from pipelines.rebuild import Rebuilt
+from jobs.cli import manifest as manifest_cli
+from jobs.cli.manifest import print_rebuilt, to_csv
+from jobs.cli.verify import print_findings
+from jobs.console.progress import RunProgress
+from jobs.console.tables import print_plan, print_summary
+from pipelines.audit.findings import Findings
+from pipelines.audit.fixity import Check
+from pipelines.manifest.rebuild import Rebuilt
+from pipelines.manifest.sidecar import json_bytes, parse_sidecar, sidecar_bytes
+from pipelines.manifest.writer import ManifestWriter, current_rows
+from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, new_row
-from pipelines.stages.verify import Check
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 # What a name could try: move the cursor, clear the screen, set the title, ring, overwrite its line, begin another line, turn
 # the writing around, be Rich markup, a link, HTML, a cell's end, a formula.
@@ -140,7 +140,7 @@ def test_csv_on_a_real_terminal(tmp_path: Path) -> None:
     writer.add(full_row(source_path=f"a{ALL}", caption=ALL, warnings=[ALL]))
     writer.flush()
     main_side, terminal = pty.openpty()
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", "manifest", "export", str(tmp_path), "-"]
+    command = [sys.executable, "-c", "from jobs.cli.main import main; main()", "manifest", "export", str(tmp_path), "-"]
     try:
         subprocess.run(command, stdin=terminal, stdout=terminal, stderr=terminal, timeout=120, check=True)
         os.close(terminal)
@@ -258,7 +258,7 @@ def test_sidecars_can_be_looked_at(tmp_path: Path) -> None:
 )
 def test_error_lines(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "SCANS").mkdir()
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from jobs.cli.main import main; main()", *arguments]
     environment = {**os.environ, "COLUMNS": "2000", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, capture_output=True, timeout=120, env=environment, cwd=tmp_path, check=False)
     assert done.returncode == 2

@@ -24,13 +24,13 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from jobs.cli import app
-from jobs.status_cli import exit_code, plain, shown
-from pipelines.lease import held
-from pipelines.logs import ABOUT
-from pipelines.progress_file import Progress, Publisher
-from pipelines.run_status import RunStatus, run_status
-from pipelines.storage import Store
+from jobs.cli.main import app
+from jobs.cli.status import exit_code, plain, shown
+from pipelines.audit.status import RunStatus, run_status
+from pipelines.store.lease import held
+from pipelines.store.store import Store
+from pipelines.telemetry.logs import ABOUT
+from pipelines.telemetry.progress import Progress, Publisher
 
 COUNT = 12
 
@@ -187,7 +187,7 @@ def test_watching_on_a_terminal_ends_with_the_run(tmp_path: Path) -> None:
         progress = Progress(run_id="one", planned=4, restored=1, started_at=time.time() - 30)
         Publisher(store, lambda: progress).publish()
         controller, terminal = pty.openpty()
-        command = [sys.executable, "-c", "from jobs.cli import main; main()", "status", str(tmp_path), "--watch"]
+        command = [sys.executable, "-c", "from jobs.cli.main import main; main()", "status", str(tmp_path), "--watch"]
         process = subprocess.Popen(command, stdout=terminal, stderr=terminal, env={**os.environ, "TERM": "xterm"})
         os.close(terminal)
         text = b""

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from faithdiff_model.training.config import LoRAConfig
 from faithdiff_model.training.recipes import small_stage
-from jobs import train_cli
-from jobs.cli import app, main
-from jobs.train_settings import TrainSettings
+from jobs.cli import train as train_cli
+from jobs.cli.main import app, main
+from jobs.settings.train import TrainSettings
 
 QUICK = {"preset": "tiny", "stage": "1", "steps": 2, "batch": 2, "crop": 32, "workers": 0, "shrink": 1.0}
 QUICK |= {"precision": "no", "degradations": "level-I", "log_every": 1, "save_every": 1, "device": "cpu"}

@@ -16,15 +16,15 @@ from archive_steps import archive_settings, picture, restore_without_model, save
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from jobs.cli import app
-from jobs.verify_cli import CheckProgress
-from pipelines.findings import VERIFICATIONS
-from pipelines.lease import LeaseError, held
-from pipelines.manifest import current_rows
-from pipelines.naming import item_id
-from pipelines.provenance import read_sidecar
+from jobs.cli.main import app
+from jobs.cli.verify import CheckProgress
+from pipelines.audit.findings import VERIFICATIONS
+from pipelines.manifest.naming import item_id
+from pipelines.manifest.sidecar import read_sidecar
+from pipelines.manifest.writer import current_rows
 from pipelines.settings import Settings
-from pipelines.storage import Store, StoreError
+from pipelines.store.lease import LeaseError, held
+from pipelines.store.store import Store, StoreError
 
 pytestmark = pytest.mark.ray
 NAMES = ("altered.png", "lost.png", "no sidecar.png", "gone source.png", "edited.png", "rotten source.jpg", "sound.png")
@@ -194,7 +194,7 @@ def test_a_share_that_makes_no_sense(settings: Settings, sample: str) -> None:
 def test_what_cannot_run_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], words: str) -> None:
     (tmp_path / "SCANS").mkdir()
     (tmp_path / "EMPTY").mkdir()
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", "verify", *arguments, "--cpus", "1"]
+    command = [sys.executable, "-c", "from jobs.cli.main import main; main()", "verify", *arguments, "--cpus", "1"]
     environment = {**os.environ, "COLUMNS": "200", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=200, env=environment, cwd=tmp_path, check=False

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.manifest import current_rows, new_run_id
-from pipelines.parts import PARTS, part_path
-from pipelines.plan import make_plan
+from pipelines.manifest.writer import current_rows, new_run_id
+from pipelines.plan.plan import make_plan
 from pipelines.rows import PART_DONE, Row
-from pipelines.run import run
+from pipelines.run.driver import run
 from pipelines.settings import Settings
-from pipelines.storage import Store
+from pipelines.stages.tile_parts import PARTS, part_path
+from pipelines.store.store import Store
 
 pytestmark = pytest.mark.ray
 FAST = {"preset": "tiny", "steps": 2, "guidance_scale": 1.0, "replicas": 1, "tile_halo": 64}
@@ -67,7 +67,7 @@ def test_finished_tiles_are_not_restored_again(
     scans: Path, tmp_path: Path, ray_session: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A driver that dies before assembly leaves its tiles; the next run restores none of them again."""
-    import pipelines.run
+    import pipelines.run.driver
 
     settings = Settings(source=str(scans), output=str(tmp_path / "out"), tile=192, only="large.png", **FAST)
     plan = make_plan(settings)
@@ -76,7 +76,7 @@ def test_finished_tiles_are_not_restored_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipelines.run, "build_assembly", die)
+        patched.setattr(pipelines.run.driver, "build_assembly", die)
         with pytest.raises(KeyboardInterrupt):
             run(plan, settings, run_id=new_run_id())
     store = Store(settings.output)
@@ -87,7 +87,7 @@ def test_finished_tiles_are_not_restored_again(
     stamps = {path: store.info(path).version for path in left if path != lost}
 
     seen: list[tuple[int, float | None]] = []
-    original = pipelines.run.final_rows
+    original = pipelines.run.driver.final_rows
 
     def watched(make: object, configure: object):
         for row in original(make, configure):
@@ -96,7 +96,7 @@ def test_finished_tiles_are_not_restored_again(
                 assert {path: store.info(path).version for path in stamps} == stamps
             yield row
 
-    monkeypatch.setattr(pipelines.run, "final_rows", watched)
+    monkeypatch.setattr(pipelines.run.driver, "final_rows", watched)
     row = restored(settings)["large.png"]
     assert row["status"] == "restored"
     assert sorted(number for number, seconds in seen if seconds is not None) == [2]

@@ -12,23 +12,8 @@ import pytest
 import s3fs
 from archive_steps import archive_settings, full_row, picture, restore_without_model, save_photo, table_of
 
-from pipelines.capacity import GIVEN, Archive, Basis, Known, Pool, Prices, estimate
-from pipelines.compaction import ROWS
-from pipelines.lease import Fence, held
-from pipelines.manifest import MANIFEST, ManifestWriter, current_rows
-from pipelines.measured import measure
-from pipelines.media.encode import encode
-from pipelines.plan import make_plan
-from pipelines.provenance import sidecar_path
-from pipelines.rows import FAILED, PENDING, RESTORED
-from pipelines.settings import Settings
-from pipelines.stages.decode import Decode
-from pipelines.stages.restore import Restore
-from pipelines.stages.stitch import Stitch
-from pipelines.stages.tile import Tile
-from pipelines.stages.write import Write
-from pipelines.storage import Store, StoreError
-from pipelines.store_requests import (
+from pipelines.capacity.estimate import GIVEN, Archive, Basis, Known, Pool, Prices, estimate
+from pipelines.capacity.store_requests import (
     COMPACTED_ROWS,
     Requests,
     fence_requests,
@@ -38,6 +23,21 @@ from pipelines.store_requests import (
     plan_requests,
     writes_of,
 )
+from pipelines.capacity.throughput import measure
+from pipelines.manifest.compact import ROWS
+from pipelines.manifest.sidecar import sidecar_path
+from pipelines.manifest.writer import MANIFEST, ManifestWriter, current_rows
+from pipelines.media.photo.encode import encode
+from pipelines.plan.plan import make_plan
+from pipelines.rows import FAILED, PENDING, RESTORED
+from pipelines.settings import Settings
+from pipelines.stages.decode import Decode
+from pipelines.stages.restore import Restore
+from pipelines.stages.stitch import Stitch
+from pipelines.stages.tile import Tile
+from pipelines.stages.write import Write
+from pipelines.store.lease import Fence, held
+from pipelines.store.store import Store, StoreError
 
 
 def given(value: float) -> Known:

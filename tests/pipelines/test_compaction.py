@@ -13,10 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from archive_steps import MOMENT, archive_settings, full_row, restore_without_model, save_photo
 
-from pipelines.compaction import COMPACTIONS, Compacted, compact_manifest
-from pipelines.current import located
-from pipelines.lease import LeaseError, held
-from pipelines.manifest import (
+from pipelines.manifest.compact import COMPACTIONS, Compacted, compact_manifest
+from pipelines.manifest.index import located
+from pipelines.manifest.writer import (
     MANIFEST,
     STARTED,
     ManifestWriter,
@@ -26,9 +25,10 @@ from pipelines.manifest import (
     settled,
     write_run_record,
 )
-from pipelines.plan import make_plan
+from pipelines.plan.plan import make_plan
 from pipelines.rows import MANIFEST_SCHEMA, Row
-from pipelines.storage import Store, StoreError
+from pipelines.store.lease import LeaseError, held
+from pipelines.store.store import Store, StoreError
 
 RUNS = [f"2026010{day}T000000.000Z-aaaaaa" for day in range(1, 6)]
 
@@ -70,7 +70,7 @@ def currents(store: Store) -> dict[str, Row]:
 
 def places(store: Store) -> list[str]:
     """What the plan's and `verify`'s way of finding current rows leads to: captions, which are all different."""
-    from pipelines.current import read_block
+    from pipelines.manifest.index import read_block
 
     with located(store, statuses=None) as found:
         blocks = list(found.blocks(rows=100, size=1 << 60))

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pipelines.deadline import deadline
 from pipelines.errors import ItemError
+from pipelines.media.time_limit import deadline
 
 
 @pytest.fixture(autouse=True)
@@ -172,15 +172,14 @@ _PROGRAMS: dict[str, str] = {
 
 
 def _run(body: str) -> tuple[subprocess.CompletedProcess[str], float]:
-    program = (
-        f"import time\nimport pipelines.deadline\npipelines.deadline._MARGIN = 0.5\n{_IMPORT}{body}\nprint('after')"
-    )
+    margin = "import pipelines.media.time_limit\npipelines.media.time_limit._MARGIN = 0.5\n"
+    program = f"import time\n{margin}{_IMPORT}{body}\nprint('after')"
     started = time.monotonic()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     return done, time.monotonic() - started
 
 
-_IMPORT = "from pipelines.deadline import deadline\n"
+_IMPORT = "from pipelines.media.time_limit import deadline\n"
 
 
 @pytest.mark.parametrize("kind", _PROGRAMS)

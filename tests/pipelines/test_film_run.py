@@ -13,13 +13,13 @@ import pytest
 from film_clips import decoded, moving_frames, times_and_sound, write_film
 from PIL import Image
 
-from pipelines.manifest import current_rows
-from pipelines.plan import make_plan
-from pipelines.provenance import read_sidecar
+from pipelines.manifest.sidecar import read_sidecar
+from pipelines.manifest.writer import current_rows
+from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, PART_DONE, RESTORED, Row
-from pipelines.run import Outcome, run
+from pipelines.run.driver import Outcome, run
 from pipelines.settings import Settings
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 pytestmark = pytest.mark.ray
 FAST: dict[str, Any] = {
@@ -156,8 +156,8 @@ def test_missing_frames_are_filled_where_that_was_asked_for(tmp_path: Path, ray_
 
 
 def test_verify_looks_at_every_frame_of_a_sequence(tmp_path: Path, ray_session: None) -> None:
-    from pipelines.findings import Findings
-    from pipelines.verify import verify
+    from pipelines.audit.findings import Findings
+    from pipelines.audit.verify import verify
 
     for number, pixels in enumerate(moving_frames(3)):
         path = tmp_path / f"in/reel/f_{number}.png"

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from archive_steps import picture, table_of
 
-from pipelines.guards import guarded_actor, guarded_task, held_back
-from pipelines.lease import Fence, held
 from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, Row, new_row, put_pixels, to_table
+from pipelines.run.guards import guarded_actor, guarded_task, held_back
 from pipelines.stages.adapter import stream_rows
-from pipelines.storage import Store
+from pipelines.store.lease import Fence, held
+from pipelines.store.store import Store
 
 
 class Marking:

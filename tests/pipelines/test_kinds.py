@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.manifest.naming import frames_folder, output_extension, output_format, plain_output
 from pipelines.media.kinds import is_sequence, kind_of, looks_numbered, plain_stem
-from pipelines.naming import frames_folder, output_extension, output_format, plain_output
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.large_files import file_digest, folder_files, opener, publishing
-from pipelines.storage import OutsideError, Store
-from pipelines.threads import ahead
+from pipelines.store.concurrency import ahead
+from pipelines.store.large_files import file_digest, folder_files, opener, publishing
+from pipelines.store.store import OutsideError, Store
 
 
 @pytest.fixture(params=["local", "memory", "s3"])

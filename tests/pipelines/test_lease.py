@@ -17,8 +17,19 @@ from typing import Any
 
 import pytest
 
-from pipelines.lease import DRAINING, HELD, LEASES, LOST, RELEASED, LeaseError, Record, held, lease_path, process_mark
-from pipelines.storage import Store
+from pipelines.store.lease import (
+    DRAINING,
+    HELD,
+    LEASES,
+    LOST,
+    RELEASED,
+    LeaseError,
+    Record,
+    held,
+    lease_path,
+    process_mark,
+)
+from pipelines.store.store import Store
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -106,7 +117,7 @@ def test_a_damaged_lease_holds_nothing_back(store: Store, content: bytes) -> Non
 
 def test_nobody_waits_for_a_process_that_was_killed(tmp_path: Path) -> None:
     code = (
-        "import sys, time\nfrom pipelines.lease import held\nfrom pipelines.storage import Store\n"
+        "import sys, time\nfrom pipelines.store.lease import held\nfrom pipelines.store.store import Store\n"
         "with held(Store(sys.argv[1]), run_id='dead', seconds=600):\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)

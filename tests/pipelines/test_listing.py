@@ -14,7 +14,7 @@ import pytest
 from million_objects import MillionObjects
 from moving_files import moving_url
 
-from pipelines.storage import OutsideError, Store, StoreError
+from pipelines.store.store import OutsideError, Store, StoreError
 
 NAMES = [
     "b.png",

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines import logs
-from pipelines.logs import ABOUT, configure, event, is_json
+from pipelines.telemetry import logs
+from pipelines.telemetry.logs import ABOUT, configure, event, is_json
 
 SECRETS = "s3://key:s3cret@bucket/x?X-Amz-Signature=s3cret Authorization: Bearer s3cret"
 
@@ -30,7 +30,7 @@ def test_json_has_what_it_is_about_and_no_credentials(capfd: pytest.CaptureFixtu
     configure("json", "auto")
     assert is_json()
     tell()
-    logging.getLogger("pipelines.lease").warning("lease of %s: %s", "r", SECRETS)
+    logging.getLogger("pipelines.store.lease").warning("lease of %s: %s", "r", SECRETS)
     warnings.warn("something is deprecated", stacklevel=1)
     logging.getLogger("some.library").info("chatter")
     try:
@@ -44,7 +44,7 @@ def test_json_has_what_it_is_about_and_no_credentials(capfd: pytest.CaptureFixtu
     assert list(restored)[:10] == ["time", "level", "logger", "message", *ABOUT, "node"]
     assert (restored["source_path"], restored["seconds"], restored["stage"]) == ("a  b\u2028\n.jpg", 1.5, None)
     assert (failed["level"], failed["error_code"], failed["message"]) == ("warning", "corrupt", "item failed")
-    assert lease["logger"] == "pipelines.lease"
+    assert lease["logger"] == "pipelines.store.lease"
     assert "something is deprecated" in warning["message"]
     assert "OSError" in broken["traceback"]
 

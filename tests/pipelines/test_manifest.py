@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from archive_steps import MOMENT, full_row
 
-from pipelines import manifest
-from pipelines.manifest import (
+from pipelines.manifest import writer as manifest
+from pipelines.manifest.writer import (
     MANIFEST,
     RUNS,
     STARTED,
@@ -30,7 +30,7 @@ from pipelines.manifest import (
     write_run_start,
 )
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, Row
-from pipelines.storage import Store, StoreError
+from pipelines.store.store import Store, StoreError
 
 ODD = "out #%? [1924] 'b'*"
 

@@ -12,9 +12,9 @@ from metrics_run import ROOT, run_watched, watched_archive
 from ports import free_port
 
 import pipelines.ray_agent
-from pipelines.metrics import METRICS, change
 from pipelines.ray_agent import check_metrics_port, left_out
-from pipelines.storage import StoreError
+from pipelines.store.store import StoreError
+from pipelines.telemetry.metrics import METRICS, change
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +118,8 @@ def test_without_ray_s_agent_a_port_is_refused_and_its_absence_lasts_for_a_block
 
 _LOCAL = """
 import psutil, ray
-from pipelines.cluster import connected
-from pipelines.metrics import METRICS, change, record
+from pipelines.run.cluster import connected
+from pipelines.telemetry.metrics import METRICS, change, record
 from pipelines.settings import Settings
 with connected(Settings(cpus=1, object_store_mb=100)):
     for metric in METRICS:

@@ -9,10 +9,10 @@ import pytest
 from archive_steps import archive_settings
 
 from pipelines.errors import ItemError
-from pipelines.outage import OutageWatch
 from pipelines.rows import RESTORED, Row, fail, new_row
+from pipelines.run.outage import OutageWatch
 from pipelines.settings import Settings
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 
 def failed(code: str) -> Row:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from archive_steps import archive_settings, picture, restore_without_model, save_photo
 
-from pipelines.manifest import ManifestWriter, current_rows
-from pipelines.naming import item_id
-from pipelines.plan import Plan, make_plan
-from pipelines.provenance import sidecar_path
+from pipelines.manifest.naming import item_id
+from pipelines.manifest.sidecar import sidecar_path
+from pipelines.manifest.writer import ManifestWriter, current_rows
+from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import RESTORED, Row
 from pipelines.settings import Settings
-from pipelines.storage import Store, StoreError
+from pipelines.store.store import Store, StoreError
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_settings_that_change_no_result_restore_nothing(settings: Settings, chan
 
 def test_another_model_restores_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     restore_without_model(settings)
-    monkeypatch.setattr("pipelines.plan.model_digest", lambda spec: "other weights")
+    monkeypatch.setattr("pipelines.plan.plan.model_digest", lambda spec: "other weights")
     assert set(reasons(make_plan(settings)).values()) == {"model changed"}
 
 

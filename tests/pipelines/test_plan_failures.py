@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from archive_steps import archive_settings, picture, restore_without_model, save_photo
 
-from pipelines.manifest import current_rows
-from pipelines.naming import item_id
-from pipelines.plan import Plan, make_plan
+from pipelines.manifest.naming import item_id
+from pipelines.manifest.writer import current_rows
+from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import FAILED, QUARANTINED, RESTORED, Row
 from pipelines.settings import Settings
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 
 @pytest.fixture

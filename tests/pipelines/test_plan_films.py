@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.film_source import frames_of, source_digest, source_state
-from pipelines.manifest import ManifestWriter
-from pipelines.plan import Plan, make_plan
+from pipelines.film.source import frames_of, source_digest, source_state
+from pipelines.manifest.writer import ManifestWriter
+from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import FAILED, RESTORED
 from pipelines.settings import Settings
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 
 def _archive(folder: Path, names: list[str]) -> Settings:

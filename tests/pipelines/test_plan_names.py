@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipelines.manifest import ManifestWriter, current_rows
-from pipelines.naming import assign_outputs, folders_of, item_id
-from pipelines.plan import Plan, make_plan
+from pipelines.manifest.naming import assign_outputs, folders_of, item_id
+from pipelines.manifest.writer import ManifestWriter, current_rows
+from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import FAILED, RESTORED, Row
 from pipelines.settings import Settings
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 
 class Bucket:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from archive_steps import archive_settings, save_photo
 
-from pipelines.pending import PENDING_SCHEMA, PendingRows, Spool
-from pipelines.plan import Plan, make_plan
+from pipelines.plan.pending import PENDING_SCHEMA, PendingRows, Spool
+from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import ROW_SCHEMA
 from pipelines.settings import Settings
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from synthetic_archive import SyntheticFileSystem, synthetic_archive
 
-from pipelines.plan import make_plan
+from pipelines.plan.plan import make_plan
 
 _BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "planning.py"
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads a process's peak from /proc")

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-import pipelines.pools
-from pipelines.pools import Pool, cluster_pools
+import pipelines.run.pools
+from pipelines.run.pools import Pool, cluster_pools
 from pipelines.settings import Settings
-from pipelines.storage import StoreError
+from pipelines.store.store import StoreError
 
 
 def _node(labels: dict[str, str] | None = None, *, alive: bool = True, **resources: float) -> dict[str, Any]:
@@ -26,9 +26,9 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
         for node in nodes:
             for name, amount in node["Resources"].items():
                 total[name] = total.get(name, 0) + amount
-        monkeypatch.setattr(pipelines.pools.ray, "nodes", lambda: list(nodes))
-        monkeypatch.setattr(pipelines.pools.ray, "cluster_resources", lambda: total)
-        monkeypatch.setattr(pipelines.pools, "_largest_cluster", lambda: limits)
+        monkeypatch.setattr(pipelines.run.pools.ray, "nodes", lambda: list(nodes))
+        monkeypatch.setattr(pipelines.run.pools.ray, "cluster_resources", lambda: total)
+        monkeypatch.setattr(pipelines.run.pools, "_largest_cluster", lambda: limits)
 
     return seen
 

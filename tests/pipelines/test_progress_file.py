@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from archive_steps import archive_settings, restore_without_model, save_photo
 
-from pipelines.lease import held, lease_path, newest_lease
-from pipelines.manifest import new_run_id, settled, write_run_record, write_run_start
-from pipelines.plan import make_plan
-from pipelines.progress_file import DRAINING, PROGRESS, Progress, Publisher, progress_path, read_progress, run_ids
-from pipelines.rebuild import rebuild_manifest
-from pipelines.run_status import STALLED_SECONDS, run_status
+from pipelines.audit.status import STALLED_SECONDS, run_status
+from pipelines.manifest.rebuild import rebuild_manifest
+from pipelines.manifest.writer import new_run_id, settled, write_run_record, write_run_start
+from pipelines.plan.plan import make_plan
 from pipelines.settings import Settings
-from pipelines.storage import Store
+from pipelines.store.lease import held, lease_path, newest_lease
+from pipelines.store.store import Store
+from pipelines.telemetry.progress import DRAINING, PROGRESS, Progress, Publisher, progress_path, read_progress, run_ids
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from archive_steps import full_row
 
-from pipelines.provenance import identity, read_sidecar, sidecar_bytes, sidecar_path, software_versions
+from pipelines.manifest.sidecar import identity, read_sidecar, sidecar_bytes, sidecar_path, software_versions
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, PAYLOAD_COLUMNS, new_row
 
 # SHA-256 of "a\nb\nc\n1" by another program: manifests hold identities for decades.

@@ -21,11 +21,11 @@ from archive_steps import archive_settings, picture, restore_without_model, save
 from moving_files import moving_url
 from s3_server import FlakyProxy
 
-from pipelines.plan import make_plan
-from pipelines.provenance import read_sidecar, sidecar_path
+from pipelines.manifest.sidecar import read_sidecar, sidecar_path
+from pipelines.plan.plan import make_plan
 from pipelines.settings import Settings
-from pipelines.storage import PARTIAL, PRIVATE, Store
-from pipelines.unfinished import clear_unfinished
+from pipelines.store.cleanup import clear_unfinished
+from pipelines.store.store import PARTIAL, PRIVATE, Store
 
 WRITER = Path(__file__).parents[1] / "dying_writer.py"
 

@@ -102,7 +102,7 @@ def test_restored_through_a_client_and_verified_from_within(head: Head, scans: P
 
 _CONNECT = """
 import sys, ray
-from pipelines.cluster import connected
+from pipelines.run.cluster import connected
 from pipelines.settings import Settings
 with connected(Settings(ray_address=sys.argv[1])):
     print(ray.cluster_resources()["GPU"], "GPUs")

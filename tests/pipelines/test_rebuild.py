@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from archive_steps import archive_settings, full_row, picture, restore_without_model, save_photo
 
-from pipelines import rebuild as module
-from pipelines.current import located
-from pipelines.lease import held
-from pipelines.manifest import MANIFEST, ManifestWriter, current_rows, new_run_id, read_rows
-from pipelines.naming import item_id
-from pipelines.plan import make_plan
-from pipelines.provenance import sidecar_bytes, sidecar_path
-from pipelines.rebuild import REBUILDS, SET_ASIDE, Rebuilt, rebuild_manifest
+from pipelines.manifest import rebuild as module
+from pipelines.manifest.index import located
+from pipelines.manifest.naming import item_id
+from pipelines.manifest.rebuild import REBUILDS, SET_ASIDE, Rebuilt, rebuild_manifest
+from pipelines.manifest.sidecar import sidecar_bytes, sidecar_path
+from pipelines.manifest.writer import MANIFEST, ManifestWriter, current_rows, new_run_id, read_rows
+from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, Row
 from pipelines.settings import Settings
-from pipelines.storage import Store, StoreError
+from pipelines.store.lease import held
+from pipelines.store.store import Store, StoreError
 
 
 def again(store: Store, **options: Any) -> Rebuilt:
@@ -251,7 +251,7 @@ def test_current_rows_are_located_among_many_files(tmp_path: Path) -> None:
     with located(store) as current:
         assert (current.count, current.items, current.bytes) == (30, 30, 3030)
         blocks = list(current.blocks(rows=4, size=1 << 30))
-        from pipelines.current import read_block
+        from pipelines.manifest.index import read_block
 
         rows = [row for block in blocks for row in read_block(store, block, ("item_id", "run_id"))]
         assert all(len(read_block(store, block, ("item_id",))) <= 4 for block in blocks)

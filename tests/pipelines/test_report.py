@@ -9,10 +9,10 @@ from typing import Any
 from archive_steps import full_row
 from typer.testing import CliRunner
 
-from pipelines.manifest import ManifestWriter, write_run_record
+from pipelines.manifest.writer import ManifestWriter, write_run_record
 from pipelines.review.report import make_report, publish_report
 from pipelines.rows import FAILED, QUARANTINED, RESTORED
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 
 def _row(number: int, status: str, run: str = "20260101T000000.000Z-aaaaaa", **changes: Any) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def test_an_empty_store_has_a_report(tmp_path: Path) -> None:
 
 
 def test_the_command(tmp_path: Path) -> None:
-    from jobs.cli import app
+    from jobs.cli.main import app
 
     _store(tmp_path)
     result = CliRunner().invoke(app, ["report", str(tmp_path), "--name", "june"])

@@ -12,9 +12,9 @@ from s3_server import FlakyProxy
 from s3fs.errors import translate_boto_error
 
 from pipelines.errors import ItemError
-from pipelines.publish import writing
-from pipelines.retries import GaveUpError, is_passing, patiently, safe_text, without_secrets
-from pipelines.storage import Store, StoreError
+from pipelines.stages.publish import writing
+from pipelines.store.retries import GaveUpError, is_passing, patiently, safe_text, without_secrets
+from pipelines.store.store import Store, StoreError
 
 
 class ClientResponseError(Exception):

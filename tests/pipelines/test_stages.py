@@ -16,15 +16,15 @@ from archive_steps import archive_settings, picture, save_photo, table_of
 from PIL import Image
 
 from pipelines.errors import ItemError
-from pipelines.geometry import pixels_of, places
-from pipelines.plan import make_plan
-from pipelines.provenance import identity, read_sidecar, sidecar_path
+from pipelines.manifest.sidecar import identity, read_sidecar, sidecar_path
+from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, PART_DONE, PENDING, RESTORED, Row, fail, get_pixels, new_row, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.caption import CaptionStage
 from pipelines.stages.decode import Decode
 from pipelines.stages.restore import Restore
 from pipelines.stages.tile import Tile
+from pipelines.stages.tiling import pixels_of, places
 from pipelines.stages.write import Write
 
 

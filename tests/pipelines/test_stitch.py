@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from archive_steps import archive_settings, picture, table_of
 
-from pipelines.manifest import MANIFEST
-from pipelines.media.encode import encode
-from pipelines.media.photo import DecodeLimits, decode
-from pipelines.parts import PARTS, folder, part_path, read_part
-from pipelines.plan import make_plan
-from pipelines.provenance import read_sidecar, sidecar_path
+from pipelines.manifest.sidecar import read_sidecar, sidecar_path
+from pipelines.manifest.writer import MANIFEST
+from pipelines.media.photo.decode import DecodeLimits, decode
+from pipelines.media.photo.encode import encode
+from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, PART_DONE, PENDING, RESTORED, Row, get_pixels
 from pipelines.settings import Settings
 from pipelines.stages.decode import Decode
 from pipelines.stages.restore import Restore
 from pipelines.stages.stitch import Stitch
 from pipelines.stages.tile import Tile
+from pipelines.stages.tile_parts import PARTS, folder, part_path, read_part
 from pipelines.stages.write import Write
-from pipelines.storage import Store
+from pipelines.store.store import Store
 
 SIZE = (90, 70)  # of the scan; 180 x 140 restored, which is 2 x 2 tiles of 128
 LAYOUTS = {

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pipelines.stop import Abandoned, Stop, listening, within
+from pipelines.run.stop import Abandoned, Stop, listening, within
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

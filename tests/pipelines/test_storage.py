@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from moving_files import moving_url
 
-from pipelines.apart import check_apart
-from pipelines.storage import PRIVATE, Store, StoreError, version_of
+from pipelines.plan.stores import check_apart
+from pipelines.store.store import PRIVATE, Store, StoreError, version_of
 
 NAMES = (
     "plain.png",

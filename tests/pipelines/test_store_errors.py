@@ -9,8 +9,8 @@ import pytest
 from aiohttp import ClientPayloadError
 from botocore.exceptions import NoCredentialsError
 
-from pipelines.retries import GaveUpError
-from pipelines.storage import Store, StoreError
+from pipelines.store.retries import GaveUpError
+from pipelines.store.store import Store, StoreError
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_a_collector_that_is_down_harms_nothing(settings: Settings) -> None:
 
 _WITHOUT = """
 import sys
-from pipelines.traces import RunTrace, add_span
+from pipelines.telemetry.traces import RunTrace, add_span
 if "hide" in sys.argv:
     sys.modules["opentelemetry.exporter.otlp.proto.http.trace_exporter"] = None
 trace = RunTrace(1.0, run_id="x")

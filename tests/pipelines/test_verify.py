@@ -17,17 +17,17 @@ import pyarrow.parquet as pq
 import pytest
 from archive_steps import archive_settings, full_row, picture, restore_without_model, save_photo
 
-from pipelines.findings import PUBLISH_SIDECAR, RECORD_ROW, REDO, RESTORE, VERIFICATIONS, Findings, write_record
-from pipelines.lease import held
-from pipelines.manifest import MANIFEST, current_rows, new_run_id
-from pipelines.naming import item_id
-from pipelines.plan import make_plan
-from pipelines.provenance import sidecar_bytes, sidecar_path
-from pipelines.repair import Mended, mend
+from pipelines.audit.findings import PUBLISH_SIDECAR, RECORD_ROW, REDO, RESTORE, VERIFICATIONS, Findings, write_record
+from pipelines.audit.fixity import PROBLEM_SCHEMA, Check
+from pipelines.audit.repair import Mended, mend
+from pipelines.manifest.naming import item_id
+from pipelines.manifest.sidecar import sidecar_bytes, sidecar_path
+from pipelines.manifest.writer import MANIFEST, current_rows, new_run_id
+from pipelines.plan.plan import make_plan
 from pipelines.rows import Row
 from pipelines.settings import Settings
-from pipelines.stages.verify import PROBLEM_SCHEMA, Check
-from pipelines.storage import Store, StoreError
+from pipelines.store.lease import held
+from pipelines.store.store import Store, StoreError
 
 NAMES = ("a.png", "1924/b.tif", "Семья #1?.jpg", "d.png")
 
@@ -166,7 +166,7 @@ def test_hashing_holds_chunks_not_files(tmp_path: Path) -> None:
 def test_a_hash_is_the_whole_file_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, kind: str, size: int
 ) -> None:
-    monkeypatch.setattr("pipelines.storage._CHUNK", 100)
+    monkeypatch.setattr("pipelines.store.store._CHUNK", 100)
     name = uuid.uuid4().hex
     if kind == "s3":
         request.getfixturevalue("s3_server")
@@ -179,7 +179,7 @@ def test_a_hash_is_the_whole_file_s(
 
 
 def check_all(settings: Settings, findings: Findings | None = None, **options: Any) -> Findings:
-    from pipelines.verify import verify
+    from pipelines.audit.verify import verify
 
     return verify(settings, findings or Findings(), **options)
 
@@ -238,7 +238,7 @@ def test_a_damaged_manifest_names_the_remedy(settings: Settings, ray_session: No
 
 
 def test_a_sample_is_a_share_and_another_one_each_time() -> None:
-    from pipelines.verify import _choice
+    from pipelines.audit.verify import _choice
 
     def drawn(salt: str) -> set[int]:
         choose = _choice("", 0.1, salt, None)
@@ -254,7 +254,7 @@ def test_a_sample_is_a_share_and_another_one_each_time() -> None:
 
 
 def test_problems_and_record_are_kept_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines import findings as module
+    from pipelines.audit import findings as module
 
     monkeypatch.setattr(module, "_FLUSH_PROBLEMS", 4)
     monkeypatch.setattr(module, "_FIRST", 5)

@@ -11,18 +11,18 @@ import pytest
 from archive_steps import archive_settings, picture, save_photo
 from ray.exceptions import RayError
 
-import pipelines.run
-import pipelines.verify
-from pipelines.findings import Findings
-from pipelines.manifest import current_rows, new_run_id
-from pipelines.plan import make_plan
-from pipelines.restore import build_stream, final_rows
+import pipelines.audit.verify
+import pipelines.run.driver
+from pipelines.audit.findings import Findings
+from pipelines.audit.verify import verify
+from pipelines.manifest.writer import current_rows, new_run_id
+from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, RESTORED, Row
-from pipelines.run import run
+from pipelines.run.assembly import build_stream, final_rows
+from pipelines.run.driver import run
+from pipelines.run.stop import Stop
 from pipelines.settings import Settings
-from pipelines.stop import Stop
-from pipelines.storage import Store
-from pipelines.verify import verify
+from pipelines.store.store import Store
 
 # The second of the first wave is cut into tiles, so that a wave must join what it cut; the first of the second is no picture.
 WAVES = [{"a.png", "b.png"}, {"d.jpg", "e.png"}, {"f.png"}]
@@ -33,9 +33,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_session: None)
     for number, name in enumerate(sorted(set.union(*WAVES))):
         save_photo(tmp_path / "scans" / name, picture(80, 120, seed=number) if name == "b.png" else None)
     (tmp_path / "scans" / "d.jpg").write_bytes(b"no picture")
-    monkeypatch.setattr(pipelines.run, "_WAVE_ROWS", 2)
-    monkeypatch.setattr(pipelines.run, "_WAVE_ROWS_A_REPLICA", 0)
-    monkeypatch.setattr(pipelines.verify, "_WAVE_BLOCKS", 2)
+    monkeypatch.setattr(pipelines.run.driver, "_WAVE_ROWS", 2)
+    monkeypatch.setattr(pipelines.run.driver, "_WAVE_ROWS_A_REPLICA", 0)
+    monkeypatch.setattr(pipelines.audit.verify, "_WAVE_BLOCKS", 2)
     return archive_settings(tmp_path, guidance_scale=1, replicas=1, tile=128, tile_halo=32)
 
 
@@ -79,7 +79,7 @@ def test_a_cluster_that_fails_in_a_wave_is_not_asked_for_the_next(
             raise RayError("the head is gone")
         return final_rows(make, configure)
 
-    monkeypatch.setattr(pipelines.run, "final_rows", failing)
+    monkeypatch.setattr(pipelines.run.driver, "final_rows", failing)
     outcome = run(make_plan(settings), settings, run_id=new_run_id())
     assert (outcome.restored, outcome.by_code, outcome.left) == (2, {"lost": 2}, 1)
     assert outcome.stopped == "the cluster failed again and again (RayError); look at its nodes and logs"

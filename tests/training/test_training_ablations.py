@@ -10,14 +10,14 @@ import torch
 from training_runs import JOINT, SPEC, moved, run_stage, short_stage, small_data, snapshot, tiny_parts
 
 from faithdiff_model.build import random_parts
-from faithdiff_model.checkpoint import save_published
-from faithdiff_model.config import NetworkConfig
+from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.presets.nano import NANO
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.training.ablations import ABLATIONS, ablate
 from faithdiff_model.training.config import StageConfig
 from faithdiff_model.training.initial import training_parts
 from faithdiff_model.training.loop import WEIGHTS
+from faithdiff_model.weights.checkpoint import save_published
 
 STAGE = short_stage(steps=2, warmup_steps=1, ema_decay=0)
 IMAGE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1

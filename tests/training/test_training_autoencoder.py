@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file
 from training_runs import moved, small_data, snapshot
 
-from faithdiff_model.config import LQEncoderConfig
+from faithdiff_model.network.config import LQEncoderConfig
+from faithdiff_model.network.vae import build_vae, load_vae
 from faithdiff_model.presets.nano import NANO
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.training.autoencoder import AutoencoderConfig, _orthogonal_start, train_autoencoder
-from faithdiff_model.vae import build_vae, load_vae
-from faithdiff_model.weights import WeightsError
+from faithdiff_model.weights.download import WeightsError
 
 SMALL = replace(
     NANO,

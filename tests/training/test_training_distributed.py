@@ -18,9 +18,9 @@ from torch.nn.utils import get_total_norm
 from training_runs import log_rows, save_photographs, short_stage, small_data, tiny_parts
 from training_sums import losses_by_hand
 
-from jobs.train_cli import run_training
-from jobs.train_settings import TrainSettings
-from pipelines.training import TrainingJob, _stop_at_faults, _with_absolute_paths, train_on_ray
+from jobs.cli.train import run_training
+from jobs.settings.train import TrainSettings
+from pipelines.run.training import TrainingJob, _stop_at_faults, _with_absolute_paths, train_on_ray
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +50,7 @@ def launched(hq: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
         "--num_machines=1",
     ]
     launcher += ["--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0", "--no_python", sys.executable]
-    command = [*launcher, "-c", "from jobs.cli import main; main()", "train", str(hq), str(output), *flags]
+    command = [*launcher, "-c", "from jobs.cli.main import main; main()", "train", str(hq), str(output), *flags]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr

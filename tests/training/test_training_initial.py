@@ -14,14 +14,14 @@ from training_runs import SPEC, moved, run_stage, short_stage, small_data, snaps
 
 import faithdiff_model.presets
 from faithdiff_model.build import random_parts
-from faithdiff_model.checkpoint import save_published
-from faithdiff_model.config import AlignmentConfig
+from faithdiff_model.network.config import AlignmentConfig
 from faithdiff_model.presets.nano import NANO
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.training.initial import training_parts
 from faithdiff_model.training.loop import WEIGHTS
-from faithdiff_model.weights import WeightsError
+from faithdiff_model.weights.checkpoint import save_published
+from faithdiff_model.weights.download import WeightsError
 
 IMAGE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
 

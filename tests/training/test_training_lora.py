@@ -10,12 +10,12 @@ from safetensors.torch import load_file
 from training_runs import JOINT, moved, run_stage, short_stage, small_data, snapshot, tiny_parts
 
 from faithdiff_model.build import random_parts
-from faithdiff_model.checkpoint import load_published, read_tensors
 from faithdiff_model.presets.nano import NANO
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.training.config import LoRAConfig
 from faithdiff_model.training.groups import parameter_groups
 from faithdiff_model.training.loop import WEIGHTS
+from faithdiff_model.weights.checkpoint import load_published, read_tensors
 
 LORA = LoRAConfig(rank=2, alpha=4.0, targets=("to_q", "to_out.0"))
 ARGUMENTS = (

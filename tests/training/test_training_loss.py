@@ -15,8 +15,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from training_runs import log_rows, run_stage, short_stage, small_data, snapshot, tiny_parts
 from training_sums import losses_by_hand
 
+from faithdiff_model.network.text import TextEmbedding
 from faithdiff_model.presets.tiny import TINY
-from faithdiff_model.text import TextEmbedding
 from faithdiff_model.training.loss import Noised, NoiseLoss, add_noise, forward_process
 
 SCHEDULE = forward_process(TINY)

@@ -11,12 +11,12 @@ import torch
 from training_runs import JOINT, log_rows, moved, run_stage, short_stage, small_data, snapshot, tiny_parts
 
 from faithdiff_model.build import random_parts
-from faithdiff_model.checkpoint import load_published, read_tensors
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.training.config import DataConfig, LoRAConfig, StageConfig
 from faithdiff_model.training.groups import parameter_groups
 from faithdiff_model.training.loop import WEIGHTS
 from faithdiff_model.training.recipes import sdxl_stage, small_stage
+from faithdiff_model.weights.checkpoint import load_published, read_tensors
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from faithdiff_model.degradation.ranges import require
-from faithdiff_model.resize import to_grey
+from faithdiff_model.image.resize import to_grey
 
 # Screen angles of four-colour printing in degrees: apart enough to hide the pattern between cyan, magenta and black.
 INK_ANGLES = {"cyan": 15.0, "magenta": 75.0, "yellow": 0.0, "black": 45.0}

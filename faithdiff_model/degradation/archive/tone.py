@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from faithdiff_model.degradation.ranges import require
-from faithdiff_model.resize import to_grey
+from faithdiff_model.image.resize import to_grey
 
 # The brown of a toned silver print, from shadow to paper.
 _SEPIA_DARK = np.array([0.16, 0.10, 0.05], np.float32)

@@ -12,8 +12,8 @@ import pytest
 
 from pipelines.errors import ItemError
 from pipelines.media.film.facts import FilmOptions
-from pipelines.media.film.sequence import SequenceReader, open_sequence
-from pipelines.media.film.sequence_names import frame_path
+from pipelines.media.film.sequence.names import frame_path
+from pipelines.media.film.sequence.reader import SequenceReader, open_sequence
 from pipelines.media.limits import DecodeLimits
 
 LUMA, RGB, RGBA, ABGR = 6, 50, 51, 52

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from pipelines.errors import ItemError
-from pipelines.media.photo import DecodeLimits, Photo, decode
+from pipelines.media.photo.decode import DecodeLimits, Photo, decode
 
 HEIGHT, WIDTH = 21, 34  # different, odd and even: a swapped or cut side shows
 LARGE = (37, 50)  # OpenCV writes no JPEG 2000 of less than 32 pixels a side

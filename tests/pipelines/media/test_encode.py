@@ -14,7 +14,7 @@ from photo_files import flat, icc_profile, noise, read, smooth
 from PIL import Image
 
 from pipelines.errors import ItemError
-from pipelines.media.encode import encode, on_white, to_8_bits
+from pipelines.media.photo.encode import encode, on_white, to_8_bits
 
 RGB_PROFILE = icc_profile(b"RGB ", "Scanner")
 GREY_PROFILE = icc_profile(b"GRAY", "Dot gain")
@@ -110,7 +110,7 @@ def test_same_input_same_bytes(format: str, channels: int, dtype: type) -> None:
 
 def test_same_bytes_in_another_process() -> None:
     script = (
-        "import hashlib, numpy as np; from pipelines.media.encode import encode;"
+        "import hashlib, numpy as np; from pipelines.media.photo.encode import encode;"
         "p = np.random.default_rng(3).integers(0, 65536, (40, 30, 4), dtype=np.uint16);"
         "files = [encode(p, format=f, dpi=(300, 300)) for f in ('PNG', 'TIFF', 'JPEG', 'WEBP')];"
         "print([hashlib.sha256(file).hexdigest() for file in files])"

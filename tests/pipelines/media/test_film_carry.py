@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from written_films import KINDS, facts, packets, picture, sound_of, source, timeline, write
 
-from pipelines.media.film.writer import FilmWriter
+from pipelines.media.film.write.writer import FilmWriter
 
 
 @pytest.mark.parametrize("kind", KINDS)

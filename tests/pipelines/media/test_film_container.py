@@ -15,9 +15,9 @@ import pytest
 from film_files import film, make_clip, weave
 
 from pipelines.errors import ItemError
-from pipelines.media.film.container import ContainerReader, open_container
+from pipelines.media.film.container.packets import begins_frame
+from pipelines.media.film.container.reader import ContainerReader, open_container
 from pipelines.media.film.facts import FilmOptions, Frame
-from pipelines.media.film.packets import begins_frame
 
 FILM = film(30)
 NTSC_FILM = Fraction(24000, 1001)

@@ -17,7 +17,7 @@ from film_files import film, make_clip
 from PIL import Image
 
 from pipelines.errors import ItemError
-from pipelines.media.film.container import ContainerReader, open_container
+from pipelines.media.film.container.reader import ContainerReader, open_container
 from pipelines.media.film.facts import SLATE, FilmOptions, Timeline
 from pipelines.media.film.slate import slate
 

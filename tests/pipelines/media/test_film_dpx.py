@@ -9,9 +9,9 @@ import pytest
 from frame_files import ABGR, LAYOUTS, LUMA, RGB, RGBA, SAMPLES, SIZES, codes_of, dpx_file, ffmpeg_codes
 
 from pipelines.errors import ItemError
-from pipelines.media.film.dpx import read_dpx, write_dpx
-from pipelines.media.film.frame_file import FrameFile
-from pipelines.media.film.transfer import from_display, log_to_display, log_to_linear, to_display
+from pipelines.media.film.sequence.dpx import read_dpx, write_dpx
+from pipelines.media.film.sequence.frame import FrameFile
+from pipelines.media.film.sequence.transfer import from_display, log_to_display, log_to_linear, to_display
 from pipelines.media.limits import DecodeLimits
 
 

@@ -11,10 +11,10 @@ import pytest
 from frame_files import EXTRA, LIMITS, attribute, code_of, exr_file, light, opened, reel
 
 from pipelines.errors import ItemError
-from pipelines.media.film.exr import write_exr
-from pipelines.media.film.frame_formats import read_frame
-from pipelines.media.film.sequence_files import frame_encoder
-from pipelines.media.film.transfer import srgb_decode, srgb_encode
+from pipelines.media.film.sequence.encode import frame_encoder
+from pipelines.media.film.sequence.exr import write_exr
+from pipelines.media.film.sequence.formats import read_frame
+from pipelines.media.film.sequence.transfer import srgb_decode, srgb_encode
 from pipelines.media.limits import DecodeLimits
 
 

@@ -25,8 +25,8 @@ from written_films import (
     write,
 )
 
-from pipelines.media.film.comparison import ComparisonWriter
-from pipelines.media.film.planes import to_bits, to_yuv
+from pipelines.media.film.picture.planes import to_bits, to_yuv
+from pipelines.media.film.write.comparison import ComparisonWriter
 
 
 @pytest.mark.parametrize(("bits", "format"), [(8, "gbrp10le"), (10, "gbrp10le"), (12, "gbrp16le"), (16, "gbrp16le")])

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.media.film.segment_file import SegmentWriter, read_record, read_segment
+from pipelines.media.film.write.segment_file import SegmentWriter, read_record, read_segment
 
 RECORD = {"warnings": ["a line", "äöü 日本"], "seconds": 1.5, "caption": None, "first": 7}
 

@@ -10,8 +10,8 @@ from frame_files import LIMITS, PATTERN, SIZE, code_of, codes_of, dpx, ffmpeg_co
 from photo_files import icc_profile, pillow_file, tiff_file
 from PIL import Image
 
-from pipelines.media.film.sequence_files import frame_encoder
-from pipelines.media.photo import decode
+from pipelines.media.film.sequence.encode import frame_encoder
+from pipelines.media.photo.decode import decode
 
 STILLS = {
     "grey 8 PNG": lambda rng: (rng.integers(0, 256, (*SIZE, 1), np.uint8), "PNG"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.media.film.sequence_names import FrameName, FrameSequence, SequenceGrouper, frame_path, split_name
+from pipelines.media.film.sequence.names import FrameName, FrameSequence, SequenceGrouper, frame_path, split_name
 from pipelines.media.kinds import looks_numbered
 
 

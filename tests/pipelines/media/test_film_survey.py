@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from reels import NAMES, aged, pan, shot
 
-from pipelines.media.film.camera import apply_shift, weave
-from pipelines.media.film.flicker import apply_deflicker, deflicker_gains
-from pipelines.media.film.smooth import smooth
-from pipelines.media.film.survey import Survey, Surveyor, colour_steps
+from pipelines.media.film.survey.camera import apply_shift, weave
+from pipelines.media.film.survey.flicker import apply_deflicker, deflicker_gains
+from pipelines.media.film.survey.smooth import smooth
+from pipelines.media.film.survey.survey import Survey, Surveyor, colour_steps
 
 
 def survey(frames: list[np.ndarray]) -> Survey:

@@ -15,8 +15,8 @@ from memory import peak_bytes
 from written_films import HEIGHT, KINDS, WIDTH, decoded, facts, packets, picture, sound_of, source, timeline, write
 
 from pipelines.errors import ItemError
-from pipelines.media.film.check import Expected, check_film
-from pipelines.media.film.writer import FilmWriter
+from pipelines.media.film.write.check import Expected, check_film
+from pipelines.media.film.write.writer import FilmWriter
 
 TIMES = {
     "24": ("24/1", "1/24", timeline(range(30), 1)),

@@ -12,10 +12,10 @@ import av
 import cv2
 import numpy as np
 
-from pipelines.media.film.carry import payload
 from pipelines.media.film.facts import FilmFacts, Timeline
-from pipelines.media.film.planes import LUMA_WEIGHTS
-from pipelines.media.film.writer import FilmWriter
+from pipelines.media.film.picture.planes import LUMA_WEIGHTS
+from pipelines.media.film.write.streams import payload
+from pipelines.media.film.write.writer import FilmWriter
 
 KINDS = ["ffv1", "prores", "h264"]
 WIDTH, HEIGHT = 64, 48

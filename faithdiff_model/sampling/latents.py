@@ -1,0 +1,80 @@
+"""Between pixels and latents: the VAE and the LQ encoder, whole or by windows.
+
+Both normalise over all the pixels they see and attend across them, so their result depends on the piece they are given. An
+image no larger than one window is encoded and decoded whole, as the reference does. A larger one goes window by window on the
+same grid as denoising, so that a tile of it does not depend on how the image was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from faithdiff_model.image.windows import Rect
+from faithdiff_model.network.unet import FaithDiffUNet
+from faithdiff_model.sampling.merging import WindowMerger
+
+
+def to_model_range(image_HWC: Tensor) -> Tensor:
+    """[H, W, 3] in [0, 1] -> [3, H, W] in [-1, 1]."""
+    return image_HWC.permute(2, 0, 1) * 2 - 1
+
+
+def embed_windows(
+    unet: FaithDiffUNet, image_CHW: Tensor, windows: Sequence[Rect], *, whole: bool, pixels_per_latent: int
+) -> Tensor:
+    """LQ embedding of each window [windows, C, h, w], in the UNet's dtype.
+
+    The embedding is made of a window's own features even where those were encoded whole: its normalisation then sees the
+    window alone, as in the reference.
+
+    Args:
+        unet: the network.
+        image_CHW: LQ image in [-1, 1], sides a multiple of `pixels_per_latent`.
+        windows: latent rectangles within the image.
+        whole: encode the image's features in one piece and cut the windows out of them.
+        pixels_per_latent: 8.
+    """
+    if whole:
+        encoded = unet.lq_encoder(image_CHW[None])
+        features = (encoded[:, :, w.slices[0], w.slices[1]] for w in windows)
+    else:
+        pixels = (w.scaled(pixels_per_latent).slices for w in windows)
+        features = (unet.lq_encoder(image_CHW[None, :, rows, columns]) for rows, columns in pixels)
+    return torch.cat([unet.alignment.lq_embedding(piece) for piece in features])
+
+
+def encode_latent(
+    vae: Any, image_CHW: Tensor, windows: Sequence[Rect], *, whole: bool, pixels_per_latent: int, scaling_factor: float
+) -> Tensor:
+    """Scaled VAE latent [4, h, w] float32: the posterior's mode, so that nothing depends on a draw. Arguments as above."""
+    if whole:
+        return vae.encode(image_CHW[None]).latent_dist.mode()[0].float() * scaling_factor
+    merger = WindowMerger(image_CHW.shape[1] // pixels_per_latent, image_CHW.shape[2] // pixels_per_latent, windows)
+    merger.to(image_CHW.device)
+    latent = merger.empty(vae.config.latent_channels, image_CHW.device)
+    for index, window in enumerate(windows):
+        rows, columns = window.scaled(pixels_per_latent).slices
+        merger.add(latent, index, vae.encode(image_CHW[None, :, rows, columns]).latent_dist.mode()[0])
+    return latent * scaling_factor
+
+
+def decode_latent(
+    vae: Any, latent_Chw: Tensor, windows: Sequence[Rect], *, whole: bool, pixels_per_latent: int, scaling_factor: float
+) -> Tensor:
+    """Latent [4, h, w] -> image [3, H, W] float32 in [0, 1], clamped. Arguments as above."""
+    unscaled = (latent_Chw / scaling_factor).to(vae.dtype)
+    if whole:
+        image = vae.decode(unscaled[None], return_dict=False)[0][0].float()
+    else:
+        height, width = latent_Chw.shape[1:]
+        merger = WindowMerger(height * pixels_per_latent, width * pixels_per_latent, windows, scale=pixels_per_latent)
+        merger.to(latent_Chw.device)
+        image = merger.empty(3, latent_Chw.device)
+        for index, window in enumerate(windows):
+            piece = unscaled[None, :, window.slices[0], window.slices[1]]
+            merger.add(image, index, vae.decode(piece, return_dict=False)[0][0])
+    return (image / 2 + 0.5).clamp(0, 1)

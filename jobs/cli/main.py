@@ -1,0 +1,186 @@
+"""The command line: commands parse, build settings, call and print.
+
+Exit codes: 0 all done, 1 some failed, 2 nothing ran, 3 stopped before the end; 130 and 143 interrupted (128 + signal).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from jobs.service.environment import prepare_environment
+
+prepare_environment()
+
+from jobs.cli import attribute as attribute_cli  # noqa: E402
+from jobs.cli import automations as automations_cli  # noqa: E402
+from jobs.cli import capacity as capacity_cli  # noqa: E402
+from jobs.cli import evaluate as evaluate_cli  # noqa: E402
+from jobs.cli import manifest as manifest_cli  # noqa: E402
+from jobs.cli import report as report_cli  # noqa: E402
+from jobs.cli import serve as serve_cli  # noqa: E402
+from jobs.cli import status as status_cli  # noqa: E402
+from jobs.cli import train as train_cli  # noqa: E402
+from jobs.cli import verify as verify_cli  # noqa: E402
+from jobs.console.tables import print_plan, print_summary, printable  # noqa: E402
+from jobs.settings.flags import with_settings  # noqa: E402
+from jobs.settings.load import load_settings, settings_yaml  # noqa: E402
+from pipelines.settings import Settings  # noqa: E402
+from pipelines.store.retries import safe_text  # noqa: E402
+from pipelines.telemetry import logs  # noqa: E402
+
+ALL_DONE, SOME_FAILED, NOTHING_RAN, STOPPED = 0, 1, 2, 3
+_SIGNALLED = 128  # plus the signal's number, as shells have it
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Restores archives of old photographs and film faithfully, and says what was done to each.\n\nStart with "
+    "[bold]faitharchive demo[/], then [bold]faitharchive restore SCANS RESTORED[/].",
+    epilog="Exit codes: 0 all done, 1 some items failed, 2 bad usage or nothing could run, 3 stopped before the end (store "
+    "full or down, or taken over), 130 or 143 interrupted; the same command continues.",
+)
+app.add_typer(manifest_cli.app, name="manifest")
+_out = Console()
+_err = Console(stderr=True)
+
+
+@app.command()
+@with_settings
+def restore(settings: Settings) -> None:
+    """Restore what is new or changed in SOURCE into OUTPUT.
+
+    Photographs, films and frame sequences. Sources are never written to. Each result has a sidecar beside it and a row in
+    the manifest under OUTPUT/_faitharchive.
+    Running again continues and repeats nothing.
+    """
+    raise typer.Exit(run_restore(settings))
+
+
+@app.command()
+@with_settings
+def plan(settings: Settings, limit: Annotated[int, typer.Option(help="Items to list.", min=0)] = 20) -> None:
+    """Show what `restore` would do and why, without doing it."""
+    from pipelines.plan.plan import make_plan
+
+    print_plan(make_plan(settings), _out, limit)
+
+
+@app.command()
+@with_settings
+def doctor(settings: Settings) -> None:
+    """Check Python, Ray, device, weights and stores, each with a fix."""
+    from jobs.cli.doctor import check_all
+
+    failed = check_all(settings, _out)
+    raise typer.Exit(NOTHING_RAN if failed else ALL_DONE)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to make the demo.")] = Path("demo"),
+) -> None:
+    """Make a small archive of real photographs and a film clip, restore it, and say what to open."""
+    from jobs.samples.demo import run_demo
+
+    raise typer.Exit(run_demo(folder, _out, run_restore))
+
+
+app.command()(with_settings(verify_cli.verify))
+app.command()(report_cli.report)
+app.command()(status_cli.status)
+app.command()(capacity_cli.capacity)
+app.command()(with_settings(serve_cli.serve))
+app.command()(automations_cli.automations)
+app.command()(attribute_cli.attribute)
+app.command()(evaluate_cli.evaluate)
+train_cli.register(app, _out)
+
+
+@app.command(name="settings")
+def settings_command(
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file to start from.")] = None,
+) -> None:
+    """Print every setting as a commented YAML file, for `--config`."""
+    sys.stdout.write(settings_yaml(load_settings({}, config=config)))
+
+
+def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
+    """Run the flow and print its summary; the exit code.
+
+    Args:
+        settings: all settings.
+        damaged: ids of items whose results are to be made again, whatever the manifest says.
+    """
+    from pipelines.plan.plan import open_stores
+
+    logs.configure(settings.log_format, settings.log_level)
+    open_stores(settings)  # what is wrong with the command is said before Prefect takes its seconds to start
+    from jobs.flows.restore import restore_archive
+    from jobs.own_server import start_own_server
+
+    start_own_server()
+    if not settings.model_spec().trained:
+        _warn(f"preset {settings.preset} is untrained:", "the pipeline is real, the pictures are not restorations.")
+    summary: dict[str, Any] = restore_archive(settings, list(damaged))
+    print_summary(summary, settings, _out)
+    if summary["signal"]:
+        return _SIGNALLED + int(summary["signal"])
+    if summary["stopped"]:
+        return STOPPED
+    return SOME_FAILED if summary["failed"] or summary["quarantined"] else ALL_DONE
+
+
+def main() -> None:
+    """Entry point: what a user can mend becomes one line and exit code 2."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        # Our own errors name the file, the fault and the remedy; ValueError is their common base.
+        _print_error(" ".join(str(error).split()) or type(error).__name__)
+        sys.exit(NOTHING_RAN)
+    except Exception as error:
+        # Not ours to explain: a fault in the cluster or in our code. The details are for whoever looks into it.
+        if os.environ.get("FAITHARCHIVE_DEBUG"):
+            raise
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        _print_error(f"{type(error).__name__}: {lines[-1] if lines else ''}")
+        _hint("what was finished is kept; run again to continue, with FAITHARCHIVE_DEBUG=1 for the details")
+        sys.exit(NOTHING_RAN)
+    except KeyboardInterrupt:  # before or after the part of a run that drains
+        _hint("interrupted; run the same command again to continue")
+        sys.exit(_SIGNALLED + signal.SIGINT)
+
+
+def _warn(label: str, text: str) -> None:
+    if logs.is_json():
+        logs.event(logging.WARNING, f"{label} {text}")
+    else:
+        _err.print(f"[yellow]{label}[/] {text}")
+
+
+def _hint(text: str) -> None:
+    if logs.is_json():
+        logs.event(logging.INFO, text)
+    else:
+        _err.print(text)
+
+
+def _print_error(text: str) -> None:
+    """One line; what it quotes comes from outside, so only the label has markup."""
+    if logs.is_json():
+        logs.event(logging.ERROR, text)
+        return
+    _err.print("[bold red]error:[/]", end=" ")
+    _err.print(Text(printable(safe_text(text))), soft_wrap=True)

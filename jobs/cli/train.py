@@ -1,0 +1,117 @@
+"""`faitharchive train`: one stage of training, here, under `accelerate launch`, or on Ray."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from jobs.settings.flags import with_model
+from jobs.settings.train import ENV_PREFIX, TrainSettings
+
+_GIB = 1 << 30
+_DRY_RUN_GPUS = (1, 4, 8)
+
+
+def register(app: typer.Typer, out: Console) -> None:
+    """Add the command `train`."""
+
+    def train(
+        settings: TrainSettings,
+        dry_run: Annotated[bool, typer.Option(help="Only say what would be trained and what it takes.")] = False,
+    ) -> None:
+        """Train one stage on PHOTOGRAPHS (HQ), which are degraded on the fly; weights, log and checkpoints go to OUTPUT.
+
+        Running again continues from the newest checkpoint, to the same losses. On several processes of one machine:
+        accelerate launch --multi_gpu --num_processes N --no_python faitharchive train ...; on a Ray cluster: --ray-workers N.
+        """
+        if dry_run:
+            show_plan(settings, out)
+            return
+        weights = run_training(settings, on_log=lambda line: out.print(line, highlight=False))
+        if os.environ.get("RANK", "0") == "0":  # one process of a group speaks for all
+            out.print(f"weights: {weights}", soft_wrap=True)
+
+    app.command()(with_model(train, TrainSettings, positional=("hq", "output"), prefix=ENV_PREFIX, named="train"))
+
+
+def run_training(settings: TrainSettings, *, on_log: Callable[[str], None] | None = None) -> Path:
+    """Train the stage; the weights file.
+
+    Args:
+        settings: what to train.
+        on_log: called with each logged step as a line, where training runs in this process.
+    """
+    if settings.stage == "vae":
+        return _train_vae(settings, on_log)
+    job = settings.job()
+    if settings.ray_workers:
+        from pipelines.run.cluster import connected
+        from pipelines.run.training import train_on_ray
+        from pipelines.settings import Settings
+
+        # A local Ray gets a logical CPU for each worker, whatever the machine has.
+        cpus = max(os.cpu_count() or 1, settings.ray_workers)
+        with connected(Settings(ray_address=settings.ray_address, cpus=cpus)):
+            return train_on_ray(job, workers=settings.ray_workers)
+    return job.run(on_log=(lambda row: on_log(_line(row))) if on_log else None)
+
+
+def _train_vae(settings: TrainSettings, on_log: Callable[[str], None] | None) -> Path:
+    from faithdiff_model.presets import PRESETS
+    from faithdiff_model.training.autoencoder import AutoencoderConfig, train_autoencoder
+
+    output = Path(settings.output)
+    config = AutoencoderConfig(steps=settings.steps or 2000, batch=settings.batch or 8, seed=settings.seed)
+    train_autoencoder(
+        PRESETS[settings.preset],
+        settings.data(),
+        config,
+        output,
+        init=Path(settings.init) if settings.init else None,
+        on_log=(lambda row: on_log(f"step {row['step']:>6}  PSNR {row['psnr']:.2f} dB")) if on_log else None,
+    )
+    return output / "vae"
+
+
+def _line(row: dict[str, float]) -> str:
+    return (
+        f"step {row['step']:>6}  loss {row['loss']:.4f}  gradient {row['gradient_norm']:.3f}  "
+        f"{row['seconds_a_step']:.2f} s a step"
+    )
+
+
+def show_plan(settings: TrainSettings, out: Console) -> None:
+    """Print parameter groups, counts and the memory estimate."""
+    from faithdiff_model.training.memory import plan_memory
+
+    if settings.stage == "vae":
+        raise ValueError("stage is vae, which has no plan: leave --dry-run out")
+    job = settings.job()
+    plan = plan_memory(job.network, job.stage, job.data.crop)
+    groups = Table(title=f"{settings.preset}, {job.stage.name}: {job.stage.steps:,} steps")
+    for heading in ("part", "parameters", "trained", "learning rate"):
+        groups.add_column(heading, justify="left" if heading == "part" else "right")
+    for name, count in plan.parameters.items():
+        rate = job.stage.learning_rates.get(name)
+        groups.add_row(name, f"{count:,}", f"{plan.trained[name]:,}", f"{rate:g}" if rate else "frozen")
+    out.print(groups)
+    memory = Table(
+        title=f"GiB a GPU, {job.stage.batch} samples of {job.data.crop} pixels a call ({job.stage.precision})"
+    )
+    parts = ("weights", "gradients", "moments", "average", "activations", "update")
+    for heading in ("GPUs", *parts, "total", "global batch"):
+        memory.add_column(heading, justify="right")
+    for gpus in _DRY_RUN_GPUS:
+        values = [f"{getattr(plan, part) / _GIB:.1f}" for part in parts]
+        memory.add_row(str(gpus), *values, f"{plan.total / _GIB:.1f}", str(plan.global_batch(job.stage, gpus)))
+    out.print(memory)
+    out.print(
+        "Data-parallel: every GPU holds all of it; activations are gone when the optimizer's update comes. Activations fall "
+        "with --batch and --gradient-checkpointing; --lora-rank trains fewer parameters."
+    )

@@ -1,0 +1,143 @@
+"""How a deployment's run ends: in a state whose message says in one line what happened, and with an event of its counts.
+
+Flows that were started by the command line, or by hand in Python, return and raise as ever.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, get_type_hints
+
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.runtime import deployment, flow_run
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Completed, Failed
+
+from faithdiff_model.weights.download import shown
+from pipelines.run.stop import BUDGET
+from pipelines.store.lease import LeaseError
+from pipelines.store.retries import is_passing, safe_text
+
+# A state's name is in the event that Prefect sends of it: prefect.flow-run.Skipped is what automations see.
+SKIPPED = "Skipped"
+RUN_ENDED = "faitharchive.run.ended"
+_COUNTS = (
+    "run_id",
+    "restored",
+    "failed",
+    "failed_by_code",
+    "left",
+    "stopped",
+    "already_done",
+    "quarantined",
+    "seconds",
+)
+
+# A store that is down for longer than `retry_seconds`: three more tries within twenty minutes.
+PATIENT: dict[str, Any] = {"retries": 3, "retry_delay_seconds": [60, 240, 900]}
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+
+class UnsoundError(Exception):
+    """Sources, results or sidecars are not what they were: the run fails, so that somebody is told."""
+
+
+def deployed() -> bool:
+    """Whether this is a deployment's flow run, which nobody sits before."""
+    return deployment.id is not None
+
+
+def may_pass(_task: Any, _run: Any, state: State) -> bool:
+    """Whether a task that failed is worth another try: the store, or the way to it, was down, and nobody sits before it. A bad
+    setting, a missing folder, a full disk and a store that another run holds stay what they are."""
+    return isinstance(state.data, BaseException) and is_passing(state.data) and deployed()
+
+
+def told(call: Callable[P, Result]) -> Callable[P, Result]:
+    """A flow's or task's function whose refusals end a deployment's run in a state with one line, not in a traceback.
+
+    What another try may mend is raised, so that it is retried. A flow within a flow raises: the outer one tells.
+    """
+
+    @functools.wraps(call)
+    def ends(*args: P.args, **kwargs: P.kwargs) -> Any:
+        try:
+            return call(*args, **kwargs)
+        except (ValueError, UnsoundError) as error:
+            if is_passing(error) or not deployed() or flow_run.parent_flow_run_id:
+                raise
+            return refusal(error)
+
+    ends.__annotations__ = get_type_hints(call, include_extras=True)  # Prefect would look their names up in this module
+    ends.__signature__ = inspect.signature(call, eval_str=True)  # type: ignore[attr-defined]
+    return ends
+
+
+def refusal(error: Exception) -> State:
+    """The state of a run that could not work. A store that another run holds is no fault: this run is skipped."""
+    text = safe_text(str(error)) or type(error).__name__
+    if isinstance(error, LeaseError):
+        return Completed(name=SKIPPED, message=f"nothing was done: {text}")
+    return Failed(message=text)
+
+
+def same(state: State) -> Any:
+    """A task's refusal as its flow's: a state that is not yet any run's."""
+    return State(type=state.type, name=state.name, message=state.message)
+
+
+def ending(summary: dict[str, Any], result: Any, more: str = "") -> Any:
+    """What a flow returns: the result itself, or of a deployment's run a state whose message has the counts.
+
+    A run that was stopped by its time budget or by a signal is completed, since the next goes on; any other stop is a failure.
+
+    Args:
+        summary: of a run of `restore-archive`.
+        result: of the flow.
+        more: said after the counts.
+    """
+    stopped = summary["stopped"] and not summary["signal"] and not summary["stopped"].startswith(BUDGET)
+    return finished(in_words(summary) + more, result, failed=bool(stopped))
+
+
+def finished(message: str, result: Any, *, failed: bool = False) -> Any:
+    """A flow's result, or of a deployment's run a state with this message; `failed` is for runs that ended too early."""
+    if not deployed() or flow_run.parent_flow_run_id:
+        return result
+    return Failed(message=message) if failed else Completed(message=message, data=result)
+
+
+def in_words(summary: dict[str, Any]) -> str:
+    """A run's counts as one line."""
+    text = f"{summary['restored']} restored, {summary['failed']} failed, {summary['already_done']} already done"
+    if summary["quarantined"]:
+        text += f", {summary['quarantined']} quarantined"
+    if summary["left"]:
+        text += f", {summary['left']} left to the next run"
+    return text + (f"; stopped: {safe_text(summary['stopped'])}" if summary["stopped"] else "")
+
+
+def announce(output: str, summary: dict[str, Any]) -> None:
+    """Send the event that a run has come to its end, for automations; nothing without a server of one's own.
+
+    Its resource is the output store, with labels that triggers can match: `faitharchive.failed` and `faitharchive.left` are
+    `some` or `none`.
+    """
+    if not PREFECT_API_URL.value():
+        return
+    emit_event(
+        RUN_ENDED,
+        resource={
+            "prefect.resource.id": f"faitharchive.archive.{hashlib.sha256(output.encode()).hexdigest()[:16]}",
+            "prefect.resource.name": shown(output),
+            "faitharchive.failed": "some" if summary["failed"] else "none",
+            "faitharchive.left": "some" if summary["left"] else "none",
+        },
+        payload={**{name: summary[name] for name in _COUNTS}, "summary": in_words(summary)},
+    )

@@ -1,0 +1,163 @@
+"""Every setting of a training stage, typed and validated: flags, environment and YAML fill this one object."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from faithdiff_model.presets import PRESETS
+from faithdiff_model.spec import ModelSpec
+from faithdiff_model.training.ablations import Ablation, ablate
+from faithdiff_model.training.config import DataConfig, LoRAConfig, StageConfig
+from faithdiff_model.training.recipes import sdxl_stage, small_stage
+from pipelines.run.training import TrainingJob
+from pipelines.setting_types import PresetName
+
+ENV_PREFIX = "FAITHARCHIVE_TRAIN_"
+
+
+def _setting(default: Any, section: str, text: str, **limits: Any) -> Any:
+    return Field(default, description=text, json_schema_extra={"section": section}, **limits)
+
+
+class TrainSettings(BaseModel):
+    """Settings of `faitharchive train`. Zero or empty takes the recipe's value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hq: str = _setting("", "Data", "Folder or URL of high-quality photographs; several with commas.")
+    output: str = _setting("", "Data", "Folder for checkpoints, log and weights. A run in it is continued.")
+    captions: str = _setting(
+        "", "Data", "'beside' for .txt files beside the photographs, or a CSV with path and caption."
+    )
+    degradations: str = _setting(
+        "level-I=1,level-II=3,archive=2", "Data", "Degradations and how often each, relative to each other."
+    )
+    crop: int = _setting(0, "Data", "Side of a sample in pixels; 0 is 512 of sdxl, 128 of others.", ge=0, le=4096)
+    shrink: float = _setting(2.0, "Data", "Samples may come from photographs reduced by up to this.", ge=1, le=8)
+    workers: int = _setting(2, "Data", "Processes that read and degrade, for each training process.", ge=0, le=256)
+
+    preset: PresetName = _setting("nano", "Model", f"Network: {', '.join(PRESETS)}.")
+    base: str = _setting("", "Model", "SDXL base model: folder, URL or hub id; empty is the preset's own.")
+    vae: str = _setting("", "Model", "VAE: folder, URL or hub id; empty is the preset's own.")
+    init: str = _setting("", "Model", "Weights to begin with: an earlier stage's FaithDiff.safetensors.")
+    attention: Literal["preset", "guidance_pair", "spatial"] = _setting("preset", "Model", "Alignment attention.")
+    ablation: Ablation = _setting("none", "Model", "One thing taken away, as in the paper's tables 5 and 6.")
+    lora_rank: int = _setting(
+        0, "Model", "Train adapters of this rank in the UNet instead of the UNet; 0 is off.", ge=0
+    )
+    lora_targets: str = _setting(
+        "to_q,to_k,to_v,to_out.0", "Model", "Ends of the names of the layers that get an adapter."
+    )
+
+    stage: Literal["vae", "prior", "1", "2"] = _setting(
+        "2", "Stage", "1 trains the alignment, 2 all three parts; vae and prior make what sdxl already has."
+    )
+    steps: int = _setting(0, "Stage", "Optimizer steps.", ge=0)
+    batch: int = _setting(0, "Stage", "Samples a process and call.", ge=0)
+    accumulation: int = _setting(0, "Stage", "Calls an optimizer step.", ge=0)
+    learning_rate: float = _setting(
+        0.0, "Stage", "Of alignment and UNet; the LQ encoder's keeps its ratio.", ge=0, le=1
+    )
+    precision: Literal["recipe", "no", "bf16", "fp16"] = _setting("recipe", "Stage", "Arithmetic of the network.")
+    gradient_checkpointing: bool = _setting(False, "Stage", "Recompute activations, for memory; sdxl always does.")
+    seed: int = _setting(0, "Stage", "Of samples, noise and timesteps.", ge=0, lt=2**31)
+    log_every: int = _setting(10, "Stage", "Steps between lines of the log.", ge=1)
+    save_every: int = _setting(500, "Stage", "Steps between checkpoints; a multiple of log_every.", ge=1)
+
+    device: Literal["auto", "cpu"] = _setting("auto", "Machines", "auto takes GPUs where there are some.")
+    ray_workers: int = _setting(0, "Machines", "Training processes on Ray; 0 trains here, without Ray.", ge=0)
+    ray_address: str = _setting("local", "Machines", "local starts Ray here; auto or ray://host:10001 joins a cluster.")
+
+    @field_validator("degradations")
+    @classmethod
+    def _known_degradations(cls, value: str) -> str:
+        _weights(value)
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> TrainSettings:
+        if not self.hq or not self.output:
+            raise ValueError("hq and output are needed: faitharchive train PHOTOGRAPHS OUTPUT")
+        if self.preset == "sdxl" and self.stage in ("vae", "prior"):
+            raise ValueError(f"stage is {self.stage} but sdxl is trained as far as that: choose stage 1 or 2")
+        if self.stage == "vae" and self.ray_workers:
+            raise ValueError("stage is vae, which one process trains: leave ray_workers out")
+        return self
+
+    def job(self) -> TrainingJob:
+        """What to run.
+
+        Raises:
+            ValueError: settings that do not go together.
+        """
+        attention = None if self.attention == "preset" else self.attention
+        spec = ModelSpec(
+            preset=self.preset, base=self.base, vae=self.vae, attention=attention, device=self.device, dtype="float32"
+        )
+        network, stage = ablate(self.ablation, spec.network(), self._stage())
+        return TrainingJob(
+            spec=spec,
+            network=network,
+            stage=stage,
+            data=self.data(),
+            output=Path(self.output),
+            init=Path(self.init) if self.init else None,
+            fresh_alignment=self.ablation == "without-pretraining",
+        )
+
+    def data(self) -> DataConfig:
+        """What to train on."""
+        return DataConfig(
+            hq=tuple(part.strip() for part in self.hq.split(",") if part.strip()),
+            captions=self.captions,
+            crop=self.crop or (512 if self.preset == "sdxl" else 128),
+            degradations={} if self.stage in ("vae", "prior") else _weights(self.degradations),
+            shrink=self.shrink,
+            workers=self.workers,
+        )
+
+    def _stage(self) -> StageConfig:
+        stage = sdxl_stage(self.stage) if self.preset == "sdxl" else small_stage(self.stage)
+        changes: dict[str, Any] = {
+            name: getattr(self, name) for name in ("steps", "batch", "accumulation") if getattr(self, name)
+        }
+        if self.learning_rate:
+            scale = self.learning_rate / stage.learning_rates["alignment"]
+            changes["learning_rates"] = {name: rate * scale for name, rate in stage.learning_rates.items()}
+        if self.precision != "recipe":
+            changes["precision"] = self.precision
+        if self.lora_rank:
+            targets = tuple(part.strip() for part in self.lora_targets.split(",") if part.strip())
+            changes["lora"] = LoRAConfig(rank=self.lora_rank, alpha=float(self.lora_rank), targets=targets)
+        return replace(
+            stage,
+            gradient_checkpointing=stage.gradient_checkpointing or self.gradient_checkpointing,
+            seed=self.seed,
+            log_every=self.log_every,
+            save_every=self.save_every,
+            **changes,
+        )
+
+
+def _weights(text: str) -> dict[str, float]:
+    """`level-II=3,archive=2` as a table. Raises ValueError: an unknown name, or a weight that is no number above 0."""
+    from faithdiff_model.degradation.recipes import DEGRADATIONS
+
+    weights = {}
+    for part in text.split(","):
+        name, _, weight = part.strip().partition("=")
+        if name not in DEGRADATIONS:
+            raise ValueError(
+                f"{name!r} is not a degradation: choose from {', '.join(DEGRADATIONS)}, as in level-II=3,archive=2"
+            )
+        try:
+            weights[name] = float(weight or 1)
+        except ValueError:
+            raise ValueError(f"{part.strip()!r}: the weight is no number; write level-II=3,archive=2") from None
+        if not 0 < weights[name] < float("inf"):
+            raise ValueError(f"{part.strip()!r}: the weight must be above 0; leave the degradation out instead")
+    return weights

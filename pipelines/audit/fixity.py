@@ -1,0 +1,209 @@
+"""Compare a restored item with its manifest row: the bytes of its source, the bytes of its result, and its sidecar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from pipelines.film.source import source_digest, source_state
+from pipelines.manifest.naming import FRAME_LIST
+from pipelines.manifest.sidecar import NewerSidecarError, SidecarError, parse_sidecar, sidecar_path
+from pipelines.media.kinds import is_sequence
+from pipelines.rows import RESTORED, Row
+from pipelines.store.retries import GaveUpError, safe_text
+from pipelines.store.store import Store
+
+SOURCE, RESULT, SIDECAR, MANIFEST_ROW = "source", "result", "sidecar", "manifest row"
+MISSING, CHANGED, ALTERED, UNREADABLE, DAMAGED, DISAGREES, BEHIND, NOT_RESTORED = (
+    "missing", "changed", "altered", "unreadable", "damaged", "disagrees", "behind", "not restored",
+)  # fmt: skip
+
+# What a check reads of a manifest row.
+COLUMNS = (
+    "item_id", "run_id", "source_path", "source_size", "source_version", "source_sha256", "output_path", "output_size",
+    "output_sha256", "status", "identity", "settings_digest", "model_digest", "seed", "error_code", "error_reason",
+)  # fmt: skip
+PROBLEM_SCHEMA = pa.schema(
+    [
+        (name, pa.string())
+        for name in ("item_id", "source_path", "output_path", "what", "problem", "expected", "found", "text")
+    ]
+)
+ANSWER_SCHEMA = pa.schema(
+    [("item_id", pa.string()), ("bytes", pa.int64()), ("problems", pa.list_(pa.struct(list(PROBLEM_SCHEMA))))]
+)
+
+# Fields by which a sidecar and a manifest row speak of the same result. Others may differ for good reasons: a row that was
+# adopted or recorded again carries another run, and a touched source another version.
+_AGREE = (
+    "item_id", "source_path", "source_sha256", "output_path", "output_size", "output_sha256", "identity",
+    "settings_digest", "model_digest", "seed",
+)  # fmt: skip
+_THREADS = 8  # a store far away answers in tens of milliseconds: several files at a time
+
+
+class Found(NamedTuple):
+    """A file, or the frames of a sequence, as it was read: hash, bytes, and what the store says of its version."""
+
+    sha256: str
+    size: int
+    state: str
+
+
+class Check:
+    """The stage; holds both stores.
+
+    Args:
+        source: URL of the sources; empty to check results alone.
+        output: URL of the results.
+        retry_seconds: how long passing errors of a store are tried again.
+    """
+
+    def __init__(self, source: str, output: str, retry_seconds: float) -> None:
+        self.source = Store(source, retry_seconds) if source else None
+        self.output = Store(output, retry_seconds)
+
+    def __call__(self, rows: Sequence[Row]) -> pa.Table:
+        """Rows with `COLUMNS` -> a row each of `ANSWER_SCHEMA`."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return pa.Table.from_pylist(list(pool.map(self.core, rows)), schema=ANSWER_SCHEMA)
+
+    def core(self, row: Row) -> dict[str, Any]:
+        """One item's answer: how many bytes were read and what is wrong. Whatever a store raises becomes a problem."""
+        checking = _Item(row)
+        if row["status"] != RESTORED:
+            text = f"it is {row['status']} ({row['error_code']}: {row['error_reason']})"
+            checking.note(RESULT, NOT_RESTORED, f"{text}; restore tries it again", found=row["status"])
+        else:
+            if self.source is not None:
+                self._source(self.source, checking)
+            self._result(checking)
+        return {"item_id": row["item_id"], "bytes": checking.bytes, "problems": checking.problems}
+
+    def _source(self, store: Store, item: _Item) -> None:
+        row = item.row
+        try:
+            found = item.read(store, row["source_path"])
+        except FileNotFoundError:
+            item.note(
+                SOURCE, MISSING, "there is no such file; bring it back from a copy if it was lost. Its result stays"
+            )
+            return
+        except Exception as error:  # stores raise what they like
+            item.note(SOURCE, UNREADABLE, f"{_line(error)}; check access and the store")
+            return
+        if found.sha256 == row["source_sha256"]:
+            return
+        if found.state == f"{row['source_size']} {row['source_version']}":
+            text = "its bytes are not those that were restored; bring it back from a copy"
+            item.note(SOURCE, ALTERED, text, row["source_sha256"], found.sha256)
+        else:
+            text = "it was replaced or edited since it was restored; restore makes its result again"
+            item.note(SOURCE, CHANGED, text, row["source_sha256"], found.sha256)
+
+    def _result(self, item: _Item) -> None:
+        row = item.row
+        sidecar, fault = self._sidecar(item)
+        try:
+            found = item.read(self.output, row["output_path"])
+        except FileNotFoundError:
+            item.note(RESULT, MISSING, "there is no such file; --repair restores it again", row["output_sha256"])
+            return
+        except Exception as error:
+            item.note(RESULT, UNREADABLE, f"{_line(error)}; check access and the store")
+            return
+        if found.sha256 == row["output_sha256"]:
+            if fault:
+                item.problems.append(fault)
+            if row["output_path"].endswith(FRAME_LIST) and is_sequence(row["source_path"]):
+                self._frames(item)
+        elif sidecar and sidecar["output_sha256"] == found.sha256 and sidecar["run_id"] > row["run_id"]:
+            text = "result and sidecar are of a later run, whose row was lost; --repair records it"
+            item.note(MANIFEST_ROW, BEHIND, text, row["output_sha256"], found.sha256)
+        else:
+            text = f"its bytes are not those that were published ({found.size} bytes); --repair restores it again"
+            item.note(RESULT, ALTERED, text, row["output_sha256"], found.sha256)
+
+    def _frames(self, item: _Item) -> None:
+        """The frames of a restored sequence against the list of them, which is sound; the first that is not counts."""
+        row = item.row
+        folder = row["output_path"].rpartition("/")[0]
+        for line in self.output.read(row["output_path"]).decode().splitlines():
+            expected, _, name = line.partition("  ")
+            try:
+                found, size = self.output.sha256(f"{folder}/{name}" if folder else name)
+            except FileNotFoundError:
+                item.note(RESULT, MISSING, f"its frame {name} is not there; --repair restores it again", expected)
+                return
+            except Exception as error:
+                item.note(RESULT, UNREADABLE, f"its frame {name}: {_line(error)}; check access and the store")
+                return
+            item.bytes += size
+            if found != expected:
+                text = f"the bytes of its frame {name} are not those that were published; --repair restores it again"
+                item.note(RESULT, ALTERED, text, expected, found)
+                return
+
+    def _sidecar(self, item: _Item) -> tuple[Row | None, dict[str, Any] | None]:
+        """The sidecar, if it is one of this item's, and what is wrong with it beside a right result."""
+        row, again = item.row, "--repair writes it again"
+        try:
+            data = self.output.read(sidecar_path(row["output_path"]))
+            item.bytes += len(data)
+            sidecar = parse_sidecar(data)
+        except FileNotFoundError:
+            return None, item.problem(SIDECAR, MISSING, f"there is no sidecar; {again}")
+        except NewerSidecarError as error:
+            return None, item.problem(SIDECAR, UNREADABLE, str(error))
+        except SidecarError as error:
+            return None, item.problem(SIDECAR, DAMAGED, f"{error}; {again}")
+        except Exception as error:
+            return None, item.problem(SIDECAR, UNREADABLE, f"{_line(error)}; check access and the store")
+        wrong = [name for name in _AGREE if sidecar[name] != row[name]]
+        if not wrong:
+            return sidecar, None
+        text = f"it differs from the manifest in {', '.join(wrong)}; {again}"
+        expected, found = str(row[wrong[0]]), str(sidecar[wrong[0]])
+        mine = sidecar["item_id"] == row["item_id"] and sidecar["output_path"] == row["output_path"]
+        return sidecar if mine else None, item.problem(SIDECAR, DISAGREES, text, expected, found)
+
+
+class _Item:
+    """A row under check: what was read of it, what was found."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.bytes = 0
+        self.problems: list[dict[str, Any]] = []
+
+    def read(self, store: Store, path: str) -> Found:
+        """Hash a file. Raises what the store raises."""
+        version = source_state(store, path)
+        sha256, size = source_digest(store, path)
+        self.bytes += size
+        return Found(sha256, size, version)
+
+    def note(self, what: str, problem: str, text: str, expected: str | None = None, found: str | None = None) -> None:
+        self.problems.append(self.problem(what, problem, text, expected, found))
+
+    def problem(
+        self, what: str, problem: str, text: str, expected: str | None = None, found: str | None = None
+    ) -> dict[str, Any]:
+        return {
+            "item_id": self.row["item_id"],
+            "source_path": self.row["source_path"],
+            "output_path": self.row["output_path"],
+            "what": what,
+            "problem": problem,
+            "expected": expected,
+            "found": found,
+            "text": f"{what} {problem}: {text}",
+        }
+
+
+def _line(error: Exception) -> str:
+    text = (error.strerror if isinstance(error, GaveUpError) else "") or f"{type(error).__name__}: {error}"
+    return safe_text(text)[:300]

@@ -1,0 +1,307 @@
+"""What an archive of a given size would take: hours, nights, storage, requests, money. Arithmetic on figures that are known.
+
+A figure is *measured* (in the manifest of an output store, on the device that its rows name: `throughput.py` beside this),
+*given* by the user, *counted* (from this code: `store_requests.py`), *documented* (by a store's maker) or *arithmetic* on
+such. Nothing is assumed about a device's speed, and no price is known here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pipelines.capacity.store_requests import Requests, fence_requests, item_requests, manifest_files, plan_requests
+
+MEASURED, GIVEN, COUNTED, ARITHMETIC = "measured", "given", "counted", "arithmetic"
+
+
+class Known(NamedTuple):
+    """A number and how it is known."""
+
+    value: float
+    how: str
+
+
+# Ray Data's driver on 2 cores with one row a task, as photographs above 1 MiB go, however trivial the work (42 to 49 with
+# several small ones a task: README of tests/benchmarks, "the stream's ceiling").
+DRIVER_ROWS = Known(30.0, "measured, on 2 cores")
+_PART_BYTES = 6  # a pixel of a durable tile: RGB in 16 bits, before its compression (pipelines/stages/tile_parts.py)
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html: at least so many a second and prefix.
+S3_WRITES, S3_READS = Known(3500.0, "documented, S3"), Known(5500.0, "documented, S3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What is known of the work. None is unknown; what needs it is left out of an estimate.
+
+    Attributes:
+        device: that `restore` is of.
+        restore: seconds of one replica a megapixel of result.
+        caption: seconds of one captioner a photograph.
+        decode: CPU seconds a megapixel of source: reading, hashing, decoding; waiting for the store is among them.
+        write: CPU seconds a megapixel of result: enlarging, encoding, publishing.
+        source_bytes: a megapixel of source.
+        result_bytes: a megapixel of result.
+        sidecar_bytes: a photograph.
+        manifest_bytes: a row.
+    """
+
+    device: str = ""
+    restore: Known | None = None
+    caption: Known | None = None
+    decode: Known | None = None
+    write: Known | None = None
+    source_bytes: Known | None = None
+    result_bytes: Known | None = None
+    sidecar_bytes: Known | None = None
+    manifest_bytes: Known | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """What is to be restored.
+
+    Attributes:
+        items: photographs.
+        megapixels: of each source.
+        enlargement: megapixels of result a megapixel of source: the square of `upscale`.
+        tiles: that each result is restored in.
+    """
+
+    items: int
+    megapixels: float
+    enlargement: float
+    tiles: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """What it is restored with.
+
+    Attributes:
+        gpus: replicas, a device each.
+        hours: a night.
+        captioners: devices that describe; 0 where nothing is described.
+        cpus: for reading and writing; 0 is as many as it takes.
+        drivers: runs side by side, each over its own output store.
+        driver_rows: a second through one driver.
+        compacted: whether the manifest is compacted after each night.
+        prefixes: of the stores that take requests apart from each other.
+        writes, reads: requests a second that a prefix takes.
+    """
+
+    gpus: int
+    hours: float
+    captioners: int = 0
+    cpus: int = 0
+    drivers: int = 1
+    driver_rows: Known = DRIVER_ROWS
+    compacted: bool = False
+    prefixes: int = 1
+    writes: Known = S3_WRITES
+    reads: Known = S3_READS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """In any one currency; None is not said.
+
+    Attributes:
+        gpu_hour, cpu_hour: of a device and of a CPU.
+        gb_month: of 10^9 bytes for a month.
+        thousand_writes: PUT, POST and LIST requests.
+        thousand_reads: GET and HEAD requests.
+    """
+
+    gpu_hour: float | None = None
+    cpu_hour: float | None = None
+    gb_month: float | None = None
+    thousand_writes: float | None = None
+    thousand_reads: float | None = None
+
+
+class Figure(NamedTuple):
+    """A line of an estimate."""
+
+    name: str
+    value: float
+    unit: str
+    how: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What it takes.
+
+    Attributes:
+        figures: by name, in the order to be shown.
+        rates: photographs a second that each resource alone would let through.
+        bottleneck: the least of them.
+        unknown: what could not be computed, and what to say so that it can be.
+    """
+
+    figures: Mapping[str, Figure]
+    rates: Mapping[str, Known]
+    bottleneck: str
+    unknown: list[str] = field(default_factory=list)
+
+
+def estimate(basis: Basis, archive: Archive, pool: Pool, prices: Prices) -> Estimate:
+    """Put it together.
+
+    Raises:
+        ValueError: the speed of the device is unknown.
+    """
+    if basis.restore is None:
+        raise ValueError(
+            "nothing says how fast the device is: restore some photographs first, or give --seconds-a-megapixel"
+        )
+    if pool.captioners and basis.caption is None:
+        raise ValueError(
+            "nothing says how fast a captioner is: restore some with --captions llava, or give --seconds-a-caption"
+        )
+    return _Sum(basis, archive, pool, prices).estimate()
+
+
+class _Sum:
+    """An estimate on its way."""
+
+    def __init__(self, basis: Basis, archive: Archive, pool: Pool, prices: Prices) -> None:
+        self.basis, self.archive, self.pool, self.prices = basis, archive, pool, prices
+        self.figures: dict[str, Figure] = {}
+        self.unknown: list[str] = []
+        self.result_mp = archive.megapixels * archive.enlargement
+
+    def estimate(self) -> Estimate:
+        basis, archive, pool = self.basis, self.archive, self.pool
+        assert basis.restore is not None
+        restore = basis.restore.value * self.result_mp
+        cpu = self._cpu_seconds()
+        source = basis.source_bytes.value * archive.megapixels if basis.source_bytes else None
+        result = basis.result_bytes.value * self.result_mp if basis.result_bytes else None
+        each = item_requests(archive.tiles, source or 0, result or 0)
+        rates = self._rates(restore, cpu, each)
+        bottleneck = min(rates, key=lambda name: rates[name].value)
+        rate = rates[bottleneck].value
+        hours = archive.items / rate / 3600
+        nights = math.ceil(hours / pool.hours)
+
+        self._add("result_megapixels", self.result_mp, "megapixels a photograph", ARITHMETIC)
+        self._add("tiles", archive.tiles, "a photograph", COUNTED)
+        self._add("restore_seconds", restore, f"s a photograph of {basis.device or 'a device'}", ARITHMETIC)
+        self._add("items_a_second", rate, "photographs a second", ARITHMETIC)
+        self._add("hours", hours, "hours of the whole pool", ARITHMETIC)
+        self._add("nights", nights, f"nights of {pool.hours:g} hours", ARITHMETIC)
+        self._add("gpu_hours_at_work", archive.items * restore / 3600, "device hours", ARITHMETIC)
+        self._add("gpu_hours_held", (pool.gpus + pool.captioners) * hours, "device hours, idle ones too", ARITHMETIC)
+        self._add("gpu_share_at_work", rate / rates["GPUs"].value, "of the replicas' time", ARITHMETIC)
+        if pool.captioners and basis.caption:
+            self._add(
+                "caption_gpu_hours_at_work", archive.items * basis.caption.value / 3600, "device hours", ARITHMETIC
+            )
+        if cpu is not None:
+            self._add("cpu_hours_at_work", archive.items * cpu / 3600, "CPU hours", ARITHMETIC)
+            self._add("cpus_busy", cpu * rate, "CPUs at this rate", ARITHMETIC)
+        else:
+            self.unknown.append("CPU hours (restore some photographs first)")
+        self._storage(source, result, rate)
+        self._requests(each, rate, hours, nights, cpu)
+        self._money()
+        return Estimate(figures=self.figures, rates=rates, bottleneck=bottleneck, unknown=self.unknown)
+
+    def _cpu_seconds(self) -> float | None:
+        if self.basis.decode is None or self.basis.write is None:
+            return None
+        return self.basis.decode.value * self.archive.megapixels + self.basis.write.value * self.result_mp
+
+    def _rates(self, restore: float, cpu: float | None, each: Requests) -> dict[str, Known]:
+        pool, tiles = self.pool, self.archive.tiles
+        rates = {"GPUs": Known(pool.gpus / restore, ARITHMETIC)}
+        if pool.captioners and self.basis.caption:
+            rates["captioners"] = Known(pool.captioners / self.basis.caption.value, ARITHMETIC)
+        if pool.cpus and cpu:
+            rates["CPUs"] = Known(pool.cpus / cpu, ARITHMETIC)
+        rows = tiles + (tiles > 1)  # each tile is a row, and the whole is one once more where it is joined
+        rates["driver"] = Known(pool.drivers * pool.driver_rows.value / rows, ARITHMETIC)
+        rates["store writes"] = Known(pool.prefixes * pool.writes.value / (each.write + each.delete), ARITHMETIC)
+        rates["store reads"] = Known(pool.prefixes * pool.reads.value / (each.get + each.head + each.list), ARITHMETIC)
+        return rates
+
+    def _storage(self, source: float | None, result: float | None, rate: float) -> None:
+        items = self.archive.items
+        for name, size, say in (
+            ("sources", source, "--source-mb"),
+            ("results", result, "--result-mb"),
+            ("sidecars", self.basis.sidecar_bytes and self.basis.sidecar_bytes.value, ""),
+            ("manifest", self.basis.manifest_bytes and self.basis.manifest_bytes.value, ""),
+        ):
+            if size is None:
+                self.unknown.append(f"bytes of {name} ({say or 'restore some photographs first'})")
+            else:
+                self._add(f"{name}_gb", items * size / 1e9, "GB (10^9 bytes)", ARITHMETIC)
+        cut = self.archive.tiles > 1
+        reads = (
+            source * (1 + cut) if source is not None else None
+        )  # of a photograph in tiles once more, when it is joined
+        for name, size in (("read", reads), ("written", result)):
+            if size is not None:
+                self._add(
+                    f"gbit_a_second_{name}", size * rate * 8 / 1e9, "Gbit/s at this rate, parts apart", ARITHMETIC
+                )
+        if cut:
+            raw = self.result_mp * 1e6 * _PART_BYTES
+            self._add("parts_gb", items * raw / 1e9, "GB written, read and removed, uncompressed", COUNTED)
+            self._add("gbit_a_second_parts", 2 * raw * rate * 8 / 1e9, "Gbit/s there and back, uncompressed", COUNTED)
+
+    def _requests(self, each: Requests, rate: float, hours: float, nights: int, cpu: float | None) -> None:
+        files = manifest_files(self.archive.items / nights, min(hours, self.pool.hours))
+        processes = self.pool.gpus + self.pool.captioners + (cpu or 0) * rate
+        parts = {
+            "items": each.times(self.archive.items),
+            "plans": plan_requests(self.archive.items, nights, files, compacted=self.pool.compacted),
+            "leases": fence_requests(processes, hours),
+            "manifest": Requests(write=files * nights),
+        }
+        total = Requests()
+        for name, requests in parts.items():
+            total += requests
+            self._add(f"requests_{name}", sum(vars(requests).values()), "requests", COUNTED)
+        for kind, number in vars(total).items():
+            name = "PUT and POST" if kind == "write" else kind.upper()
+            self._add(f"requests_{kind}", number, f"{name} of all requests", COUNTED)
+        self._add("manifest_files", files * nights, "files that runs write", COUNTED)
+        self._add("requests_a_second", sum(vars(each).values()) * rate, "requests a second, of items", COUNTED)
+
+    def _money(self) -> None:
+        prices, value = self.prices, {name: figure.value for name, figure in self.figures.items()}
+        stored = [value.get(f"{name}_gb") for name in ("results", "sidecars", "manifest")]
+        total = 0.0
+        for name, price, amount, say in (
+            ("gpus", prices.gpu_hour, value["gpu_hours_held"], "--gpu-price"),
+            ("cpus", prices.cpu_hour, value.get("cpu_hours_at_work"), "--cpu-price"),
+            (
+                "writes",
+                prices.thousand_writes,
+                (value["requests_write"] + value["requests_list"]) / 1000,
+                "--write-price",
+            ),
+            ("reads", prices.thousand_reads, (value["requests_get"] + value["requests_head"]) / 1000, "--read-price"),
+        ):
+            if price is None or amount is None:
+                self.unknown.append(f"money for {name} ({say})")
+            else:
+                total += self._add(f"money_{name}", price * amount, "in the currency of the prices", ARITHMETIC)
+        if total:
+            self._add("money", total, "in the currency of the prices, of what has a price", ARITHMETIC)
+            self._add("money_a_thousand", total / self.archive.items * 1000, "a thousand photographs", ARITHMETIC)
+        if prices.gb_month is None or stored[0] is None:
+            self.unknown.append("money for storage (--storage-price)")
+        else:
+            stored_gb = sum(size or 0.0 for size in stored)
+            self._add("money_storage", prices.gb_month * stored_gb, "a month, for all that is written", ARITHMETIC)
+
+    def _add(self, name: str, value: float, unit: str, how: str) -> float:
+        self.figures[name] = Figure(name, value, unit, how)
+        return value

@@ -1,0 +1,139 @@
+"""What a survey settled about a film, for all who work on it later: facts, timeline, shots. Durable, beside its parts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pipelines.media.film.facts import SLATE, FilmFacts, Timeline
+from pipelines.media.film.survey.survey import Survey
+from pipelines.stages.tile_parts import folder
+from pipelines.store.store import Store
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Frames that are restored together: the unit of scheduling, and what a crash costs.
+
+    Attributes:
+        number: of the part.
+        shot: that it belongs to.
+        first, count: frames of the timeline.
+        shared: how many of its first frames the segment before has, too.
+    """
+
+    number: int
+    shot: int
+    first: int
+    count: int
+    shared: int
+
+
+def cut(shots: list[tuple[int, int]], frames: int, overlap: int) -> list[Segment]:
+    """Shots into segments of nearly equal length.
+
+    Args:
+        shots: first frame and number of frames of each, covering the film.
+        frames: most frames of a segment.
+        overlap: frames that neighbours within a shot share, at most a third of `frames`, so that no frame is in three segments.
+    """
+    segments: list[Segment] = []
+    for shot, (first, count) in enumerate(shots):
+        pieces = 1 if count <= frames else -(-(count - overlap) // (frames - overlap))
+        starts = [first + piece * (count - overlap) // pieces for piece in range(pieces)]
+        for piece, start in enumerate(starts):
+            end = starts[piece + 1] + overlap if piece + 1 < pieces else first + count
+            segments.append(Segment(len(segments), shot, start, end - start, overlap if piece else 0))
+    return segments
+
+
+@dataclass(frozen=True)
+class FilmPlan:
+    """What is known of a film before it is restored.
+
+    Attributes:
+        facts: of the source.
+        timeline: frames of the result.
+        survey: what was measured, by number of the decodable frame.
+    """
+
+    facts: FilmFacts
+    timeline: Timeline
+    survey: Survey
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """For each frame of the timeline, the decodable frame that it is measured by: its own, or that before a slate."""
+        filled = np.where(self.timeline.origins == SLATE, -1, self.timeline.origins)
+        return np.maximum(np.maximum.accumulate(filled), 0)
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int, int]]:
+        """First frame and number of frames in the timeline, and the number in the survey, of each shot that is shown."""
+        starts = [int(np.searchsorted(self.shown, first)) for first, _ in self.survey.shots]
+        starts[0] = 0
+        ends = [*starts[1:], len(self.timeline)]
+        spans = enumerate(zip(starts, ends, strict=True))
+        return [(start, end - start, number) for number, (start, end) in spans if end > start]
+
+    @cached_property
+    def shots(self) -> list[tuple[int, int]]:
+        """First frame and number of frames of each shot, in the timeline."""
+        return [(first, count) for first, count, _ in self._spans]
+
+    def measured_shot(self, shot: int) -> tuple[int, int]:
+        """First decodable frame of a shot and how many it has: where its measurements are."""
+        return self.survey.shots[self._spans[shot][2]]
+
+    def key_frame(self, shot: int) -> int:
+        """The frame of the timeline that stands for a shot."""
+        first, count, number = self._spans[shot]
+        inside = self.shown[first : first + count]
+        return first + int(np.searchsorted(inside, self.survey.keyframes[number]))
+
+    def to_bytes(self) -> bytes:
+        record = {
+            "version": _VERSION,
+            "facts": self.facts.to_dict(),
+            "timeline": self.timeline.to_dict(),
+            "survey": self.survey.to_dict(),
+        }
+        return gzip.compress(json.dumps(record).encode(), mtime=0)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> FilmPlan:
+        """Raises ValueError, KeyError, TypeError or OSError for what `to_bytes` did not give."""
+        record = json.loads(gzip.decompress(data))
+        if record["version"] != _VERSION:
+            raise ValueError(f"a film plan of version {record['version']}")
+        return cls(
+            FilmFacts.from_dict(record["facts"]),
+            Timeline.from_dict(record["timeline"]),
+            Survey.from_dict(record["survey"]),
+        )
+
+
+def plan_path(identity: str) -> str:
+    """Where a film's plan is."""
+    return f"{folder(identity)}/film.json.gz"
+
+
+def load_plan(store: Store, identity: str) -> FilmPlan | None:
+    """A film's plan, or None where there is no usable one. Raises OSError where the store fails."""
+    try:
+        return FilmPlan.from_bytes(store.read(plan_path(identity)))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile):
+        return None
+
+
+def segment_path(identity: str, number: int) -> str:
+    """Where a restored segment is."""
+    return f"{folder(identity)}/{number:05d}.mkv"

@@ -1,0 +1,133 @@
+"""The sidecar beside each restored file: its manifest row as JSON. File and valid sidecar together mean done."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import re
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from pipelines.manifest.naming import SIDECAR_SUFFIX
+from pipelines.rows import MANIFEST_SCHEMA, RESTORED, SCHEMA_VERSION, Row, new_row, to_table
+
+_TIMES = ("started_at", "finished_at")
+_ADDED = ("film",)  # columns that sidecars of an earlier day do not have
+# Controls beyond those that JSON escapes by itself, line separators, and marks that change the direction of writing.
+_MISLEADING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# What no restored file can be without.
+_REQUIRED = ("run_id", "item_id", "source_path", "source_sha256", "output_path", "output_sha256", "identity")
+_ABOUT = "What was done to the source to make the file beside this one. Fields: FaithArchive manifest, version 1."
+
+
+def sidecar_path(output_path: str) -> str:
+    """Where the sidecar of a restored file is."""
+    return output_path + SIDECAR_SUFFIX
+
+
+def sidecar_bytes(row: Row) -> bytes:
+    """A finished row as a sidecar, readable by people and stable in order."""
+    record: dict[str, Any] = {"about": _ABOUT}
+    for name in MANIFEST_SCHEMA.names:
+        value = row[name]
+        record[name] = value.isoformat() if isinstance(value, datetime) else value
+    for name in ("settings", "software"):
+        record[name] = json.loads(row[name])
+    if row["film"]:
+        record["film"] = json.loads(row["film"])
+    return json_bytes(record)
+
+
+def json_bytes(record: Any) -> bytes:
+    """A record as JSON for people and programs: any script as it is, but nothing that moves a cursor or turns text around.
+
+    Such characters stand as `\\uXXXX`: the value is the same, and `cat` shows what is there.
+    """
+    text = json.dumps(record, ensure_ascii=False, indent=1)
+    return (_MISLEADING.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n").encode()
+
+
+class SidecarError(ValueError):
+    """The bytes are no sidecar that we can use; the message is the reason, without the file's name."""
+
+
+class NewerSidecarError(SidecarError):
+    """A sidecar of a later version of these columns: not damaged, only not ours to judge."""
+
+
+def read_sidecar(data: bytes) -> Row | None:
+    """The row of a sidecar, or None if it is not a whole sidecar of a version that we know."""
+    try:
+        return parse_sidecar(data)
+    except SidecarError:
+        return None
+
+
+def parse_sidecar(data: bytes) -> Row:
+    """The row of a sidecar.
+
+    Raises:
+        SidecarError: it is not a whole sidecar of a version that we know; says why.
+    """
+    try:
+        record = json.loads(data)
+        version, status = record["schema_version"], record["status"]
+    except RecursionError as error:
+        raise SidecarError("it is nested too deeply to be a sidecar") from error
+    except (KeyError, TypeError) as error:
+        raise SidecarError("it is JSON, but no sidecar") from error
+    except ValueError as error:
+        raise SidecarError(f"it is not whole JSON of {len(data)} bytes" if data else "it is empty") from error
+    if type(version) is int and version > SCHEMA_VERSION:
+        raise NewerSidecarError(
+            f"it is of version {version}, which this FaithArchive does not know; update FaithArchive"
+        )
+    if version != SCHEMA_VERSION or status != RESTORED:
+        raise SidecarError("it is JSON, but no sidecar of a restored file")
+    try:
+        return _row(record)
+    except SidecarError:
+        raise
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        what = f"its field {error} is missing" if isinstance(error, KeyError) else "a field holds another type of value"
+        raise SidecarError(what) from error
+
+
+def _row(record: dict[str, Any]) -> Row:
+    row = new_row()
+    for name in MANIFEST_SCHEMA.names:
+        row[name] = record.get(name) if name in _ADDED else record[name]
+    for name in _REQUIRED:
+        if not record[name]:
+            raise SidecarError(f"its field {name!r} is empty")
+    for name in _TIMES:
+        row[name] = datetime.fromisoformat(record[name])
+    for name in ("settings", "software"):
+        row[name] = json.dumps(record[name], sort_keys=True)
+    if row["film"] is not None:
+        row["film"] = json.dumps(row["film"], sort_keys=True)
+    to_table([row])  # a value of another type would stop the manifest that it is adopted into
+    return row
+
+
+def identity(source_sha256: str, settings_digest: str, model_digest: str, seed: int) -> str:
+    """What determines a result (DESIGN.md, contract 3), as 64 hexadecimal digits."""
+    return hashlib.sha256(f"{source_sha256}\n{settings_digest}\n{model_digest}\n{seed}".encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def software_versions() -> str:
+    """JSON of what a result may depend on."""
+    names = (
+        "faitharchive", "torch", "diffusers", "transformers", "pillow", "opencv-python-headless", "numpy", "ray", "av",
+    )  # fmt: skip
+    versions = {"python": platform.python_version(), "platform": platform.machine()}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return json.dumps(versions, sort_keys=True)

@@ -1,0 +1,159 @@
+"""What is recorded of a film in a container, and what its frames have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+import numpy as np
+
+from pipelines.media.film.container.decoding import Decoder
+from pipelines.media.film.container.deinterlace import Judgement
+from pipelines.media.film.container.gaps import Rate
+from pipelines.media.film.container.probe import Input, chroma_site, other_streams, timecode
+from pipelines.media.film.facts import Deinterlace, FilmFacts
+from pipelines.media.film.picture import colour
+from pipelines.media.film.picture.chroma import preparing
+from pipelines.media.film.picture.orientation import Turn, turn_of
+
+# What other streams may end before the header says, as their packets do not always tell how long they last.
+_SLACK = Fraction(1, 4)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What all frames of a film have in common; taken from the first sound one.
+
+    Attributes:
+        width, height, pixel_format: as decoded, not yet turned.
+        colour, turn: how frames become upright RGB.
+        prepared: what frames need first (`chroma.preparing`), if anything.
+        timecode: of the first frame, as its codec has it, or empty.
+    """
+
+    width: int
+    height: int
+    pixel_format: str
+    colour: colour.Colour
+    turn: Turn
+    prepared: Callable[[av.VideoFrame], av.VideoFrame] | None
+    timecode: str
+
+    def pixels(self, frame: av.VideoFrame) -> np.ndarray:
+        """RGB [H, W, 3], upright, full range."""
+        return self.turn(colour.to_rgb(frame, self.colour)[: self.height, : self.width])
+
+
+def look_of(found: Input, frame: av.VideoFrame) -> Look:
+    """What a film's first sound frame, as decoded, shows."""
+    rate = found.rates[0] if found.rates else None
+    prepared = preparing(frame, found.time_base, chroma_site(found))
+    described = colour.colour_of(frame, found.stream.codec_context.name, rate, found.tags)
+    return Look(
+        frame.width, frame.height, frame.format.name, described, turn_of(frame), prepared, _picture_timecode(frame)
+    )
+
+
+def _picture_timecode(frame: av.VideoFrame) -> str:
+    """Of MPEG's groups of pictures; many encoders leave it at zero, which says nothing."""
+    try:
+        packed = int.from_bytes(bytes(cast(Any, frame.side_data)["GOP_TIMECODE"])[:4], "little")
+    except KeyError:
+        return ""
+    hours, minutes, seconds, frames = packed >> 19 & 31, packed >> 13 & 63, packed >> 6 & 63, packed & 63
+    if not (hours or minutes or seconds or frames):
+        return ""
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{';' if packed & 1 << 24 else ':'}{frames:02d}"
+
+
+def missing_at_end(found: Input, decoder: Decoder, kept: Rate, first: int) -> tuple[int, bool]:
+    """Frames that the header announces beyond the last one that is there, and whether the film ends too early without
+    anything telling by how much.
+
+    Args:
+        found, decoder: the film and what read it to its end.
+        kept: the rate that its frames keep.
+        first: when its first frame is shown.
+    """
+    rate = kept.value
+    packets, pictures_end, every_end = found.announced()
+    last = decoder.last * found.time_base if decoder.last is not None else Fraction(0)
+    if every_end is not None and found.format == "mxf":  # which says how long it lasts, not when it ends
+        every_end += first * found.time_base
+    behind = max(packets - decoder.packets, 0)
+    if behind and found.format == "mov" and not kept.variable:
+        # Packets lie in order of decoding: of those that are gone some are shown before the last that is there.
+        entries = found.stream.index_entries
+        shown_last = min([first, *decoder.damaged[:1]]) + entries[-1].timestamp - entries[0].timestamp
+        behind = min(behind, max(round((shown_last * found.time_base - last) * rate) + 1, 0))
+    if pictures_end is not None:
+        behind = max(round((pictures_end - last) * rate), 0)
+    elif every_end is not None:
+        alone = all(
+            stream.type not in {"audio", "video"} or stream is found.stream for stream in found.container.streams
+        )
+        # Where sound lasts as long as announced the pictures are meant to be shorter.
+        if every_end - decoder.end > (0 if alone else _SLACK):
+            behind = max(round((every_end - last) * rate), 0)
+    return behind, decoder.broken and not behind and not packets and pictures_end is None and every_end is None
+
+
+def facts_of(
+    found: Input, look: Look, rate: Rate, judgement: Judgement, deinterlaced: int, choice: Deinterlace
+) -> FilmFacts:
+    """Facts after a whole scan.
+
+    Args:
+        found: the film.
+        look: of its frames.
+        rate: that its frames keep.
+        judgement: of all frames.
+        deinterlaced: how many frames were made progressive.
+        choice: what becomes of interlaced film.
+    """
+    described, turn = look.colour, look.turn
+    pixel = found.stream.sample_aspect_ratio
+    aspect = turn.aspect(Fraction(pixel) if pixel and pixel > 0 else Fraction(1))
+    width, height = turn.size(look.width, look.height)
+    warnings = [*described.warnings, *turn.warnings, *judgement.warnings]
+    if judgement.interlaced:
+        done = f"{deinterlaced} frames were made progressive" if choice == "frames" else "frames were kept as they are"
+        warnings.append(f"interlaced, {judgement.field_order} ({judgement.summary()}): {done}")
+    elif deinterlaced:
+        warnings.append(f"{deinterlaced} combed frames were made progressive ({judgement.summary()})")
+    if found.untimed:
+        warnings.append(f"its frames have no times of their own: {rate.value} a second were taken")
+    others = [s for s in found.container.streams if s.type == "video" and s.index != found.stream.index]
+    if any(not s.disposition & av.stream.Disposition.attached_pic for s in others):
+        warnings.append("it holds more than one stream of pictures: one was taken")
+    return FilmFacts(
+        format=found.format,
+        codec=str(found.stream.codec_context.codec.canonical_name),
+        width=width,
+        height=height,
+        channels=described.channels,
+        bit_depth=described.bit_depth,
+        pixel_format=look.pixel_format,
+        rate=_fraction(rate.value),
+        variable_rate=rate.variable,
+        time_base=_fraction(found.time_base),
+        pixel_aspect=_fraction(aspect),
+        rotation=turn.degrees,
+        field_order=judgement.field_order,
+        deinterlaced=deinterlaced > 0,
+        colour_range=described.colour_range,
+        matrix=described.matrix,
+        primaries=described.primaries,
+        transfer=described.transfer,
+        assumed=described.assumed,
+        timecode=timecode(found) or look.timecode,
+        streams=other_streams(found),
+        warnings=tuple(warnings),
+    )
+
+
+def _fraction(value: Fraction) -> str:
+    return f"{value.numerator}/{value.denominator}"

@@ -1,0 +1,158 @@
+"""Decode one photograph from bytes: recognised by content, limited before any pixel is decoded, exact in depth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pipelines.errors import ItemError
+from pipelines.media.limits import DecodeLimits
+from pipelines.media.photo import colour_profile
+from pipelines.media.photo.exif import upright
+from pipelines.media.photo.header import MAX_PROFILE, RECOPY, Header
+from pipelines.media.photo.jp2_boxes import read_jp2
+from pipelines.media.photo.jpeg_markers import read_jpeg
+from pipelines.media.photo.pixels import decode_pixels
+from pipelines.media.photo.png_chunks import read_png
+from pipelines.media.photo.sniff import recognise
+from pipelines.media.photo.tiff_pages import read_tiff
+from pipelines.media.photo.webp_chunks import read_webp
+
+# Lower-case extensions that discovery takes for photographs, and the format that each stands for.
+PHOTO_SUFFIXES: dict[str, str] = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".png": "PNG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+    ".jp2": "JPEG2000",
+    ".j2k": "JPEG2000",
+    ".jpx": "JPEG2000",
+    ".j2c": "JPEG2000",
+    ".jpf": "JPEG2000",
+}
+
+_READERS: dict[str, Callable[[bytes], Header]] = {
+    "JPEG": read_jpeg,
+    "PNG": read_png,
+    "TIFF": read_tiff,
+    "WEBP": read_webp,
+    "JPEG2000": read_jp2,
+}
+
+
+_WEIGHTLESS_BITS = 64  # of a pixel: four samples of 16 bits; wider pixels count more than once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """One decoded photograph.
+
+    Attributes:
+        pixels: HWC, C-contiguous, uint8 or uint16, full range, upright: the orientation is already applied. C is 1 for
+            grey, 2 for grey + alpha, 3 for RGB, 4 for RGB + alpha; alpha is straight and last.
+        format: "JPEG", "PNG", "TIFF", "WEBP" or "JPEG2000".
+        bit_depth: 8 or 16, of `pixels`.
+        source_mode: how the file stores a pixel: a Pillow mode, or channels and depth such as "RGB;16".
+        icc_profile: the profile `pixels` are in; None for sRGB and plain grey.
+        colour_space: one line: the profile's name, "sRGB", "sRGB (assumed)", "grey (assumed)", ...
+        orientation: EXIF value that was found, 1 to 8.
+        dpi: pixels an inch (horizontal, vertical) of `pixels`; None when the file does not say.
+        frames: pages or frames in the file; `pixels` is the first.
+        warnings: what was changed or could not be kept, a line each.
+    """
+
+    pixels: np.ndarray
+    format: str
+    bit_depth: int
+    source_mode: str
+    icc_profile: bytes | None
+    colour_space: str
+    orientation: int
+    dpi: tuple[float, float] | None
+    frames: int
+    warnings: tuple[str, ...]
+
+
+def decode(data: bytes, name: str, limits: DecodeLimits) -> Photo:
+    """Decode JPEG, PNG, TIFF, WebP or JPEG 2000, recognised by content.
+
+    Args:
+        data: the whole file.
+        name: file name or path for reasons; only its last part is used.
+        limits: sizes above which the file is refused before any pixel is decoded.
+
+    Raises:
+        ItemError: and nothing else, whatever the bytes: "empty", "too_many_bytes", "not_an_image", "unsupported",
+            "zero_size", "too_many_pixels", "too_many_frames", "truncated" or "corrupt".
+    """
+    try:
+        return _decode(data, limits)
+    except ItemError as error:
+        code, reason = error.code, error.reason
+    except MemoryError:
+        code, reason = "too_many_pixels", "not enough memory to decode it; lower --max-pixels or use a larger machine"
+    except Exception as error:  # a crafted structure that no reader foresaw
+        code, reason = "corrupt", f"{type(error).__name__}: {error}; {RECOPY}"
+    label = name.rsplit("/", 1)[-1].encode("utf-8", "backslashreplace").decode()
+    raise ItemError(code, f"{label}: {reason}")
+
+
+def _decode(data: bytes, limits: DecodeLimits) -> Photo:
+    if not data:
+        raise ItemError("empty", f"the file has no bytes; {RECOPY}")
+    if len(data) > limits.max_bytes:
+        reason = f"{len(data)} bytes are more than the limit of {limits.max_bytes}; raise --max-bytes if it is genuine"
+        raise ItemError("too_many_bytes", reason)
+    header = _READERS[recognise(data)](data)
+    _check_size(header, limits)
+    if header.icc_profile and len(header.icc_profile) > MAX_PROFILE:
+        note = f"the colour profile of {len(header.icc_profile)} bytes is too large and was ignored"
+        header = replace(header, icc_profile=None, warnings=(*header.warnings, note))
+    decoded = decode_pixels(data, header)
+    pixels = np.ascontiguousarray(decoded.pixels) if decoded.upright else upright(decoded.pixels, header.orientation)
+    profile, colour_space, complaints = _colour(header, pixels.shape[2], decoded.converted)
+    return Photo(
+        pixels=pixels,
+        format=header.format,
+        bit_depth=pixels.dtype.itemsize * 8,
+        source_mode=decoded.source_mode,
+        icc_profile=profile,
+        colour_space=colour_space,
+        orientation=header.orientation,
+        dpi=header.dpi[::-1] if header.dpi and header.orientation >= 5 else header.dpi,  # turned with the sides
+        frames=header.frames,
+        warnings=(*header.warnings, *decoded.warnings, *complaints),
+    )
+
+
+def _check_size(header: Header, limits: DecodeLimits) -> None:
+    size = f"{header.width} x {header.height} pixels"
+    weight = -(-header.bits * header.samples // _WEIGHTLESS_BITS)
+    if weight > 1:
+        size = f"{size} of {header.samples} samples of {header.bits} bits, which count {weight} times,"
+    if header.width * header.height * max(weight, 1) > limits.max_pixels:
+        reason = f"{size} are more than the limit of {limits.max_pixels}; raise --max-pixels if the scan is genuine"
+        raise ItemError("too_many_pixels", reason)
+    if header.frames > limits.max_frames:
+        reason = f"{header.frames} pages or frames are more than the limit of {limits.max_frames}"
+        raise ItemError("too_many_frames", f"{reason}; raise --max-frames if they are genuine, or export the first")
+
+
+def _colour(header: Header, channels: int, converted: bool) -> tuple[bytes | None, str, tuple[str, ...]]:
+    """Profile that the pixels are in, one line that names their colour space, and warnings."""
+    if converted:
+        return None, "sRGB (converted)", ()
+    colours = 3 if channels >= 3 else 1
+    assumed = header.colour_space or ("sRGB (assumed)" if colours == 3 else "grey (assumed)")
+    if header.icc_profile is None:
+        return None, assumed, ()
+    if not colour_profile.fits(header.icc_profile, colours):
+        kind = colour_profile.colour_space_of(header.icc_profile)
+        what = f"is for {kind.decode('latin-1').strip()}" if kind else "is damaged"
+        return None, assumed, (f"the colour profile {what}, which the pixels are not: it was left out",)
+    return header.icc_profile, colour_profile.description(header.icc_profile), ()

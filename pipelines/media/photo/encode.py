@@ -1,0 +1,159 @@
+"""Encode a restored photograph: lossless where the format allows, and the same bytes for the same input."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from pipelines.errors import ItemError
+from pipelines.media.photo.colour_profile import fits
+from pipelines.media.photo.png_writer import write_png16
+
+# Longest side by format: WebP's 14 bits; libjpeg's own limit, a little under the 65535 of the file format.
+_LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "PNG": 2**31 - 1, "TIFF": 2**31 - 1}
+_STRIP_BYTES = 1 * 2**20  # of one TIFF strip before compression: readers can take a strip at a time
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+
+
+def encode(
+    pixels: np.ndarray,
+    *,
+    format: str,
+    icc_profile: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+    jpeg_quality: int = 95,
+) -> bytes:
+    """One image file. The same arguments give the same bytes, with the same libraries.
+
+    PNG and TIFF are lossless at 8 and 16 bits, in grey or RGB, with or without alpha. WebP is lossless at 8 bits and
+    stores grey as RGB. JPEG is 4:4:4, 8 bits, with alpha flattened onto white. 16 bits become 8 by rounding.
+
+    Args:
+        pixels: HWC, uint8 or uint16, C 1 to 4 (grey, grey + alpha, RGB, RGB + alpha), straight alpha last.
+        format: "PNG", "TIFF", "JPEG" or "WEBP".
+        icc_profile: embedded as it is; of grey for one or two channels, else of RGB.
+        dpi: pixels an inch (horizontal, vertical).
+        jpeg_quality: 1 to 100.
+
+    Raises:
+        ItemError: "encode_error": the image does not fit the format, or the encoder failed.
+        ValueError: the arguments are not as described.
+    """
+    if format not in _ENCODERS:
+        raise ValueError(f"format {format!r} is not one of {', '.join(_ENCODERS)}")
+    if not 1 <= jpeg_quality <= 100:
+        raise ValueError(f"jpeg_quality {jpeg_quality} is not between 1 and 100")
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"pixels are not HWC uint8 or uint16 with 1 to 4 channels: {pixels.shape} {pixels.dtype}")
+    height, width, channels = pixels.shape
+    if min(height, width) < 1:
+        raise ItemError("encode_error", f"{width} x {height} pixels: there is nothing to encode")
+    if max(height, width) > _LONGEST_SIDE[format]:
+        reason = f"{width} x {height} pixels are too many for {format}, whose sides end at {_LONGEST_SIDE[format]}"
+        raise ItemError("encode_error", f"{reason}; choose PNG or TIFF as the output format")
+    if icc_profile is not None and not fits(icc_profile, 3 if channels >= 3 else 1):
+        reason = "the colour profile is not one of these pixels' colour space; encode without it or convert the pixels"
+        raise ItemError("encode_error", reason)
+    if icc_profile is not None and channels < 3 and format == "WEBP":
+        reason = (
+            "WebP stores grey as RGB and cannot carry a grey profile; choose PNG, TIFF or JPEG as the output format"
+        )
+        raise ItemError("encode_error", reason)
+    try:
+        return _ENCODERS[format](pixels, icc_profile, dpi, jpeg_quality)
+    except MemoryError:
+        reason = f"not enough memory to encode {width} x {height} pixels as {format}; use a larger machine"
+    except Exception as error:
+        reason = f"{format} encoder: {type(error).__name__}: {error}; choose another output format"
+    raise ItemError("encode_error", reason)
+
+
+def _png(pixels: np.ndarray, icc_profile: bytes | None, dpi: tuple[float, float] | None, _quality: int) -> bytes:
+    if pixels.dtype == np.uint16:
+        return write_png16(pixels, icc_profile, dpi)
+    return _save(_image(pixels), "PNG", icc_profile, dpi=dpi) if dpi else _save(_image(pixels), "PNG", icc_profile)
+
+
+def _tiff(pixels: np.ndarray, icc_profile: bytes | None, dpi: tuple[float, float] | None, _quality: int) -> bytes:
+    height, width, channels = pixels.shape
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file,
+        pixels[..., 0] if channels == 1 else pixels,
+        # A fixed byte order, and no tag that names programs, versions or the hour: the bytes depend on pixels alone.
+        byteorder="<",
+        software=False,
+        metadata=None,
+        photometric="rgb" if channels >= 3 else "minisblack",
+        planarconfig="contig" if channels > 1 else None,
+        extrasamples=["unassalpha"] if channels in (2, 4) else None,
+        compression="adobe_deflate",
+        predictor=True,
+        rowsperstrip=max(1, min(height, _STRIP_BYTES // (width * channels * pixels.itemsize))),
+        iccprofile=icc_profile,
+        resolution=dpi or (1, 1),
+        resolutionunit="INCH" if dpi else "NONE",
+    )
+    return file.getvalue()
+
+
+def _jpeg(pixels: np.ndarray, icc_profile: bytes | None, dpi: tuple[float, float] | None, quality: int) -> bytes:
+    image = _image(to_8_bits(on_white(pixels)))
+    # JFIF holds whole pixels an inch, in 16 bits.
+    density = tuple(min(max(round(value), 1), 65535) for value in dpi) if dpi else (0, 0)
+    return _save(image, "JPEG", icc_profile, quality=quality, subsampling="4:4:4", dpi=density)
+
+
+def _webp(pixels: np.ndarray, icc_profile: bytes | None, dpi: tuple[float, float] | None, _quality: int) -> bytes:
+    channels = pixels.shape[2]
+    image = _image(to_8_bits(pixels)).convert("RGBA" if channels in (2, 4) else "RGB")
+    exif = Image.Exif()  # WebP has no other place for the resolution
+    if dpi:
+        exif[_X_RESOLUTION], exif[_Y_RESOLUTION], exif[_RESOLUTION_UNIT] = dpi[0], dpi[1], 2
+    # exact: colour under full transparency is kept, as in every other lossless format here.
+    return _save(image, "WEBP", icc_profile, lossless=True, exact=True, exif=exif.tobytes() if dpi else b"")
+
+
+_ENCODERS: dict[str, Callable[[np.ndarray, bytes | None, tuple[float, float] | None, int], bytes]] = {
+    "PNG": _png,
+    "TIFF": _tiff,
+    "JPEG": _jpeg,
+    "WEBP": _webp,
+}
+
+
+def on_white(pixels: np.ndarray) -> np.ndarray:
+    """Pixels without alpha, laid onto white.
+
+    Args:
+        pixels: HWC, uint8 or uint16, C 1 to 4.
+
+    Returns:
+        HWC of the same type, C 1 or 3; the input itself when it has no alpha.
+    """
+    if pixels.shape[2] in (1, 3):
+        return pixels
+    top = int(np.iinfo(pixels.dtype).max)
+    colour, alpha = pixels[..., :-1].astype(np.uint64), pixels[..., -1:].astype(np.uint64)
+    return ((colour * alpha + top * (top - alpha) + top // 2) // top).astype(pixels.dtype)
+
+
+def to_8_bits(pixels: np.ndarray) -> np.ndarray:
+    """uint16 as uint8, rounded to the nearest of 256 levels; uint8 as it is."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _image(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+
+
+def _save(image: Image.Image, format: str, icc_profile: bytes | None, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format, icc_profile=icc_profile, **options)
+    return file.getvalue()

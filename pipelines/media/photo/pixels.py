@@ -1,0 +1,206 @@
+"""Pixels out of a file whose header is already checked: the right decoder for each format and depth."""
+
+from __future__ import annotations
+
+import io
+import warnings as python_warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from PIL import Image, ImageFile, Jpeg2KImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+
+from pipelines.errors import ItemError
+from pipelines.media.photo.colour_profile import to_srgb
+from pipelines.media.photo.header import RECOPY, Header, corrupt
+from pipelines.media.photo.jp2_boxes import Jp2Header
+from pipelines.media.photo.jpeg_markers import JpegHeader
+from pipelines.media.photo.png_chunks import PngHeader
+from pipelines.media.photo.tiff_pages import WHITE_IS_ZERO, TiffHeader
+from pipelines.media.photo.tiff_samples import has_plain_samples, read_samples, to_photo_samples, to_uint16
+
+# `photo.decode` checks its own limit on every header first; Pillow's would refuse large scans that are genuine.
+Image.MAX_IMAGE_PIXELS = None
+# A damaged file is reported, never filled up with grey.
+ImageFile.LOAD_TRUNCATED_IMAGES = False
+# Pillow's remarks about odd tags name neither the file nor what to do.
+python_warnings.filterwarnings("ignore", module=r"PIL\.")
+
+_PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
+}
+# The mode that each Pillow mode of 8 bits is kept in.
+_KEPT = {
+    "1": "L",
+    "L": "L",
+    "LA": "LA",
+    "La": "LA",
+    "RGB": "RGB",
+    "RGBX": "RGB",
+    "RGBA": "RGBA",
+    "RGBa": "RGBA",
+    "PA": "RGBA",
+}
+_Result = TypeVar("_Result")
+_CONVERTED = ("CMYK", "LAB", "YCbCr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """Pixels of one file.
+
+    Attributes:
+        pixels: HWC, uint8 or uint16, C 1 to 4, straight alpha last.
+        source_mode: how the file stores a pixel: a Pillow mode ("P", "CMYK"), or channels and depth ("RGB;16").
+        converted: the pixels are sRGB now, and the file's own profile no longer describes them.
+        upright: the decoder has already turned the pixels as the orientation asks.
+        warnings: what was changed or could not be kept, a line each.
+    """
+
+    pixels: np.ndarray
+    source_mode: str
+    converted: bool = False
+    upright: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def decode_pixels(data: bytes, header: Header) -> Decoded:
+    """Decode the first page or frame.
+
+    Args:
+        data: the file that `header` was read from.
+
+    Raises:
+        ItemError: "truncated", "corrupt" or "unsupported".
+        MemoryError: the pixels do not fit.
+    """
+    if isinstance(header, TiffHeader) and has_plain_samples(header):
+        pixels, notes = to_photo_samples(_guarded(partial(read_samples, data, header), header), header)
+        return Decoded(pixels=pixels, source_mode=_mode_name(header), warnings=notes)
+    if isinstance(header, PngHeader) and header.bits == 16:
+        deep = _opencv(header.stream)
+        if deep is not None:
+            return Decoded(pixels=_png_channels(deep, header), source_mode=_mode_name(header))
+    if isinstance(header, Jp2Header) and header.plain and 8 < header.bits <= 16 and header.samples >= 3:
+        deep = _opencv(data)
+        if deep is not None:
+            return Decoded(pixels=_widen(deep, header.bits), source_mode=_mode_name(header))
+    return _pillow(data, header)
+
+
+def _mode_name(header: Header) -> str:
+    name = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(header.samples, f"{header.samples} channels")
+    return name if header.bits == 8 else f"{name};{header.bits}"
+
+
+def _opencv(data: bytes) -> np.ndarray | None:
+    """HWC uint16, RGB order; None when OpenCV cannot read the file or does not give 16 bits."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16:
+        return None
+    if pixels.ndim == 2:
+        return pixels[..., None]
+    return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+
+
+def _png_channels(pixels: np.ndarray, header: PngHeader) -> np.ndarray:
+    """OpenCV's channels of a 16-bit PNG as the file has them: it widens grey + alpha to four."""
+    if header.colour_type == 4:
+        return pixels[..., [0, 3]]
+    if header.colour_type == 2:
+        pixels = pixels[..., :3]  # the fourth is the transparent colour, applied below for every depth alike
+    return _keyed_alpha(pixels, header)
+
+
+def _keyed_alpha(pixels: np.ndarray, header: PngHeader) -> np.ndarray:
+    """Add the alpha channel that PNG's one transparent colour stands for; pixels unchanged when there is none."""
+    if header.transparency is None or header.colour_type not in (0, 2):
+        return pixels
+    key = np.frombuffer(header.transparency[: 2 * pixels.shape[2]], ">u2").astype(np.int64)
+    if header.bits < 8:  # the decoder has widened grey to 8 bits; the key is still in the file's own scale
+        key = key * (255 // (2**header.bits - 1))
+    top = np.iinfo(pixels.dtype).max
+    alpha = np.where((pixels == key).all(axis=2, keepdims=True), 0, top).astype(pixels.dtype)
+    return np.concatenate([pixels, alpha], axis=2)
+
+
+def _widen(pixels: np.ndarray, bits: int) -> np.ndarray:
+    """uint16 samples that use only `bits` bits, stretched to all 16."""
+    if bits >= 16:
+        return pixels
+    top = 2**bits - 1
+    return ((np.minimum(pixels, top).astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
+
+
+def _pillow(data: bytes, header: Header) -> Decoded:
+    source = header.stream if isinstance(header, PngHeader | JpegHeader) else data
+    try:
+        image: Image.Image = _PLUGINS[header.format](io.BytesIO(source))
+    except MemoryError:
+        raise
+    except Exception as error:
+        if header.format == "TIFF":  # sound as far as our reader knows, so a layout that Pillow does not
+            raise ItemError("unsupported", f"this kind of TIFF is not supported ({error}); export it again") from error
+        raise corrupt(f"the {header.format} file cannot be opened ({error})") from error
+    _guarded(image.load, header)
+    mode, notes, converted = image.mode, [], False
+    if mode in _CONVERTED:
+        image, note = to_srgb(image, header.icc_profile)
+        notes.append(note)
+        converted = True
+    elif mode in ("P", "PA"):
+        transparent = mode == "PA" or "transparency" in image.info
+        image = image.convert("RGBA" if transparent else "RGB")
+        notes.append(f"the palette was expanded to {image.mode}")
+    pixels, scaling = _array(image, header)
+    if scaling:
+        notes.append(scaling)
+    if header.bits > 8 and pixels.dtype == np.uint8:
+        notes.append(f"{header.bits}-bit samples were reduced to 8 bits: no decoder here reads this layout deeper")
+    if isinstance(header, PngHeader) and pixels.shape[2] in (1, 3):
+        pixels = _keyed_alpha(pixels, header)
+    return Decoded(
+        pixels=pixels,
+        source_mode=mode,
+        converted=converted,
+        upright=header.format == "TIFF",  # Pillow turns TIFF pages itself while it loads them
+        warnings=tuple(notes),
+    )
+
+
+def _array(image: Image.Image, header: Header) -> tuple[np.ndarray, str | None]:
+    """HWC uint8 or uint16 of a loaded image, and what was done to its values, if anything."""
+    if image.mode in ("F", "I"):
+        values, note = to_uint16(np.asarray(image)[..., None])
+        if isinstance(header, TiffHeader) and header.photometric == WHITE_IS_ZERO:
+            values = np.uint16(65535) - values
+        return values, f"{header.bits}-bit samples were {note} 16 bits"
+    if image.mode.startswith("I;16"):
+        values = np.array(image, dtype=np.uint16)[..., None]
+        # Pillow widens JPEG 2000 itself, and leaves the 12 bits of a TIFF as they are.
+        return (_widen(values, header.bits) if header.format == "TIFF" else values), None
+    if image.mode not in _KEPT:
+        raise ItemError("unsupported", f"pixels of mode {image.mode} are not supported; convert it to RGB or grey")
+    kept = image if image.mode == _KEPT[image.mode] else image.convert(_KEPT[image.mode])
+    pixels = np.array(kept)
+    return (pixels[..., None] if pixels.ndim == 2 else pixels), None
+
+
+def _guarded(work: Callable[[], _Result], header: Header) -> _Result:
+    """Run a decoder; what it complains about becomes our own error."""
+    try:
+        return work()
+    except (ItemError, MemoryError):
+        raise
+    except Exception as error:
+        message = str(error) or type(error).__name__
+        if "truncated" in message or not header.complete:
+            raise ItemError("truncated", f"the file ends before its last pixels ({message}); {RECOPY}") from error
+        raise corrupt(f"the pixels cannot be decoded ({message})") from error

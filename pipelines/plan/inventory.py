@@ -1,0 +1,179 @@
+"""What lies in the output store and what the manifest says of it, as tables of a temporary database.
+
+files     (path, size)     everything but sidecars and our own folder
+sidecars  (path)           of the file that each lies beside
+records   (RECORD_SCHEMA)  every row that any run wrote, with the file and position where the whole of it is
+adopted   (RECORD_SCHEMA)  rows of sidecars that were read; their position is in the spool of `pipelines/plan/orphans.py`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+
+from faithdiff_model.weights.download import shown
+from pipelines.manifest.index import insert, read_manifest_file
+from pipelines.manifest.naming import SIDECAR_SUFFIX, folded, refusal, suffix_of
+from pipelines.manifest.writer import MANIFEST
+from pipelines.rows import MANIFEST_SCHEMA
+from pipelines.store.concurrency import in_threads
+from pipelines.store.store import PRIVATE, Store, StoreError
+
+_COLUMNS = (
+    "item_id", "source_path", "source_size", "source_version", "source_sha256", "output_path", "output_size", "status",
+    "attempt", "settings_digest", "model_digest", "seed", "error_code", "error_reason", "run_id", "finished_at",
+)  # fmt: skip
+_MORE = (
+    pa.field("output_key", pa.string()),  # the folded output path, if it can be one
+    pa.field("output_ext", pa.string()),
+    pa.field("file", pa.int32()),
+    pa.field("position", pa.int64()),
+)
+RECORD_SCHEMA = pa.schema(
+    [
+        *(MANIFEST_SCHEMA.field(name) for name in _COLUMNS[:-1]),
+        pa.field("finished_at", pa.int64()),  # a number: the database would want a time zone
+        *_MORE,
+    ]
+)
+# The newest row of several comes first in this order; of equally new ones the last that was read.
+NEWEST = "run_id desc nulls last, finished_at desc nulls last, file desc, position desc"
+_TYPES = {"string": "varchar", "int64": "bigint", "int32": "integer"}
+_BATCH = 20_000
+_READERS = 8  # manifest files read at a time, about a megabyte each
+_LONGEST = 4096
+
+
+class Filling:
+    """Rows on their way into a table, many at a time, all or none; a context.
+
+    Args:
+        database: holds the table.
+        name: of the table.
+        schema: its columns, in order.
+    """
+
+    def __init__(self, database: Any, name: str, schema: pa.Schema) -> None:
+        self._database, self._name, self._schema = database, name, schema
+        self._rows: list[tuple[Any, ...]] = []
+
+    def add(self, *values: Any) -> None:
+        """A row, its values in the order of the columns."""
+        self._rows.append(values)
+        if len(self._rows) >= _BATCH:
+            self._flush()
+
+    def __enter__(self) -> Filling:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            columns = zip(*self._rows, strict=True)
+            arrays = [pa.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
+            insert(self._database, self._name, pa.Table.from_arrays(arrays, schema=self._schema))
+            self._rows = []
+
+
+def create_table(database: Any, name: str, schema: pa.Schema) -> None:
+    """An empty table with the columns of an Arrow schema."""
+    columns = ", ".join(f"{field.name} {_TYPES[str(field.type)]}" for field in schema)
+    database.execute(f"create table {name} ({columns})")
+
+
+def load_output(database: Any, output: Store) -> None:
+    """Fill `files` and `sidecars` from the store's listing.
+
+    Raises:
+        StoreError: it cannot be listed.
+    """
+    sizes, names = pa.schema([("path", pa.string()), ("size", pa.int64())]), pa.schema([("path", pa.string())])
+    create_table(database, "files", sizes)
+    create_table(database, "sidecars", names)
+    with Filling(database, "files", sizes) as files, Filling(database, "sidecars", names) as sidecars:
+        for entry in output.list():
+            if entry.path.startswith(f"{PRIVATE}/") or not _is_text(entry.path):
+                continue
+            if entry.path.endswith(SIDECAR_SUFFIX):
+                sidecars.add(entry.path.removesuffix(SIDECAR_SUFFIX))
+            else:
+                files.add(entry.path, entry.size)
+
+
+def load_manifest(database: Any, output: Store) -> list[str]:
+    """Fill `records`; makes `adopted`, empty. Returns the manifest files, in the order of `records.file`.
+
+    Raises:
+        StoreError: a manifest file cannot be read; named.
+    """
+    create_table(database, "records", RECORD_SCHEMA)
+    create_table(database, "adopted", RECORD_SCHEMA)
+    files = [entry.path for entry in output.list(MANIFEST) if entry.path.endswith(".parquet")]
+    waiting: list[pa.Table] = []
+    for number, table in enumerate(in_threads(lambda path: _read(output, path), files, _READERS)):
+        waiting.append(as_records(table, number, range(table.num_rows)))
+        if sum(map(len, waiting)) >= _BATCH:
+            insert(database, "records", pa.concat_tables(waiting))
+            waiting = []
+    if waiting:
+        insert(database, "records", pa.concat_tables(waiting))
+    return files
+
+
+def as_records(table: pa.Table, file: int, positions: Sequence[int]) -> pa.Table:
+    """Manifest rows as rows of `RECORD_SCHEMA`; an output path that is none is left to be found missing."""
+    outputs = [path if _is_output(path) else None for path in table["output_path"].to_pylist()]
+    columns = [*table.select(_COLUMNS[:-1]).columns, table["finished_at"].cast(pa.int64())]
+    columns += [
+        pa.array([path and folded(path) for path in outputs], pa.string()),
+        pa.array([path and suffix_of(path) for path in outputs], pa.string()),
+        pa.array([file] * table.num_rows, pa.int32()),
+        pa.array(positions, pa.int64()),
+    ]
+    return pa.Table.from_arrays(columns, schema=RECORD_SCHEMA)
+
+
+def batches(database: Any, query: str, rows: int = _BATCH) -> Iterator[pa.Table]:
+    """The result of a query, part by part; other queries may run meanwhile."""
+    with database.cursor() as cursor:
+        for batch in cursor.sql(query).to_arrow_reader(rows):
+            if batch.num_rows:
+                yield pa.Table.from_batches([batch])
+
+
+def count(database: Any, query: str) -> int:
+    """The one number that a query gives."""
+    ((number,),) = database.execute(query).fetchall()
+    return int(number)
+
+
+def _read(output: Store, path: str) -> pa.Table:
+    table = read_manifest_file(output, path, _COLUMNS)
+    try:
+        table.validate(full=True)  # text that is not UTF-8 would stop us much later, far from its file
+    except pa.ArrowInvalid as error:
+        raise StoreError(
+            f"manifest file {output.uri(path)}: is damaged ({str(error).splitlines()[0]}); run faitharchive manifest "
+            f"rebuild {shown(output.url)}"
+        ) from error
+    return table
+
+
+def _is_output(path: str | None) -> bool:
+    """Whether what a manifest says can be the path of a result."""
+    return bool(path) and refusal(str(path), _LONGEST) is None and not str(path).startswith(f"{PRIVATE}/")
+
+
+def _is_text(path: str) -> bool:
+    try:
+        return path.isascii() or bool(path.encode())
+    except UnicodeEncodeError:
+        return False  # none of ours: what has no proper name is refused

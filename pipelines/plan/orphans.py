@@ -1,0 +1,79 @@
+"""Sidecars of results that the manifest does not know: what a run that died had finished is taken over, not made again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faithdiff_model.weights.download import shown
+from pipelines.manifest.naming import item_id
+from pipelines.manifest.sidecar import read_sidecar, sidecar_path
+from pipelines.plan.inventory import as_records, batches, count, insert
+from pipelines.plan.pending import Spool
+from pipelines.rows import MANIFEST_SCHEMA, Row, to_table
+from pipelines.store.concurrency import in_threads
+from pipelines.store.retries import GaveUpError
+from pipelines.store.store import Store, StoreError
+
+_THREADS = 32  # a sidecar is a few kilobytes: reading it is waiting for the store
+_BATCH = 1000
+
+
+class Adoption:
+    """Reads sidecars into `adopted` (see `pipelines/plan/inventory.py`), each once.
+
+    Args:
+        database: with the tables of the inventory.
+        output: the output store.
+
+    Attributes:
+        rows: the whole rows, for those that turn out to cover their sources.
+    """
+
+    def __init__(self, database: Any, output: Store) -> None:
+        self._database, self._output = database, output
+        self.rows = Spool(MANIFEST_SCHEMA)
+        self._given_up = 0
+
+    def read_unknown(self) -> None:
+        """Read those that lie where no run says that it wrote: their rows were lost, or are of another archive."""
+        self._read(
+            "select path from sidecars where path not in (select output_path from records where output_path is not null)"
+        )
+
+    def read_wanted(self) -> None:
+        """Read those of `wanted` (a table of output paths) that were not read before."""
+        self._read(
+            "select path from wanted semi join sidecars using (path) where path not in (select output_path from adopted)"
+        )
+
+    def _read(self, query: str) -> None:
+        self._database.execute(f"create or replace table to_read as {query}")
+        if not count(self._database, "select count(*) from to_read"):
+            return
+        for table in batches(self._database, "select path from to_read order by path", _BATCH):
+            found = [row for row in in_threads(self._row, table["path"].to_pylist(), _THREADS) if row is not None]
+            if found:
+                rows = to_table(found).select(MANIFEST_SCHEMA.names)
+                insert(
+                    self._database, "adopted", as_records(rows, -1, range(self.rows.rows, self.rows.rows + len(found)))
+                )
+                self.rows.add(rows)
+
+    def _row(self, path: str) -> Row | None:
+        """The row of the sidecar beside `path`, if it is whole and of just that file."""
+        try:
+            data = self._output.read(sidecar_path(path))
+        except GaveUpError as error:
+            self._given_up += 1
+            if self._given_up >= _THREADS:  # not a file, but the store
+                raise StoreError(
+                    f"output {shown(self._output.url)}: sidecars cannot be read ({error.strerror}); run again when it answers"
+                ) from error
+            return None
+        except OSError:
+            return None  # gone since it was listed, or not to be read: then it covers nothing
+        self._given_up = 0
+        row = read_sidecar(data)
+        if row is None or row["output_path"] != path or row["item_id"] != item_id(row["source_path"] or ""):
+            return None
+        return row

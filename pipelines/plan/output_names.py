@@ -1,0 +1,154 @@
+"""Which output each source gets, for any number of sources.
+
+Most get their plain name or keep what they have; the database finds those. The few that could meet another on one name go
+through the rule itself, `naming.assign_outputs`, together with everything that they could meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.manifest.naming import SIDECAR_SUFFIX, assign_outputs, folded, possible_outputs
+from pipelines.plan.inventory import NEWEST, Filling, batches, count, create_table
+
+_GROUP_ROWS = 50_000  # members that go through the rule together, some kilobyte each
+_GIVEN = pa.schema([("path", pa.string()), ("output", pa.string())])
+_CANDIDATES = pa.schema([("folder", pa.string()), ("path", pa.string()), ("key", pa.string())])
+
+
+def give_names(database: Any, choice: str) -> None:
+    """Make the view `named`: the sources, each with the output that it gets.
+
+    Args:
+        database: with the tables of `pipelines/plan/inventory.py` and `pipelines/plan/discover.py`.
+        choice: the `format` setting.
+    """
+    _find_owners(database)
+    database.execute("create table fresh as select item_id, path, key from sources anti join own using (item_id, ext)")
+    create_table(database, "given", _GIVEN)
+    if count(database, "select count(*) from fresh"):
+        _find_members(database, choice)
+        _assign_members(database, choice)
+    database.execute(
+        "create view named as select sources.* replace (coalesce(given.output, own.output, sources.output) as output) "
+        "from sources left join own using (item_id, ext) left join given on given.path = sources.path"
+    )
+
+
+def _find_owners(database: Any) -> None:
+    """`holders`: whose each name is, by its newest row. `own`: the newest output of each item and extension that it holds."""
+    database.execute("create view known as select * from records union all select * from adopted")
+    database.execute(
+        "create table holders as select output_key as key, item_id, source_path as path from known "
+        "where output_key is not null and item_id is not null and source_path is not null "
+        f"qualify row_number() over (partition by output_key order by {NEWEST}) = 1"
+    )
+    database.execute(
+        "create table own as select known.item_id, output_ext as ext, output_path as output from known join holders "
+        "on holders.key = known.output_key and holders.item_id = known.item_id "
+        f"qualify row_number() over (partition by known.item_id, output_ext order by {NEWEST}) = 1"
+    )
+
+
+def _find_members(database: Any, choice: str) -> None:
+    """`members`: sources that could meet another, a result or a folder on one name, and all that those could meet."""
+    database.execute(
+        "create table folder_keys as select distinct key from folders union "
+        f"select distinct {_without_sidecar('key')} from folders where ends_with(key, '{SIDECAR_SUFFIX}')"
+    )
+    # Folders whose name is a result's or its sidecar's.
+    database.execute(
+        "create table blocked_folders as select distinct path, key from folders where key in (select key from holders) "
+        f"or (ends_with(key, '{SIDECAR_SUFFIX}') and {_without_sidecar('key')} in (select key from holders))"
+    )
+    database.execute(
+        "create table members as select path from fresh where "
+        "key in (select key from sources group by key having count(*) > 1) "
+        "or key in (select h.key from fresh f join holders h on h.key = f.key and h.item_id <> f.item_id) "
+        "or key in (select key from folder_keys)"
+    )
+    blocked = _blocked_files(database)
+    if blocked:
+        database.execute(
+            "insert into members select distinct fresh.path from fresh join blocked_folders b "
+            "on starts_with(fresh.path, b.path || '/') anti join members m on m.path = fresh.path"
+        )
+    files = blocked.keys() | {key + SIDECAR_SUFFIX for key in blocked}
+    create_table(database, "candidates", _CANDIDATES)
+    database.execute("create table newcomers as select path from members")
+    while count(database, "select count(*) from newcomers"):
+        with Filling(database, "candidates", _CANDIDATES) as candidates:
+            for table in batches(database, "select path from newcomers"):
+                for path in table["path"].to_pylist():
+                    for name in possible_outputs(path, choice, files):
+                        candidates.add(folded(name.rpartition("/")[0]), path, folded(name))
+        # Whoever would plainly get a name that a member may fall back on must be seen together with it.
+        database.execute(
+            "create or replace table newcomers as select path from sources semi join candidates using (key) "
+            "anti join members using (path)"
+        )
+        database.execute("insert into members select path from newcomers")
+
+
+def _assign_members(database: Any, choice: str) -> None:
+    blocked = _blocked_files(database)
+    with Filling(database, "given", _GIVEN) as given:
+        for first, last in _groups(database):
+            chosen = f"(select * from candidates where folder between {_quoted(first)} and {_quoted(last)})"
+            paths = _column(database, f"select distinct path from {chosen}")
+            owned = _pairs(
+                database,
+                "select s.path, own.output from sources s join own using (item_id, ext) "
+                f"semi join {chosen} c on c.path = s.path",
+            )
+            held = _pairs(database, f"select key, path from holders semi join {chosen} c using (key)")
+            folders = _column(database, f"select key from folder_keys semi join {chosen} c using (key)")
+            held |= blocked
+            for path, output in assign_outputs(paths, choice, owned, held=held, folders=folders).items():
+                given.add(path, output)
+
+
+def _groups(database: Any) -> Iterator[tuple[str, str]]:
+    """First and last folder of parts that can be settled apart: an output lies in its source's own folder."""
+    first, last, held = "", "", 0
+    for table in batches(database, "select folder, count(*) as rows from candidates group by folder order by folder"):
+        for folder, rows in zip(table["folder"].to_pylist(), table["rows"].to_pylist(), strict=True):
+            first = folder if not held else first
+            last, held = folder, held + rows
+            if held >= 3 * _GROUP_ROWS:
+                yield first, last
+                held = 0
+    if held:
+        yield first, last
+
+
+def _blocked_files(database: Any) -> dict[str, str]:
+    """Results by folded name that stand where sources have folders; few."""
+    return _pairs(
+        database,
+        "select key, path from holders where key in (select key from blocked_folders) or "
+        f"key in (select {_without_sidecar('key')} from blocked_folders where ends_with(key, '{SIDECAR_SUFFIX}'))",
+    )
+
+
+def _without_sidecar(column: str) -> str:
+    return f"left({column}, length({column}) - {len(SIDECAR_SUFFIX)})"
+
+
+def _column(database: Any, query: str) -> list[str]:
+    return [value for table in batches(database, query) for value in table.column(0).to_pylist()]
+
+
+def _pairs(database: Any, query: str) -> dict[str, str]:
+    return {
+        key: value
+        for table in batches(database, query)
+        for key, value in zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True)
+    }
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,196 @@
+"""Rows of a plan, held compactly: a table of what differs between them, made into whole rows where they are needed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from faithdiff_model.prompts import description_to_prompt
+from pipelines.rows import Row, new_row
+from pipelines.store.store import Store
+
+# What differs between the pending rows of a plan. `settings_digest` is empty where it is the plan's own.
+PENDING_SCHEMA = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("source_path", pa.string()),
+        ("media_kind", pa.string()),
+        ("source_size", pa.int64()),
+        ("source_version", pa.string()),
+        ("output_path", pa.string()),
+        ("caption", pa.string()),
+        ("settings_digest", pa.string()),
+        ("attempt", pa.int32()),
+        ("reason", pa.string()),
+    ]
+)
+_BATCH = 1000  # whole rows held at a time, some 5 KB each
+
+Expand = Callable[[pa.Table], list[Row]]
+
+
+class Expander:
+    """Makes pending rows of a compact table, in any process. Can be pickled.
+
+    Args:
+        source, output: the stores, for the rows' URIs.
+        settings_digest: of rows without their own.
+        model_digest: what the rows will be restored with.
+        seed: of the noise.
+    """
+
+    def __init__(self, source: Store, output: Store, *, settings_digest: str, model_digest: str, seed: int) -> None:
+        self.source, self.output = source, output
+        self.settings_digest, self.model_digest, self.seed = settings_digest, model_digest, seed
+
+    def __call__(self, table: pa.Table) -> list[Row]:
+        """The whole rows of a table of `PENDING_SCHEMA`."""
+        return [self._row(values) for values in table.to_pylist()]
+
+    def _row(self, values: dict[str, Any]) -> Row:
+        caption = values["caption"]
+        return new_row(
+            item_id=values["item_id"],
+            source_uri=self.source.uri(values["source_path"]),
+            source_path=values["source_path"],
+            source_size=values["source_size"],
+            source_version=values["source_version"],
+            output_path=values["output_path"],
+            output_uri=self.output.uri(values["output_path"]),
+            media_kind=values["media_kind"],
+            caption=caption or "",
+            prompt=description_to_prompt(caption) if caption else "",
+            caption_source="catalogue" if caption else "none",
+            settings_digest=values["settings_digest"] or self.settings_digest,
+            model_digest=self.model_digest,
+            seed=self.seed,
+            attempt=values["attempt"],
+        )
+
+
+def whole_rows(table: pa.Table) -> list[Row]:
+    """Rows of a table that has the manifest's columns."""
+    return [new_row() | row for row in table.to_pylist()]
+
+
+class CompactRows(Sequence[Row]):
+    """Rows that are made anew each time they are looked at: to change one, keep it.
+
+    Args:
+        table: what they are made of.
+        expander: makes rows of a part of the table.
+    """
+
+    def __init__(self, table: pa.Table, expander: Expand) -> None:
+        self.table, self.expander = table, expander
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> CompactRows: ...
+    def __getitem__(self, index: int | slice) -> Row | CompactRows:
+        places = range(len(self))[index]
+        if isinstance(places, int):
+            return self.expander(self.table.slice(places, 1))[0]
+        if places.step == 1:
+            return type(self)(self.table.slice(places.start, len(places)), self.expander)
+        return type(self)(self.table.take(list(places)), self.expander)
+
+    def __iter__(self) -> Iterator[Row]:
+        for start in range(0, len(self), _BATCH):
+            yield from self.expander(self.table.slice(start, _BATCH))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or len(self) != len(other):
+            return False
+        return all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} rows)"
+
+
+class PendingRows(CompactRows):
+    """A plan's pending rows, by path: a table of `PENDING_SCHEMA` and its `Expander`."""
+
+    expander: Expander
+
+    def select(self, item_ids: Collection[str]) -> PendingRows:
+        """The rows of some items, in the same order."""
+        wanted = pa.array(list(item_ids), pa.string())
+        return PendingRows(self.table.filter(pc.is_in(self.table["item_id"], value_set=wanted)), self.expander)
+
+    def of_kind(self, kind: str) -> PendingRows:
+        """The photographs, or the films."""
+        return PendingRows(self.table.filter(pc.equal(self.table["media_kind"], kind)), self.expander)
+
+    def waves(self, most: int) -> Iterator[PendingRows]:
+        """All rows in order, at most so many at a time. Each has memory of its own: a slice is pickled with its whole table."""
+        for start in range(0, len(self), most):
+            places = pa.array(range(start, min(start + most, len(self))))
+            yield PendingRows(self.table.take(places), self.expander)
+
+    def counts(self) -> dict[str, int]:
+        """Rows by reason."""
+        found = Counter({pair["values"]: pair["counts"] for pair in self.table["reason"].value_counts().to_pylist()})
+        return dict(found)
+
+
+class Texts(Sequence[str]):
+    """A column of a table as a sequence of strings."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [str(self[place]) for place in range(len(self))[index]]
+        return str(self._column[index].as_py())
+
+    def __iter__(self) -> Iterator[str]:
+        for chunk in self._column.chunks:
+            for start in range(0, len(chunk), _BATCH):
+                yield from chunk.slice(start, _BATCH).to_pylist()
+
+
+class Spool:
+    """Tables put together on local disk. The whole is mapped into memory and takes none of it that the system needs.
+
+    Args:
+        schema: of the tables.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._folder = tempfile.TemporaryDirectory(prefix="faitharchive-")
+        self._path = Path(self._folder.name) / "rows.arrow"
+        self._writer = pa.ipc.new_file(str(self._path), schema)
+        self.rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Append a table with the columns of the schema."""
+        self._writer.write_table(table.select(self._schema.names).cast(self._schema))
+        self.rows += table.num_rows
+
+    def table(self) -> pa.Table:
+        """All of it, as the last thing that the spool does. Its file loses its name here, and its space with the table."""
+        self._writer.close()
+        with self._folder:
+            return pa.ipc.open_file(pa.memory_map(str(self._path))).read_all()

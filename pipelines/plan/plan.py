@@ -1,0 +1,195 @@
+"""The plan: which sources there are, which are already covered, and why the rest are pending.
+
+Everything that grows with the archive lies in a temporary database on local disk, so that millions of sources take little
+memory. In the order of reading: `inventory` (what the output store holds, what the manifest says), `adoption` (sidecars that
+the manifest does not know), `discover` (photographs and films), `claims` (which output each gets), `covered` (done, or why
+not).
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from faithdiff_model.weights.download import shown
+from faithdiff_model.weights.files import captioner_digest, model_digest
+from pipelines.manifest.index import scratch_database
+from pipelines.plan.catalogue import load_catalogue
+from pipelines.plan.discover import discover
+from pipelines.plan.final_rows import Settling
+from pipelines.plan.inventory import batches, count, load_manifest, load_output
+from pipelines.plan.orphans import Adoption
+from pipelines.plan.output_names import give_names
+from pipelines.plan.pending import PENDING_SCHEMA, CompactRows, Expander, PendingRows, Spool, Texts
+from pipelines.plan.stores import check_apart
+from pipelines.plan.verdicts import ADOPTED, DONE, decide
+from pipelines.rows import QUARANTINED
+from pipelines.settings import Settings
+from pipelines.store.store import Store, StoreError
+
+_MEMORY = "1GB"
+
+
+@dataclass(kw_only=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        pending: rows to restore, by path.
+        settled: final rows found while planning (adopted from sidecars, moved fixity, unusable names): the manifest gets them.
+        done: number of sources that are covered.
+        quarantined: paths that failed too often.
+        skipped: files that are neither photographs nor films, by extension.
+        model_digest: what the rows will be restored with.
+        began, ended: when it was made, seconds since 1970; 0 if it was made otherwise.
+    """
+
+    pending: PendingRows
+    settled: CompactRows
+    done: int = 0
+    quarantined: list[str] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    model_digest: str = ""
+    began: float = 0.0
+    ended: float = 0.0
+
+    @property
+    def reasons(self) -> Texts:
+        """Why each pending row is pending, in the same order."""
+        return Texts(self.pending.table["reason"])
+
+    def counts(self) -> dict[str, int]:
+        """Pending rows by reason."""
+        return self.pending.counts()
+
+
+def make_plan(settings: Settings, *, damaged: Collection[str] = (), memory: str = _MEMORY) -> Plan:
+    """Compare the source store with what the output store covers. Decodes nothing, loads no weights, writes nothing there.
+
+    Makes no request an item where both stores list and no run died; reads the bytes of touched sources alone.
+
+    Args:
+        settings: all settings.
+        damaged: ids of items whose results are known to be altered; they are pending whatever the manifest says.
+        memory: what the temporary database may take, as DuckDB writes it; it goes on on disk.
+
+    Raises:
+        StoreError: source missing or not listable, output inside the source tree or not readable, manifest damaged, or no
+            space for temporary files.
+        WeightsError: no weights.
+        ValueError: no usable catalogue.
+    """
+    began = time.time()
+    source, output = open_stores(settings)
+    model = model_digest(settings.model_spec())
+    described_by = captioner_digest(settings.captioner) if settings.captions == "llava" else None
+    digest, film_digest = (settings.result_digest(described_by, kind) for kind in ("photo", "film"))
+    catalogue = None
+    if settings.captions == "catalogue":
+        catalogue = load_catalogue(
+            settings.catalogue, path_column=settings.catalogue_path, text_column=settings.catalogue_text
+        )
+    expander = Expander(source, output, settings_digest=digest, model_digest=model, seed=settings.seed)
+    skipped: Counter[str] = Counter()
+    with _database(memory) as database:
+        # 1. what is there, and what was recorded of it
+        load_output(database, output)
+        manifest_files = load_manifest(database, output)
+        # 2. results of which no manifest row tells: their sidecars do
+        adoption = Adoption(database, output)
+        adoption.read_unknown()
+        # 3. sources, each with the output that it gets
+        settling = Settling(database, output, expander)
+        discover(database, source, output, settings, catalogue, skipped, settling.add, film_digest=film_digest)
+        give_names(database, settings.formats)
+        # 4. done or not
+        decide(database, adoption, source, output, settings, digest=digest, model=model, damaged=damaged)
+        # 5. rows for the manifest, and rows to restore
+        settling.quarantine()
+        settling.record_versions(manifest_files)
+        settling.adopt(adoption.rows.table())
+        return Plan(
+            pending=_pending(database, expander),
+            settled=settling.rows(),
+            done=count(database, f"select count(*) from decided where reason in ('{DONE}', '{ADOPTED}')"),
+            quarantined=_paths(database, QUARANTINED),
+            skipped=skipped,
+            model_digest=model,
+            began=began,
+            ended=time.time(),
+        )
+
+
+def refuse_secrets(settings: Settings) -> None:
+    """Refuse a setting whose URL holds credentials or a signature: settings are kept in Prefect's records.
+
+    Raises:
+        StoreError: names the setting, without the secret. Source and output are refused by `Store`.
+    """
+    for name in ("base", "vae", "faithdiff", "captioner", "catalogue"):
+        url = getattr(settings, name)
+        if re.search(r"://[^/]*@", url) or (url.startswith(("http://", "https://")) and "?" in url):
+            raise StoreError(
+                f"{name} {shown(url)}: its URL holds credentials or a query, which would end up in records and logs; use "
+                "fsspec's configuration or the environment, or download the file and give its path"
+            )
+
+
+def open_stores(settings: Settings) -> tuple[Store, Store]:
+    """Source and output store, checked against each other.
+
+    Raises:
+        StoreError: either cannot be used.
+    """
+    if not settings.source or not settings.output:
+        raise StoreError("source and output are both needed: faitharchive restore SOURCE OUTPUT")
+    refuse_secrets(settings)
+    source = Store(settings.source, settings.retry_seconds)
+    output = Store(settings.output, settings.retry_seconds)
+    check_apart(source, output)
+    if not source.exists():
+        raise StoreError(f"source {shown(settings.source)}: there is no such folder; check the path")
+    if source.fs.isfile(source.root):
+        raise StoreError(f"source {shown(settings.source)}: is a file; give its folder, and its name by --only")
+    return source, output
+
+
+@contextmanager
+def _database(memory: str) -> Iterator[Any]:
+    import duckdb  # late: the command line starts without it
+
+    try:
+        with scratch_database() as database:
+            database.execute(f"set memory_limit = '{memory}'")
+            database.execute("set preserve_insertion_order = false")  # nothing depends on it, and it costs memory
+            yield database
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise StoreError(
+            f"planning: the temporary database in {tempfile.gettempdir()} failed ({line}); make space there, or set TMPDIR "
+            "to a folder that has some"
+        ) from error
+
+
+def _pending(database: Any, expander: Expander) -> PendingRows:
+    spool = Spool(PENDING_SCHEMA)
+    query = (
+        "select s.item_id, s.path as source_path, s.kind as media_kind, s.size as source_size, s.version as source_version, "
+        "s.output as output_path, s.caption, s.digest as settings_digest, d.attempt, d.reason "
+        "from decided d join named s on s.path = d.path "
+        f"where d.reason not in ('{DONE}', '{ADOPTED}', '{QUARANTINED}') order by s.path"
+    )
+    for table in batches(database, query):
+        spool.add(table)
+    return PendingRows(spool.table(), expander)
+
+
+def _paths(database: Any, reason: str) -> list[str]:
+    found = database.execute("select path from decided where reason = ? order by path", [reason])
+    return [path for (path,) in found.fetchall()]

@@ -1,0 +1,158 @@
+"""What the manifest and sidecars cover: for each source whether it is done, and if not, why it is pending.
+
+`verdicts` compares sources with rows that were recorded for them; `decide` puts together what follows. Only touched sources
+need more than the database: their bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.film.source import source_digest
+from pipelines.manifest.writer import settled
+from pipelines.plan.inventory import NEWEST, Filling, batches, count, create_table
+from pipelines.plan.orphans import Adoption
+from pipelines.rows import QUARANTINED, RESTORED
+from pipelines.settings import Settings
+from pipelines.store.concurrency import in_threads
+from pipelines.store.store import Store
+
+DONE, ADOPTED = "done", "adopted"
+_HASHED = pa.schema([("path", pa.string()), ("sha256", pa.string())])
+_DAMAGED = pa.schema([("item_id", pa.string())])
+_HASHERS = 8
+_MOST_ATTEMPTS = 2**31 - 2
+
+
+def decide(
+    database: Any,
+    adoption: Adoption,
+    source: Store,
+    output: Store,
+    settings: Settings,
+    *,
+    digest: str,
+    model: str,
+    damaged: Collection[str],
+) -> None:
+    """Make the table `decided` (path, reason, attempt): a row a source. Reason is `done`, `adopted`, `quarantined`, or why the
+    source is pending.
+
+    Args:
+        database: with all tables of `inventory`, `discover` and `claims`.
+        adoption: reads the sidecars that can tell something.
+        source, output: the stores.
+        settings: `redo`, `seed`, `max_attempts`.
+        digest: of the settings, where a source has none of its own.
+        model: digest of the model.
+        damaged: ids of items whose results are known to be altered.
+
+    Raises:
+        StoreError: a store cannot be read.
+    """
+    create_table(database, "hashed", _HASHED)
+    create_table(database, "damaged", _DAMAGED)
+    with Filling(database, "damaged", _DAMAGED) as ids:
+        for name in set(damaged):
+            ids.add(name)
+    judge = _Judge(database, source, settings, digest=digest, model=model)
+    database.execute(
+        "create table prior as select * from records semi join sources using (item_id) "
+        f"qualify row_number() over (partition by item_id order by {NEWEST}) = 1"
+    )
+    judge.verdicts("prior")
+    if not settings.redo:
+        _read_what_may_cover(database, adoption, output)
+    database.execute(
+        "create table claimed as select adopted.* from adopted join named "
+        "on named.item_id = adopted.item_id and named.output = adopted.output_path"
+    )
+    judge.verdicts("claimed")
+    database.execute(
+        f"""create table decided as select s.path, case
+            when m.item_id is not null then 'result damaged'
+            when {settings.redo} then 'redo'
+            when p.verdict = '{DONE}' then '{DONE}'
+            when c.verdict = '{DONE}' then '{ADOPTED}'
+            else coalesce(p.verdict, c.verdict, 'new') end as reason,
+            case when reason in ('failed before', '{QUARANTINED}') then p.attempt_now else 1 end as attempt
+        from sources s left join prior_verdicts p on p.path = s.path left join claimed_verdicts c on c.path = s.path
+        left join damaged m on m.item_id = s.item_id"""
+    )
+
+
+def _read_what_may_cover(database: Any, adoption: Adoption, output: Store) -> None:
+    """After a run that died, a sidecar may be newer than its item's row. Otherwise the rows tell all."""
+    database.execute(
+        "create table wanted as select named.output as path from named join prior_verdicts v on v.path = named.path "
+        f"where v.verdict <> '{DONE}' and named.item_id not in (select item_id from damaged)"
+    )
+    if count(database, "select count(*) from wanted semi join sidecars using (path)") and not settled(output):
+        adoption.read_wanted()
+
+
+class _Judge:
+    def __init__(self, database: Any, source: Store, settings: Settings, *, digest: str, model: str) -> None:
+        self._database, self._source, self._settings = database, source, settings
+        self._values = {"digest": digest, "model": model, "seed": settings.seed, "most": settings.max_attempts}
+
+    def verdicts(self, table: str) -> None:
+        """Make `<table>_verdicts` (path, attempt_now, verdict, touched) of the sources that a table has rows of.
+
+        Touched are sources whose version changed and whose bytes did not.
+        """
+        other_source = "r.source_version is distinct from s.version"
+        self._database.execute(
+            f"""create table {table}_verdicts as select s.path, case
+                when r.status = '{RESTORED}' and r.settings_digest is distinct from coalesce(s.digest, $digest)
+                    then 'settings changed'
+                when r.status = '{RESTORED}' and r.model_digest is distinct from $model then 'model changed'
+                when r.status = '{RESTORED}' and r.seed is distinct from $seed then 'seed changed'
+                when r.source_size is distinct from s.size then 'source changed'
+                when {other_source} and coalesce(r.source_sha256, '') = '' then 'source changed'
+                when {other_source} then 'unknown'
+                else 'same source' end as verdict
+            from sources s join {table} r using (item_id)""",
+            {name: self._values[name] for name in ("digest", "model", "seed")},
+        )
+        if not self._settings.redo:
+            self._hash(f"{table}_verdicts")
+        self._database.execute(
+            f"""create or replace table {table}_verdicts as select v.path,
+                case when r.settings_digest is not distinct from coalesce(s.digest, $digest)
+                    and r.model_digest is not distinct from $model
+                    then least(coalesce(r.attempt, 0), {_MOST_ATTEMPTS}) + 1 else 1 end as attempt_now,
+                case when v.verdict = 'unknown' and h.sha256 is distinct from r.source_sha256 then 'source changed'
+                when v.verdict not in ('unknown', 'same source') then v.verdict
+                when r.status is distinct from '{RESTORED}'
+                    then case when attempt_now > $most then '{QUARANTINED}' else 'failed before' end
+                when f.path is null or f.size is distinct from r.output_size or k.path is null then 'result missing'
+                else '{DONE}' end as verdict,
+                v.verdict = 'unknown' as touched
+            from {table}_verdicts v join sources s on s.path = v.path join {table} r on r.item_id = s.item_id
+            left join files f on f.path = r.output_path left join sidecars k on k.path = r.output_path
+            left join hashed h on h.path = v.path""",
+            {name: self._values[name] for name in ("digest", "model", "most")},
+        )
+
+    def _hash(self, table: str) -> None:
+        """Read touched or copied sources: only their bytes can tell. What cannot be read counts as changed."""
+        query = (
+            f"select s.path from sources s join {table} v using (path) where v.verdict = 'unknown' "
+            "and s.item_id not in (select item_id from damaged) and s.path not in (select path from hashed) order by path"
+        )
+        self._database.execute(f"create or replace table to_hash as {query}")
+        with Filling(self._database, "hashed", _HASHED) as hashed:
+            for found in batches(self._database, "select path from to_hash order by path"):
+                paths = found["path"].to_pylist()
+                for path, sha256 in zip(paths, in_threads(self._sha256, paths, _HASHERS), strict=True):
+                    hashed.add(path, sha256)
+
+    def _sha256(self, path: str) -> str:
+        try:
+            return source_digest(self._source, path)[0]
+        except OSError:
+            return ""

@@ -1,0 +1,159 @@
+"""THE assembly: what happens to a planned row, step by step. Reads top to bottom; `pipelines/run/driver.py` drives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import ray
+from ray.data import ActorPoolStrategy
+
+from pipelines.plan.pending import Expand, PendingRows
+from pipelines.rows import Row, new_row, to_table
+from pipelines.run.guards import guarded_actor, guarded_task
+from pipelines.run.pools import Pool, Resources
+from pipelines.run.streaming import tables
+from pipelines.settings import Settings
+from pipelines.stages.caption import CaptionStage
+from pipelines.stages.cut import Cut
+from pipelines.stages.decode import Decode
+from pipelines.stages.mux import Mux
+from pipelines.stages.restore import Restore
+from pipelines.stages.restore_film import RestoreFilm
+from pipelines.stages.stitch import Stitch
+from pipelines.stages.survey import SurveyFilm
+from pipelines.stages.tile import Tile
+from pipelines.stages.write import Write
+from pipelines.store.lease import Fence
+
+# A source block: several small files share one trip through the driver (it manages some 30 trips a second), large ones go
+# alone so that their pixels do not pile up.
+_BLOCK_ROWS = 32
+_BLOCK_BYTES = 1 << 20
+
+# A process that dies with its rows is replaced, and its rows are tried again, but not for ever: a file that kills every process
+# that touches it must not stop the run. What is lost after that, `run` tries alone.
+_RETRIES = 2
+_ACTOR: dict[str, Any] = {"max_restarts": -1, "max_task_retries": _RETRIES}
+_TASK: dict[str, Any] = {"num_cpus": 1, "max_retries": _RETRIES}
+
+
+def build_stream(
+    rows: PendingRows,
+    stamp: Mapping[str, str],
+    settings: Settings,
+    resources: Resources,
+    fence: Fence,
+    *,
+    alone: bool = False,
+) -> Any:
+    """Planned rows -> a lazy Ray dataset of final rows, without any all-to-all step.
+
+    Args:
+        rows: what to do; they travel compactly, and become whole where they are decoded.
+        stamp: columns that the run gives to all of them.
+        settings: all settings.
+        resources: where the models go.
+        fence: of the run's lease.
+        alone: a row a block and a call, so that whichever kills its process takes no other row with it.
+    """
+    together = 1 if alone else resources.rows_per_call
+    # 1. planned rows, small ones several a block                                            (driver)
+    spread = len(rows) if alone else 4 * resources.replicas
+    ds = ray.data.from_arrow(list(blocks(rows.table, spread=spread)))
+    # 2. read, hash and decode                            1:1, a CPU task a block; cutting blocks into rows costs more
+    decode = guarded_task(Decode, settings, fence, expand=_stamped(rows.expander, dict(stamp)))
+    ds = ds.map_batches(decode, batch_size=None, batch_format="pyarrow", **_TASK)
+    # 3. describe                                         1:1, LLaVA actors, a GPU each; left out without LLaVA
+    if settings.captions == "llava":
+        ds = _on_actors(ds, CaptionStage, fence, resources.caption, settings, rows=together)
+    # 4. enlarge and cut into tiles                       1:N, a CPU task, one with step 2 where nothing stands between
+    ds = ds.map_batches(guarded_task(Tile, settings, fence), batch_size=None, batch_format="pyarrow", **_TASK)
+    # 5. restore                                          1:1, FaithDiff actors, a replica each, windows of rows batched
+    model = {"threads": resources.threads, "digest": rows.expander.model_digest}
+    ds = _on_actors(ds, Restore, fence, resources.restore, settings, rows=together, **model)
+    # 6. publish: a photograph with its sidecar, or a durable tile               1:1, a CPU task, goes on while draining
+    write = guarded_task(Write, settings, fence, writes=True)
+    return ds.map_batches(write, batch_size=None, batch_format="pyarrow", **_TASK)
+
+
+def build_film_stream(
+    rows: PendingRows,
+    stamp: Mapping[str, str],
+    settings: Settings,
+    resources: Resources,
+    fence: Fence,
+    *,
+    alone: bool = False,
+) -> Any:
+    """Planned films -> a lazy Ray dataset of rows of durable segments, or of films that failed. Arguments as `build_stream`."""
+    together = 1 if alone else resources.rows_per_call
+    # 1. planned rows, a film a block                                                         (driver)
+    ds = ray.data.from_arrow(list(blocks(rows.table, spread=len(rows))))
+    # 2. read each once: hash, facts, timeline, shots     1:N, a row a shot; a CPU task a film
+    survey = guarded_task(SurveyFilm, settings, fence, expand=_stamped(rows.expander, dict(stamp)))
+    ds = ds.map_batches(survey, batch_size=None, batch_format="pyarrow", **_TASK)
+    # 3. describe each shot by its key frame               1:1, LLaVA actors, a GPU each; left out without LLaVA
+    if settings.captions == "llava":
+        ds = _on_actors(ds, CaptionStage, fence, resources.caption, settings, rows=together)
+    # 4. cut shots into segments                           1:N, a CPU task; no frames travel
+    ds = ds.map_batches(guarded_task(Cut, settings, fence), batch_size=None, batch_format="pyarrow", **_TASK)
+    # 5. a segment a block, so that those of one film spread over all replicas
+    ds = ds.repartition(target_num_rows_per_block=1)
+    # 6. read, restore and publish a segment as a part     1:1, FaithDiff actors, a replica each, frame by frame
+    model = {"threads": resources.threads, "digest": rows.expander.model_digest, "writing_fence": fence}
+    return _on_actors(ds, RestoreFilm, fence, resources.restore, settings, rows=1, **model)
+
+
+def build_assembly(rows: list[Row], settings: Settings, fence: Fence) -> Any:
+    """Items whose parts are all durable, of one kind -> final rows.
+
+    One item a task: a photograph is held whole while it is joined, a film a few frames at a time.
+    """
+    stage = Mux if rows[0]["media_kind"] == "film" else Stitch
+    ds = ray.data.from_arrow([to_table([row]) for row in rows])
+    return ds.map_batches(guarded_task(stage, settings, fence), batch_size=1, batch_format="pyarrow", **_TASK)
+
+
+def blocks(table: pa.Table, *, spread: int) -> Iterator[pa.Table]:
+    """A table in blocks of at most 32 rows and 1 MiB of files, and in at least `spread` blocks where it has as many rows."""
+    most = max(1, min(_BLOCK_ROWS, table.num_rows // max(1, spread)))
+    start = size = 0
+    for number, weight in enumerate(table["source_size"].to_pylist()):
+        if number > start and (number - start >= most or size + (weight or 0) > _BLOCK_BYTES):
+            yield table.slice(start, number - start)
+            start, size = number, 0
+        size += weight or 0
+    if table.num_rows > start:
+        yield table.slice(start)
+
+
+def _on_actors(
+    ds: Any, stage: type, fence: Fence, pool: Pool, settings: Settings, *, rows: int, **arguments: Any
+) -> Any:
+    """A stage with a model on a pool of actors, each given `rows` rows at a time. The pool grows while it is busy and there is
+    room, and shrinks when idle."""
+    chosen = settings.model_copy(update={"device": pool.device})
+    return ds.map_batches(
+        guarded_actor(stage),
+        fn_constructor_kwargs={"fence": fence, "settings": chosen, **arguments},
+        batch_size=rows,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(min_size=pool.least, max_size=pool.most),
+        num_gpus=pool.num_gpus,
+        num_cpus=pool.num_cpus,
+        label_selector=dict(pool.labels) or None,
+        **_ACTOR,
+    )
+
+
+def _stamped(expander: Expand, stamp: dict[str, str]) -> Expand:
+    return lambda table: [row | stamp for row in expander(table)]
+
+
+def final_rows(make: Callable[[], Any], configure: Callable[[], None]) -> Iterator[Row]:
+    """The rows of a stream as they come, as whole row dicts. Arguments as `streaming.tables`."""
+    for table in tables(make, configure):
+        for row in table.to_pylist():
+            yield new_row() | row

@@ -1,0 +1,112 @@
+"""Connecting to Ray: one of our own, a cluster that this machine is part of, or one over `ray://`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import ray
+
+from pipelines import ray_agent
+from pipelines.run.pools import cores, local_replicas
+from pipelines.settings import Settings
+from pipelines.store.store import StoreError
+
+_MB = 1 << 20
+# Rows in flight on one machine: enough for a few large photographs, small beside the model.
+_OBJECT_STORE_MB = 1024
+# Seconds before a client tries again.
+_PAUSES = (1.0, 5.0)
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[None]:
+    """A Ray session for a run; one that we started is shut down at the end, one that was there stays.
+
+    Raises:
+        StoreError: the cluster cannot be reached, or the port for metrics cannot be had.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    agent = _agent(settings)
+    try:
+        with _silenced_core(), agent:
+            _init(_init_arguments(settings))
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise StoreError(
+            f"ray address {settings.ray_address}: cannot connect ({_said(error)}); check that the cluster runs"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _init(arguments: dict[str, Any]) -> None:
+    """`ray.init`, again where the head could not start a process for a client.
+
+    The head forks it beside gRPC's threads, and now and then it dies of that before it has begun.
+    """
+    for pause in _PAUSES:
+        try:
+            ray.init(**arguments)
+        except ConnectionAbortedError:
+            time.sleep(pause)
+        else:
+            return
+    ray.init(**arguments)
+
+
+def _said(error: Exception) -> str:
+    """What an error says in one line; of a traceback from the head, what it ends in."""
+    lines = str(error).strip().splitlines() or [""]
+    return lines[-1 if isinstance(error, ConnectionAbortedError) else 0]
+
+
+@contextmanager
+def _silenced_core() -> Iterator[None]:
+    """Keep Ray's C++ core off the terminal: it logs harmless things as errors there, and announces being told not to."""
+    if "RAY_BACKEND_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (its descriptor is what counts)
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        del os.environ["RAY_BACKEND_LOG_LEVEL"]
+
+
+def _agent(settings: Settings) -> AbstractContextManager[None]:
+    """Of a local Ray: there if its metrics are asked for."""
+    if settings.ray_address != "local":
+        return nullcontext()
+    if not settings.metrics_port:
+        return ray_agent.left_out()
+    ray_agent.check_metrics_port(settings.metrics_port)
+    return nullcontext()
+
+
+def _init_arguments(settings: Settings) -> dict[str, Any]:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    if settings.ray_address != "local":
+        return {"address": settings.ray_address, **quiet}
+    return {
+        "address": "local",
+        # Logical CPUs: one an actor, and as many as there are for decoding while actors wait on their models.
+        "num_cpus": cores(settings) + local_replicas(settings) + max(1, settings.caption_replicas),
+        "object_store_memory": (settings.object_store_mb or _OBJECT_STORE_MB) * _MB,
+        "include_dashboard": False,
+        "_metrics_export_port": settings.metrics_port or None,
+        **quiet,
+    }

@@ -1,0 +1,300 @@
+"""Driving the assembly: every planned item ends as one manifest row, whatever dies on the way, or stays for the next run."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import ray
+from ray.data import DataContext, ExecutionResources
+from ray.exceptions import RayError
+
+from pipelines.errors import ItemError
+from pipelines.manifest.writer import ManifestWriter
+from pipelines.plan.pending import PendingRows
+from pipelines.plan.plan import Plan
+from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, RESTORED, Row, fail
+from pipelines.run.assembly import build_assembly, build_film_stream, build_stream, final_rows
+from pipelines.run.outage import OutageWatch
+from pipelines.run.pools import cluster_pools
+from pipelines.run.ray_patches import end_released_actors
+from pipelines.run.run_observer import Observer
+from pipelines.run.stop import Abandoned, Stop, listening, within
+from pipelines.settings import Settings
+from pipelines.store.lease import Lease, held
+from pipelines.store.retries import safe_text
+from pipelines.store.store import Store
+
+OnRow = Callable[[Row], None]
+Build = Callable[..., Any]
+
+# All together first; then what was lost, each row alone; again if the cluster failed or lost nodes meanwhile, so that no
+# photograph is blamed for a machine.
+_MOST_PASSES = 4
+# Rows that go into Ray Data at once: each photograph above 1 MiB costs the driver 52 KB there, and each wave loads the model
+# anew. On many GPUs a wave of so few would be over too soon.
+_WAVE_ROWS = 20_000
+_WAVE_ROWS_A_REPLICA = 200
+# New actors that may die while they start, as when their spot node goes, before the run fails.
+_START_DEATHS = 5
+
+
+@dataclass
+class Outcome:
+    """What became of a run's items.
+
+    Attributes:
+        restored, failed: items by how they ended.
+        by_code: failed items by error code.
+        left: planned items that the run did not get to.
+        stopped: why it ended before its end; empty if it did not.
+        signal: number of the signal that ended it, or 0.
+    """
+
+    restored: int = 0
+    failed: int = 0
+    by_code: dict[str, int] = field(default_factory=dict)
+    left: int = 0
+    stopped: str = ""
+    signal: int = 0
+
+    def count(self, row: Row) -> None:
+        """Count a final row."""
+        if row["status"] == RESTORED:
+            self.restored += 1
+        elif row["status"] == FAILED:
+            self.failed += 1
+            self.by_code[row["error_code"]] = self.by_code.get(row["error_code"], 0) + 1
+
+
+def run(
+    plan: Plan,
+    settings: Settings,
+    *,
+    run_id: str,
+    flow_run_id: str = "",
+    on_row: OnRow | None = None,
+    on_part: OnRow | None = None,
+    lease: Lease | None = None,
+    stop: Stop | None = None,
+) -> Outcome:
+    """Restore a plan's pending rows and write their manifest rows as they become final.
+
+    Every planned item ends as exactly one row, also one whose processes all died, unless the run is stopped: then what is in
+    flight may finish for `drain_seconds`, and the rest is left.
+
+    Args:
+        plan: from `make_plan`.
+        settings: the same settings.
+        run_id: names the run and its manifest files.
+        flow_run_id: Prefect's id.
+        on_row: called with each final row, for progress.
+        on_part: called with the row of each part that became durable.
+        lease: of the output; taken for the run if not given.
+        stop: asks the run to end; SIGINT, SIGTERM and the end of `budget_hours` do, too.
+
+    Raises:
+        LeaseError: another run holds the output.
+        RayError: the cluster failed and nothing came through.
+    """
+    store = Store(settings.output, settings.retry_seconds)
+    if lease is None:
+        with held(store, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease) as own:
+            told: dict[str, Any] = {"on_row": on_row, "on_part": on_part}
+            return run(plan, settings, run_id=run_id, flow_run_id=flow_run_id, lease=own, stop=stop, **told)
+    stop = stop or Stop()
+    stop.when_requested(lease.drain)
+    lease.when_lost(
+        lambda: stop.request("another run has taken the output over, or it could not be reached for too long")
+    )
+    observer = Observer(plan, settings, store, lease, stop)
+    with listening(stop, settings.drain_seconds), within(stop, settings.budget_hours), observer:
+        stamp = {"run_id": run_id, "flow_run_id": flow_run_id}
+        return _Run(plan, settings, store, lease, stop, observer, on_row, on_part, stamp).go()
+
+
+class _Run:
+    """The state of one run: what waits, what was counted."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: Settings,
+        store: Store,
+        lease: Lease,
+        stop: Stop,
+        observer: Observer,
+        on_row: OnRow | None,
+        on_part: OnRow | None,
+        stamp: dict[str, str],
+    ) -> None:
+        self.plan, self.settings, self.lease, self.stop, self.stamp = plan, settings, lease, stop, stamp
+        self.observer = observer
+        self.on_row, self.on_part = on_row, on_part
+        self.writer = ManifestWriter(store, stamp["run_id"])
+        self.outages = OutageWatch(settings)
+        self.outcome = Outcome()
+        self.waiting: set[str] = set(plan.pending.table["item_id"].to_pylist())
+
+    def go(self) -> Outcome:
+        """All of it; the manifest gets what is final, however this ends."""
+        outcome = self.outcome
+        try:
+            for row in self.plan.settled:
+                self._record({**row, **self.stamp})
+                if row["status"] == FAILED:  # what was adopted was restored by another run
+                    outcome.count(row)
+                    self.observer.refused(row)
+            for build, rows in self._waves() if self.waiting else ():
+                if self.stop.requested:
+                    break
+                self._passes(build, rows)
+                gc.collect()  # its blocks lie in cycles, 8 KB each (measured: tests/benchmarks/scale.py)
+        except Abandoned:
+            self.stop.request("interrupted")
+        finally:
+            self._safely(self.writer.flush)
+        outcome.left = len(self.waiting)
+        outcome.stopped, outcome.signal = self.stop.reason, self.stop.signal
+        return outcome
+
+    def _record(self, row: Row) -> None:
+        self._safely(lambda: self.writer.add(row))
+
+    def _safely(self, write: Callable[[], None]) -> None:
+        """Write to the manifest. What does not get there is in the sidecars, where the next plan finds it."""
+        try:
+            write()
+        except OSError as error:
+            text = safe_text(error.strerror or type(error).__name__)
+            self.stop.request(f"the manifest cannot be written ({text}); make space and check access")
+
+    def _waves(self) -> Iterator[tuple[Build, PendingRows]]:
+        """What waits, photographs before films, in slices that a driver can hold as blocks."""
+        most = max(_WAVE_ROWS, _WAVE_ROWS_A_REPLICA * cluster_pools(self.settings).replicas)
+        for kind, build in (("photo", build_stream), ("film", build_film_stream)):
+            for rows in self.plan.pending.of_kind(kind).waves(most):
+                yield build, rows
+
+    def _passes(self, build: Build, rows: PendingRows) -> None:
+        fault: RayError | None = None
+        alone = nodes_went = False
+        for _ in range(_MOST_PASSES):
+            before = _nodes()
+            try:
+                fault = None
+                self._pass(build, rows, alone=alone)
+            except RayError as error:  # the stream broke: what it had finished is finished
+                fault = error
+            rows = rows.select(self.waiting.intersection(rows.table["item_id"].to_pylist()))
+            if not rows or self.stop.requested:
+                return
+            nodes_went = not before <= _nodes()
+            if alone and not fault and not nodes_went:
+                break  # what is still missing took its processes along by itself
+            alone = True
+        if fault is not None and not self.outcome.restored + self.outcome.failed:
+            raise fault
+        cause = type(fault).__name__ if fault else "nodes went" if nodes_went else ""
+        for row in rows:
+            self._settle(fail(row, "run", _gone(row, cause)))
+        if fault is not None and self.waiting:
+            self.stop.request(
+                f"the cluster failed again and again ({type(fault).__name__}); look at its nodes and logs"
+            )
+
+    def _pass(self, build: Build, rows: PendingRows, *, alone: bool) -> None:
+        """Stream a wave's rows; then join what was cut."""
+        resources = cluster_pools(self.settings)
+        configure = partial(_configure_ray_data, local=self.settings.ray_address == "local")
+        self.observer.replicas(resources.restore.most or 0)
+        trace, fence = self.observer.trace, self.lease.fence(self.observer.trace.traceparent)
+        kind = rows.table["media_kind"][0].as_py()
+        about = {"run_id": self.lease.run_id, "alone": alone, "media_kind": kind}
+        stream = partial(build, rows, self.stamp, self.settings, resources, fence, alone=alone)
+        complete: list[Row] = []
+        with trace.step("pass", **about, items=len(rows)):
+            for row in self._items(final_rows(stream, configure), complete):
+                self._settle(row)
+        if complete and not self.stop.requested:
+            with trace.step("assemble", **about, items=len(complete)):
+                for row in final_rows(partial(build_assembly, complete, self.settings, fence), configure):
+                    if row["item_id"] in self.waiting:
+                        self._settle(row)
+
+    def _items(self, rows: Iterator[Row], complete: list[Row]) -> Iterator[Row]:
+        """Parts to items: an item's final row, once; those whose parts are all durable are noted in `complete`."""
+        durable: dict[str, set[int]] = {}
+        for row in rows:
+            if row["item_id"] not in self.waiting:
+                continue  # a sibling tile failed before, or its block came twice
+            if row["status"] != PART_DONE:
+                yield row
+                continue
+            self.observer.part(row)
+            if self.on_part:
+                self.on_part(row)
+            parts = durable.setdefault(row["item_id"], set())
+            parts.add(row["part"])
+            if len(parts) == row["parts"]:
+                complete.append({**row, "status": PENDING})
+
+    def _settle(self, row: Row) -> None:
+        """A row that came out: final, or held back."""
+        assert row["status"] in (RESTORED, FAILED, HELD_BACK), row["status"]
+        if row["status"] == HELD_BACK:
+            if row["error_reason"]:
+                self.stop.request(row["error_reason"])
+            return
+        if row["error_code"] == "no_space":  # no fault of the item's: it stays as if never tried
+            self.stop.request(f"the output store is full ({row['error_reason']})")
+            return
+        self.waiting.remove(row["item_id"])
+        row = {**row, **self.stamp, "finished_at": row["finished_at"] or datetime.now(UTC)}
+        self._record(row)
+        self.outcome.count(row)
+        self.observer.row(row)
+        if self.on_row:
+            self.on_row(row)
+        outage = self.outages.see(row)
+        if outage:
+            self.stop.request(outage)
+
+
+def _nodes() -> set[str]:
+    """Nodes that are there now; none if the cluster does not answer."""
+    try:
+        return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    except (RayError, RuntimeError, ConnectionError):
+        return set()
+
+
+def _gone(row: Row, cause: str) -> ItemError:
+    """Why a row has no result after it was tried alone. `cause`: what of the cluster failed; empty if nothing did."""
+    if cause:
+        reason = f"no result came back from the cluster ({cause}); the next run tries it again"
+        return ItemError("lost", f"{row['source_path']}: {reason}")
+    reason = "each process that worked on it died; look at the file, or lower --max-pixels or add memory if it is large"
+    return ItemError("crashed", f"{row['source_path']}: {reason}")
+
+
+def _configure_ray_data(*, local: bool) -> None:
+    # Ray 2.60 has no other name yet for max_restarts and max_task_retries, and warns at each use.
+    warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a lost block is ours to handle and to tell
+    end_released_actors()
+    context = DataContext.get_current()
+    context.enable_progress_bars = False  # ours counts items, not blocks
+    context.print_on_execution_start = False
+    context.max_errored_blocks = -1  # what went with a block is found missing, and tried alone
+    context.max_consecutive_actor_init_deaths = _START_DEATHS
+    # Half the object store: the rest is for blocks that are being written while others are read. Of a cluster, which grows and
+    # shrinks, Ray takes half by itself.
+    store = ray.cluster_resources().get("object_store_memory", 0) / 2 if local else None
+    context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=store)

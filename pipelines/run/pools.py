@@ -1,0 +1,157 @@
+"""How a cluster's resources become pools of actors: which nodes, what of them, how many."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+
+from faithdiff_model.presets import PRESETS
+from pipelines.setting_types import node_labels
+from pipelines.settings import Settings
+from pipelines.store.store import StoreError
+
+# Blocks are made for as many replicas as a growing cluster may have: a run of fewer rows must not lie in a few blocks.
+_ELASTIC_REPLICAS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """Actors of one stage.
+
+    Attributes:
+        least, most: actors; `most` None grows with the cluster.
+        num_cpus, num_gpus: that each takes.
+        labels: that a node must have to hold one.
+        device: what its model runs on; an actor without a GPU must not find one by itself.
+    """
+
+    least: int = 1
+    most: int | None = 1
+    num_cpus: float = 0
+    num_gpus: float = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """Pools of the models.
+
+    Attributes:
+        restore, caption: of FaithDiff and of LLaVA.
+        replicas: of FaithDiff that are to be kept busy, now or later.
+        rows_per_call: that each is given at a time.
+        threads: CPU threads of a replica; 0 leaves torch's choice.
+    """
+
+    restore: Pool
+    caption: Pool
+    replicas: int
+    rows_per_call: int
+    threads: int
+
+
+def cluster_pools(settings: Settings) -> Resources:
+    """How to place models on the connected cluster.
+
+    Raises:
+        StoreError: no node could ever hold one.
+    """
+    local = settings.ray_address == "local"
+    growing = None if local else _largest_cluster()
+    gpus = max(ray.cluster_resources().get("GPU", 0.0), (growing or {}).get("GPU", 0.0))
+    auto = 1.0 if gpus and settings.device != "cpu" else 0.0
+    share = auto if settings.gpus_per_replica < 0 else settings.gpus_per_replica
+    caption_share = share if settings.gpus_per_captioner < 0 else settings.gpus_per_captioner
+    fitting = None  # on a cluster as many as there are nodes for, also those that come later
+    if local:
+        fitting = max(1, int(gpus / share)) if share else local_replicas(settings)
+    threads = 0 if share else settings.cpu_threads
+
+    def device(taken: float) -> str:
+        return "cpu" if gpus and not taken and settings.device == "auto" else settings.device
+
+    # A local Ray counts a CPU an actor beside those for decoding (see `cluster`); a cluster's CPUs are real.
+    cpus = 1 if local else settings.cpu_threads
+    resources = Resources(
+        restore=Pool(
+            least=min(settings.min_replicas, settings.replicas or fitting or settings.min_replicas),
+            most=settings.replicas or fitting,
+            num_cpus=0 if share else cpus,
+            num_gpus=share,
+            labels=node_labels(settings.replica_label),
+            device=device(share),
+        ),
+        caption=Pool(
+            most=settings.caption_replicas or (1 if local else None),
+            num_cpus=0 if caption_share else cpus,
+            num_gpus=caption_share,
+            labels=node_labels(settings.caption_label),
+            device=device(caption_share),
+        ),
+        replicas=settings.replicas or fitting or _ELASTIC_REPLICAS,
+        rows_per_call=settings.rows_per_call or (4 if share else 1),
+        threads=threads,
+    )
+    pools = {"replica": resources.restore}
+    if settings.captions == "llava":
+        pools["captioner"] = resources.caption
+    if growing is None:
+        for name, pool in pools.items():
+            _check_placeable(name, pool, ray.nodes())
+    return resources
+
+
+def _check_placeable(name: str, pool: Pool, nodes: Sequence[Mapping[str, Any]]) -> None:
+    """Without this, a run that asks for what no node has would wait for ever."""
+    alive = [node for node in nodes if node["Alive"]]
+    for node in alive:
+        labels, has = node.get("Labels", {}), node["Resources"]
+        if (
+            all(labels.get(key) == value for key, value in pool.labels.items())
+            and has.get("GPU", 0) >= pool.num_gpus
+            and has.get("CPU", 0) >= pool.num_cpus
+        ):
+            return
+    wanted = [f"{pool.num_gpus:g} GPU" if pool.num_gpus else f"{pool.num_cpus:g} CPU"]
+    wanted += [f"the label {key}={value}" for key, value in pool.labels.items()]
+    options = (
+        "--gpus-per-captioner and --caption-label" if name == "captioner" else "--gpus-per-replica and --replica-label"
+    )
+    raise StoreError(
+        f"a {name} needs a node with {' and '.join(wanted)}, and none of the cluster's {len(alive)} has that: look at "
+        f"{options}, or add such a node"
+    )
+
+
+def _largest_cluster() -> dict[str, float] | None:
+    """What the cluster has when its autoscaler has brought all nodes it may; None without an autoscaler."""
+    if ray.util.client.ray.is_connected():  # only a process of the cluster can ask
+        found: dict[str, float] | None = ray.get(ray.remote(num_cpus=0)(_told_by_autoscaler).remote())
+        return found
+    return _told_by_autoscaler()
+
+
+def _told_by_autoscaler() -> dict[str, float] | None:
+    from ray._private.state import state  # Ray has no public way to ask
+
+    found = state.get_max_resources_from_cluster_config()
+    return None if found is None else dict(found)
+
+
+def cores(settings: Settings) -> int:
+    """CPUs of this machine that a local run may use."""
+    return settings.cpus or os.cpu_count() or 1
+
+
+def local_replicas(settings: Settings) -> int:
+    """As many as the cores and the memory of this machine carry."""
+    if settings.replicas:
+        return settings.replicas
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    by_memory = int(memory / 2 / PRESETS[settings.preset].host_memory_gib)  # half is for pixels and everything else
+    return max(1, min(cores(settings) // settings.cpu_threads, by_memory))

@@ -1,0 +1,45 @@
+"""How a photograph is cut: its size after enlargement and its tiles, as a function of its size and the settings alone."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from faithdiff_model.image.windows import Place, Rect, plan_tiles
+from faithdiff_model.presets import PRESETS
+from pipelines.settings import Settings
+
+
+@lru_cache(maxsize=64)
+def places(width: int, height: int, settings: Settings) -> tuple[Place, ...]:
+    """Every tile's place in the enlarged photograph; one alone for most photographs.
+
+    Args:
+        width, height: of the source, in pixels.
+        settings: upscale, preset, window overlap, tile and halo.
+    """
+    config = PRESETS[settings.preset]
+    scale = config.pixels_per_latent
+    result_height, result_width = height * settings.upscale, width * settings.upscale
+    grid = config.grid(result_height, result_width, settings.window_overlap)
+    tiles = plan_tiles(grid, tile=max(1, settings.tile // scale), halo=settings.tile_halo // scale)
+    return tuple(
+        Place(
+            height=grid.height,
+            width=grid.width,
+            original_height=result_height,
+            original_width=result_width,
+            tile=tile,
+        )
+        for tile in tiles
+    )
+
+
+def pixels_of(area: Rect, place: Place, settings: Settings) -> Rect:
+    """A latent rectangle in pixels of the result, without the padding at the photograph's right and lower border."""
+    scaled = area.scaled(PRESETS[settings.preset].pixels_per_latent)
+    return Rect(
+        scaled.top,
+        scaled.left,
+        min(scaled.bottom, place.original_height) - scaled.top,
+        min(scaled.right, place.original_width) - scaled.left,
+    )

@@ -1,0 +1,305 @@
+"""One run at a time on an output store: a lease with owner and expiry, kept in the store itself.
+
+Leases are numbered files under `_faitharchive/lease/`; the highest number holds. Taking one means creating the next number,
+which every store lets exactly one contender do. Only its owner rewrites a lease, to renew it. So whoever was silent for too
+long, or was robbed, finds a higher number and knows that the store is no longer its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from faithdiff_model.weights.download import shown
+from pipelines.store.store import PRIVATE, Store, StoreError
+
+LEASES = f"{PRIVATE}/lease"
+HELD, DRAINING, RELEASED = "held", "draining", "released"
+LOST = "lost"  # not written anywhere: what an owner finds
+_BEATS = 6  # renewals in the time that a silent owner keeps its lease
+_KEPT = 20  # old leases that stay, to be looked at
+
+logger = logging.getLogger(__name__)
+
+
+class LeaseError(StoreError):
+    """Another run holds the output; the message says which, since when and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What a lease file says. Times are seconds since 1970."""
+
+    run_id: str
+    host: str
+    process: int
+    process_mark: str
+    taken_at: float
+    expires_at: float
+    state: str
+
+    def dumps(self) -> bytes:
+        return (json.dumps(asdict(self), indent=1) + "\n").encode()
+
+    @classmethod
+    def loads(cls, data: bytes) -> Record | None:
+        """A lease, or None if the bytes are none: such a file holds nothing back."""
+        try:
+            return cls(**json.loads(data))
+        except (ValueError, TypeError):
+            return None
+
+    def blocks(self) -> bool:
+        """Whether the owner may still be at work."""
+        return self.state != RELEASED and time.time() < self.expires_at and not self._owner_is_gone()
+
+    def _owner_is_gone(self) -> bool:
+        """Whether the owner was a process of this machine that has ended, as after a crash: nobody need wait for it."""
+        return self.host == socket.gethostname() and self.process_mark != process_mark(self.process)
+
+
+class Lease:
+    """A lease that is held, and renewed by a thread until it is released.
+
+    Args:
+        store: the output store.
+        number: of the lease file.
+        record: its content.
+        seconds: how long it holds without renewal.
+    """
+
+    def __init__(self, store: Store, number: int, record: Record, seconds: float) -> None:
+        self._beat = seconds / _BEATS
+        # A renewal that hangs on a failing store must not outlast the lease.
+        self._store = Store(store.url, self._beat)
+        self._seconds = seconds
+        self._record = record
+        self._wake = threading.Event()
+        self._ended = False
+        self._on_lost: Callable[[], None] | None = None
+        self.number = number
+        self.lost = False
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._thread.start()
+
+    @property
+    def run_id(self) -> str:
+        return self._record.run_id
+
+    def fence(self, traceparent: str = "") -> Fence:
+        """What workers ask whether they may go on."""
+        return Fence(self._store.url, self.number, self._seconds, self.run_id, traceparent)
+
+    def when_lost(self, call: Callable[[], None]) -> None:
+        """Have `call` called, from the lease's thread, once the lease is lost."""
+        self._on_lost = call
+
+    def drain(self) -> None:
+        """Tell all workers, through the store, to begin nothing new. Returns at once; safe in a signal handler."""
+        self._record = replace(self._record, state=DRAINING)
+        self._wake.set()
+
+    def release(self) -> None:
+        """Give the output back."""
+        self._ended = True
+        self._wake.set()
+        self._thread.join()
+        self._publish(RELEASED)  # also a lost one: whoever took it may wait for our word
+
+    def _renew(self) -> None:
+        while True:
+            self._wake.wait(self._beat)
+            self._wake.clear()
+            if self._ended:
+                return
+            try:
+                if self._store.exists(lease_path(self.number + 1)):
+                    self._lose()
+                    return
+                self._publish(self._record.state)
+            except Exception as error:  # whatever the store does: the lease runs on for a while
+                logger.warning("lease of %s could not be renewed: %s", self._record.run_id, error)
+                if time.time() > self._record.expires_at:
+                    self._lose()
+                    return
+
+    def _publish(self, state: str) -> None:
+        record = replace(self._record, state=state, expires_at=time.time() + self._seconds)
+        self._store.publish(lease_path(self.number), record.dumps())
+        self._record = replace(self._record, expires_at=record.expires_at)
+
+    def _lose(self) -> None:
+        self.lost = True
+        if self._on_lost:
+            self._on_lost()
+
+
+class Fence:
+    """A worker's view of a lease: cheap to ask, at most one look at the store in every few seconds.
+
+    Args:
+        url: of the output store.
+        number: of the lease.
+        seconds: how long it holds without renewal.
+        run_id: who holds it.
+        traceparent: of the run's trace, if it has one.
+    """
+
+    def __init__(self, url: str, number: int, seconds: float, run_id: str = "", traceparent: str = "") -> None:
+        self._arguments = (url, number, seconds, run_id, traceparent)
+        self.run_id, self.traceparent = run_id, traceparent
+        self._store = Store(url, seconds / _BEATS)
+        self._number = number
+        self._seconds = seconds
+        self._state = HELD
+        self._looked = self._sure = time.monotonic()
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Fence], tuple[str, int, float, str, str]]:
+        return Fence, self._arguments
+
+    def state(self) -> str:
+        """`HELD`: go on. `DRAINING`: begin nothing new. `LOST`: write nothing more."""
+        with self._lock:
+            if self._state != LOST and time.monotonic() - self._looked > self._seconds / _BEATS:
+                self._look()
+                self._looked = time.monotonic()
+            return self._state
+
+    def _look(self) -> None:
+        try:
+            if self._store.exists(lease_path(self._number + 1)):
+                self._state = LOST
+                return
+            record = Record.loads(self._store.read(lease_path(self._number)))
+        except Exception:  # a store that does not answer: what was known holds for as long as the lease
+            if time.monotonic() - self._sure > self._seconds:
+                self._state = LOST
+            return
+        self._sure = time.monotonic()
+        if record is not None and record.state != HELD:
+            self._state = LOST if record.state == RELEASED else DRAINING
+
+
+@contextmanager
+def held(store: Store, *, run_id: str, seconds: float, steal: bool = False) -> Iterator[Lease]:
+    """Hold an output store for the length of a block.
+
+    Args:
+        store: the output store.
+        run_id: who holds it.
+        seconds: how long the lease holds if we fall silent.
+        steal: take it from a run that is at work, which then stops; waits for its word, but not for ever.
+
+    Raises:
+        LeaseError: another run holds it.
+        StoreError: the store cannot be written.
+    """
+    lease = _take(store, run_id, seconds, steal)
+    try:
+        yield lease
+    finally:
+        try:
+            lease.release()
+        except Exception as error:  # what was done is done; the lease runs out by itself
+            logger.warning("lease of %s could not be released: %s", run_id, error)
+
+
+def _take(store: Store, run_id: str, seconds: float, steal: bool) -> Lease:
+    for _ in range(10):  # each loss of a race means that another run has just begun
+        number, holder = newest_lease(store)
+        blocked = holder is not None and holder.blocks()
+        if blocked and not steal:
+            assert holder is not None
+            raise LeaseError(_refusal(store, holder))
+        now = time.time()
+        record = Record(
+            run_id=run_id,
+            host=socket.gethostname(),
+            process=os.getpid(),
+            process_mark=process_mark(os.getpid()),
+            taken_at=now,
+            expires_at=now + seconds,
+            state=HELD,
+        )
+        try:
+            created = store.create(lease_path(number + 1), record.dumps())
+        except OSError as error:
+            raise StoreError(
+                f"output {shown(store.url)}: cannot be written ({error.strerror or type(error).__name__}); check the path, "
+                "space and permissions"
+            ) from error
+        if created:
+            lease = Lease(store, number + 1, record, seconds)
+            _forget(store, number + 1)
+            if blocked:
+                _await_release(store, number, seconds)
+            return lease
+    raise LeaseError(f"output {shown(store.url)}: other runs keep taking it; look at {store.uri(LEASES)}")
+
+
+def newest_lease(store: Store) -> tuple[int, Record | None]:
+    """The highest lease and its number; 0 where there was none yet."""
+    numbers = _numbers(store)
+    if not numbers:
+        return 0, None
+    try:
+        return numbers[-1], Record.loads(store.read(lease_path(numbers[-1])))
+    except FileNotFoundError:
+        return numbers[-1], None
+
+
+def _numbers(store: Store) -> list[int]:
+    stems = (PurePosixPath(entry.path).stem for entry in store.list(LEASES))
+    return sorted(int(stem) for stem in stems if stem.isdigit())
+
+
+def _await_release(store: Store, number: int, seconds: float) -> None:
+    """Wait until the robbed run has stopped, or has had the time to notice that it must."""
+    until = time.monotonic() + 3 * seconds / _BEATS
+    while time.monotonic() < until:
+        record = Record.loads(store.read(lease_path(number)))
+        if record is None or not record.blocks():
+            return
+        time.sleep(min(0.5, seconds / _BEATS))
+
+
+def _forget(store: Store, number: int) -> None:
+    for old in _numbers(store):
+        if old <= number - _KEPT:
+            store.remove(lease_path(old))
+
+
+def lease_path(number: int) -> str:
+    """Where lease `number` is."""
+    return f"{LEASES}/{number:08d}.json"
+
+
+def process_mark(process: int) -> str:
+    """What tells a process from a later one of the same number: the boot and its time of start. Empty if it has ended."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        # Fields after the name, which may hold anything: state is the first of them and the time of start the 20th.
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else f"{boot} {fields[19]}"
+
+
+def _refusal(store: Store, holder: Record) -> str:
+    since, until = (
+        datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") for at in (holder.taken_at, holder.expires_at)
+    )
+    return (
+        f"output {shown(store.url)}: run {holder.run_id} on {holder.host} (process {holder.process}) has held it since "
+        f"{since}, for now until {until}; wait for it to end, or take it over by --steal-lease"
+    )

@@ -1,0 +1,130 @@
+"""Structured logs: what happens to runs, items and actors, one line each, as JSON for log stores or as text for people.
+
+Events go to the logger `faitharchive`, which says nothing until `configure` was called: a terminal has its progress bar.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from pipelines.store.retries import safe_text
+
+# In each line, null where they do not apply.
+ABOUT = ("run_id", "item_id", "source_path", "stage", "error_code")
+_NAMES = {"item_id", "source_path", "output_path"}  # of things: shown exactly, so that they can be searched for
+_OURS = ("faitharchive", "pipelines", "jobs", "faithdiff_model")
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+events = logging.getLogger("faitharchive")
+# Until somebody configures logs: Python, or a handler of Prefect's, would print them on the terminal.
+events.addHandler(logging.NullHandler())
+events.propagate = False
+
+
+def event(level: int, message: str, **about: Any) -> None:
+    """Log an event.
+
+    Args:
+        level: of `logging`.
+        message: the same for each event of a kind, so that it can be counted.
+        about: `ABOUT`, and plain values of the event's own.
+    """
+    if events.isEnabledFor(level):
+        events.log(level, message, extra={"about": about})
+
+
+def is_json() -> bool:
+    """Whether this process logs JSON: then nothing else may go to stderr."""
+    return isinstance(_installed.formatter, JsonLines) if _installed else False
+
+
+def configure(log_format: str, log_level: str, *, worker: bool = False) -> None:
+    """Send this process's logs to stderr. May be called again, with the same or another choice.
+
+    Args:
+        log_format: `text` or `json`.
+        log_level: `auto` is info, but nothing of a text for the terminal, which has the progress bar.
+        worker: whether this is a process of Ray's, whose stderr is a file.
+    """
+    global _installed  # noqa: PLW0603 (logging is the process's own)
+    root = logging.getLogger()
+    if _installed:
+        root.removeHandler(_installed)
+        _installed = None
+        logging.captureWarnings(False)
+    events.propagate = log_format == "json" or log_level != "auto" or worker
+    if not events.propagate:
+        _set_level(logging.NOTSET)
+        return
+    handler = StderrHandler()
+    handler.setFormatter(JsonLines() if log_format == "json" else Lines())
+    if log_format == "json":
+        for other in root.handlers[:]:
+            if type(other) is logging.StreamHandler or "Console" in type(other).__name__:  # also Prefect's
+                root.removeHandler(other)
+        logging.captureWarnings(True)
+    root.addHandler(handler)
+    _set_level(_LEVELS.get(log_level, logging.INFO))
+    _installed = handler
+
+
+def _set_level(level: int) -> None:
+    """Of our loggers; libraries' own keep theirs, which is warning."""
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)
+
+
+class StderrHandler(logging.StreamHandler):
+    """Writes to what stderr is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+_installed: StderrHandler | None = None
+
+
+class JsonLines(logging.Formatter):
+    """A record as one JSON object on one line, free of credentials."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        about = getattr(record, "about", {})
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": safe_text(record.getMessage()),
+            **dict.fromkeys(ABOUT),
+            "node": _NODE,
+            **{name: _clean(name, value) for name, value in about.items()},
+        }
+        if record.exc_info:
+            line["traceback"] = safe_text(self.formatException(record.exc_info))
+        return json.dumps(line, default=str)  # in ASCII: no name can end the line
+
+
+class Lines(logging.Formatter):
+    """A record as a line of text: time, level, message, and what it is about."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        about = {name: _clean(name, value) for name, value in getattr(record, "about", {}).items()}
+        told = "".join(
+            f" {name}={json.dumps(value, default=str)}" for name, value in about.items() if value is not None
+        )
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
+        return f"{at} {record.levelname.lower()} {safe_text(record.getMessage())}{told}"
+
+
+_NODE = socket.gethostname()
+
+
+def _clean(name: str, value: Any) -> Any:
+    if isinstance(value, str) and name not in _NAMES:
+        return safe_text(value)
+    return value
