@@ -1,4 +1,4 @@
-"""Shared fixtures. `tests/` is importable, so helpers are modules beside this one."""
+"""Shared fixtures. Helpers are the modules of `support/`, which is importable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 # Nothing that a test does touches the user's caches or Prefect set-up.
 _HOME = tempfile.TemporaryDirectory(prefix="faitharchive-tests-")

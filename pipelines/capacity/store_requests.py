@@ -1,4 +1,4 @@
-"""How many requests the code makes of an object store, counted from it; `tests/pipelines/test_capacity.py` counts real ones."""
+"""How many requests the code makes of an object store, counted from it; its test counts real ones."""
 
 from __future__ import annotations
 

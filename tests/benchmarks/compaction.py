@@ -36,7 +36,7 @@ from pipelines.plan.plan import make_plan
 from pipelines.settings import Settings
 from pipelines.store.store import Store
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[1] / "support"))
 import synthetic_archive as synthetic
 
 COLUMNS = (

@@ -22,7 +22,7 @@ from facts import RESULTS, peak_mb, text_table, write_results
 
 from pipelines.plan.plan import make_plan
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[1] / "support"))
 from synthetic_archive import SyntheticFileSystem, synthetic_archive
 
 COLUMNS = ("case", "files", "seconds", "peak_mb", "peak_over_start_mb", "requests")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines" / "media"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from hostile_stores import Archive
 

@@ -22,7 +22,7 @@ import tifffile
 from PIL import Image
 
 # pytest finds this module by itself, a program run from any folder does not.
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "pipelines" / "media")]
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "support")]
 
 from photo_files import (  # noqa: E402
     LARGE,

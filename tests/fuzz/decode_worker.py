@@ -12,7 +12,7 @@ import time
 
 import cv2
 from corpus import make_input, seeds
-from memory import peak_bytes, status_bytes
+from traced_memory import peak_bytes, status_bytes
 
 from pipelines.errors import ItemError
 from pipelines.media.limits import BYTES_PER_PIXEL, COPIES, DecodeLimits
