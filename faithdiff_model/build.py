@@ -11,16 +11,16 @@ import torch
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from faithdiff_model.network.config import NetworkConfig
-from faithdiff_model.network.text import PromptEncoder
+from faithdiff_model.network.text import PromptEncoder, random_prompt_encoder
 from faithdiff_model.network.unet import FaithDiffUNet, assemble_unet
 from faithdiff_model.network.vae import build_vae, load_vae
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets.tiny import SEED
+from faithdiff_model.redaction import redact_url
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.spec import ModelSpec
-from faithdiff_model.tiny_text import random_prompt_encoder
 from faithdiff_model.weights.checkpoint import load_published, read_tensors
-from faithdiff_model.weights.download import WeightsError, shown
+from faithdiff_model.weights.download import WeightsError
 from faithdiff_model.weights.files import TEXT_FOLDERS, base_folder, model_digest, vae_folder, weights_file
 
 
@@ -48,6 +48,26 @@ def build_restorer(spec: ModelSpec, options: RestoreOptions) -> Restorer:
     )
 
 
+def load_restorer(
+    base: str, vae: str, faithdiff: str, *, options: RestoreOptions | None = None, **choices: Any
+) -> Restorer:
+    """Load the published network.
+
+    Args:
+        base: SDXL base model: local folder, fsspec URL or hub id.
+        vae: its VAE, likewise.
+        faithdiff: `FaithDiff.bin` or safetensors: local file, URL or hub id.
+        options: how to sample.
+        choices: other fields of `spec.ModelSpec`, such as `device` and `dtype`.
+
+    Raises:
+        WeightsError: weights are missing, incomplete, misshapen or unsafe.
+        ValueError: an unusable device.
+    """
+    spec = ModelSpec(base=base, vae=vae, faithdiff=faithdiff, **choices)
+    return build_restorer(spec, options or RestoreOptions())
+
+
 def random_parts(config: NetworkConfig, seed: int) -> tuple[FaithDiffUNet, Any, PromptEncoder | None]:
     """All parts with weights from a seed; the caller's random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
@@ -63,7 +83,7 @@ def _from_files(
         base_folder(spec)
     vae_at, weights = vae_folder(spec), weights_file(spec)  # what is missing is said before anything is loaded
     prompts = load_prompts(spec, dtype) if config.text_input else None
-    with load_errors(f"VAE {shown(spec.origin.vae)}:"):
+    with load_errors(f"VAE {redact_url(spec.origin.vae)}:"):
         vae = load_vae(vae_at, config, dtype)
     with torch.device("meta"):
         unet = assemble_unet(config)
@@ -74,7 +94,7 @@ def _from_files(
 def load_prompts(spec: ModelSpec, dtype: torch.dtype) -> PromptEncoder:
     """The text encoders of a base model. Raises WeightsError: missing or unreadable."""
     base = base_folder(spec)
-    with load_errors(f"base {shown(spec.origin.base)}:"):
+    with load_errors(f"base {redact_url(spec.origin.base)}:"):
         tokenizers = tuple(CLIPTokenizer.from_pretrained(base / name) for name in TEXT_FOLDERS[:2])
         encoders = (
             CLIPTextModel.from_pretrained(

@@ -62,29 +62,6 @@ class Restorer:
         self.digest = digest
         self.trained = trained
 
-    @classmethod
-    def from_pretrained(
-        cls, base: str, vae: str, faithdiff: str, *, options: RestoreOptions | None = None, **choices: Any
-    ) -> Restorer:
-        """Load the published network.
-
-        Args:
-            base: SDXL base model: local folder, fsspec URL or hub id.
-            vae: its VAE, likewise.
-            faithdiff: `FaithDiff.bin` or safetensors: local file, URL or hub id.
-            options: how to sample.
-            choices: other fields of `spec.ModelSpec`, such as `device` and `dtype`.
-
-        Raises:
-            WeightsError: weights are missing, incomplete, misshapen or unsafe.
-            ValueError: an unusable device.
-        """
-        from faithdiff_model.build import build_restorer
-        from faithdiff_model.spec import ModelSpec
-
-        spec = ModelSpec(base=base, vae=vae, faithdiff=faithdiff, **choices)
-        return build_restorer(spec, options or RestoreOptions())
-
     def with_options(self, **changes: Any) -> Restorer:
         """The same network with other sampling options."""
         other = object.__new__(Restorer)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 _CACHE_SIZE = 256  # prompts; most of a night's photographs share the empty one
 
@@ -82,3 +85,33 @@ class PromptEncoder:
         assert pooled is not None
         assert pooled.ndim == 2, "the second encoder must have a projection"
         return TextEmbedding(torch.cat(states, dim=-1), pooled[0])
+
+
+_BEGIN, _END = "<|startoftext|>", "<|endoftext|>"
+
+_TOKENS = 77  # CLIP's context length
+
+
+def byte_tokenizer() -> CLIPTokenizer:
+    """A CLIP tokenizer of single bytes without merges: any text has tokens."""
+    alphabet = sorted(ByteLevel.alphabet())
+    words = [*alphabet, *(letter + "</w>" for letter in alphabet), _BEGIN, _END]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=_TOKENS)
+
+
+def random_prompt_encoder(first: Mapping[str, Any], second: Mapping[str, Any]) -> PromptEncoder:
+    """Two random CLIP text encoders; `first` and `second` are keyword arguments of `CLIPTextConfig`."""
+    tokenizers = (byte_tokenizer(), byte_tokenizer())
+    shared = {
+        "vocab_size": len(tokenizers[0]),
+        "max_position_embeddings": _TOKENS,
+        "bos_token_id": tokenizers[0].bos_token_id,
+        "eos_token_id": tokenizers[0].eos_token_id,
+        "pad_token_id": tokenizers[0].pad_token_id,
+    }
+    encoders = (
+        CLIPTextModel(CLIPTextConfig(**shared, **first)).eval(),
+        CLIPTextModelWithProjection(CLIPTextConfig(**shared, **second)).eval(),
+    )
+    return PromptEncoder(tokenizers, encoders)

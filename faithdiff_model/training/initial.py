@@ -12,11 +12,10 @@ from torch import Tensor
 
 from faithdiff_model.build import load_errors, load_prompts, variant
 from faithdiff_model.network.config import NetworkConfig
-from faithdiff_model.network.text import PromptEncoder
+from faithdiff_model.network.text import PromptEncoder, random_prompt_encoder
 from faithdiff_model.network.unet import FaithDiffUNet, assemble_unet
 from faithdiff_model.network.vae import build_vae, load_vae
 from faithdiff_model.spec import ModelSpec
-from faithdiff_model.tiny_text import random_prompt_encoder
 from faithdiff_model.training.loop import TrainingParts
 from faithdiff_model.weights.checkpoint import read_tensors
 from faithdiff_model.weights.checkpoint_keys import to_ours

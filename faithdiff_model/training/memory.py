@@ -14,9 +14,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
 from faithdiff_model.network.config import NetworkConfig
+from faithdiff_model.network.text import random_prompt_encoder
 from faithdiff_model.network.unet import FaithDiffUNet, assemble_unet
 from faithdiff_model.network.vae import build_vae
-from faithdiff_model.tiny_text import random_prompt_encoder
 from faithdiff_model.training.config import GROUPS, Group, StageConfig
 from faithdiff_model.training.groups import group_modules, parameter_groups
 from faithdiff_model.training.loss import Noised, NoiseLoss

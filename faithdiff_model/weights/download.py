@@ -15,6 +15,8 @@ from typing import Any
 
 from filelock import FileLock
 
+from faithdiff_model.redaction import redact_url
+
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 _CHUNK = 1 << 22
 
@@ -96,7 +98,7 @@ def _download(url: str, *, folder: bool) -> Path:
         store, root = fsspec.core.url_to_fs(url)
         files = sorted(store.find(root)) if folder else [root]
         if not files:
-            raise WeightsError(f"weights {shown(url)}: nothing there; check the URL")
+            raise WeightsError(f"weights {redact_url(url)}: nothing there; check the URL")
         states = [(name, store.info(name).get("size"), str(_version(store.info(name)))) for name in files]
         target = cache_folder() / "weights" / hashlib.sha256(json.dumps([url, states]).encode()).hexdigest()[:24]
         with _alone(target):
@@ -109,7 +111,7 @@ def _download(url: str, *, folder: bool) -> Path:
         if isinstance(error, WeightsError):
             raise
         raise WeightsError(
-            f"weights {shown(url)}: could not be fetched ({type(error).__name__}); check the URL and credentials"
+            f"weights {redact_url(url)}: could not be fetched ({type(error).__name__}); check the URL and credentials"
         ) from error
 
 
@@ -131,7 +133,7 @@ def _fetch(store: Any, name: str, size: int | None, local: Path) -> None:
         partial.replace(local)
     finally:
         partial.unlink(missing_ok=True)
-    logger.info("fetched %s, %d bytes, in %.1f s", shown(local.name), came, time.monotonic() - started)
+    logger.info("fetched %s, %d bytes, in %.1f s", redact_url(local.name), came, time.monotonic() - started)
 
 
 @contextmanager
@@ -153,16 +155,6 @@ def _alone(place: Path) -> Iterator[None]:
 
 def _version(info: dict[str, object]) -> object:
     return info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
-
-
-def shown(url: str) -> str:
-    """A URL without user name, password and query: what may stand in messages. A local path stays as it is."""
-    return without_credentials(url).split("?", 1)[0] if "://" in url else url
-
-
-def without_credentials(text: str) -> str:
-    """A URI or a message without user names and passwords; unlike `shown` it keeps `?`, which may be part of a file's name."""
-    return re.sub(r"(?<=://)[^/\s]*@", "", text)
 
 
 def files_digest(config_digest: str, files: Iterable[tuple[str, Path]]) -> str:

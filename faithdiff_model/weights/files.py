@@ -6,8 +6,9 @@ from pathlib import Path
 
 from faithdiff_model.presets.sdxl import FAITHDIFF_FILES
 from faithdiff_model.presets.tiny import SEED
+from faithdiff_model.redaction import redact_url
 from faithdiff_model.spec import ModelSpec
-from faithdiff_model.weights.download import WeightsError, files_digest, resolve_file, resolve_folder, shown
+from faithdiff_model.weights.download import WeightsError, files_digest, resolve_file, resolve_folder
 
 TEXT_FOLDERS = ("tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2")
 _BASE_PATTERNS = ("model_index.json", *(f"{folder}/*" for folder in TEXT_FOLDERS))
@@ -39,7 +40,7 @@ def base_folder(spec: ModelSpec) -> Path:
     absent = [folder for folder in TEXT_FOLDERS if not (base / folder).is_dir()]
     if absent:
         raise WeightsError(
-            f"base {shown(spec.origin.base)}: has no {', '.join(absent)}; give a whole SDXL model folder"
+            f"base {redact_url(spec.origin.base)}: has no {', '.join(absent)}; give a whole SDXL model folder"
         )
     return base
 
@@ -51,7 +52,7 @@ def vae_folder(spec: ModelSpec) -> Path:
         if (candidate / "config.json").is_file():
             return candidate
     raise WeightsError(
-        f"VAE {shown(spec.origin.vae)}: no config.json in it or in its vae folder; give the VAE's own folder"
+        f"VAE {redact_url(spec.origin.vae)}: no config.json in it or in its vae folder; give the VAE's own folder"
     )
 
 
@@ -59,7 +60,7 @@ def unet_folder(spec: ModelSpec) -> Path:
     """The base model's own UNet, which training starts from. Raises WeightsError: missing."""
     base = resolve_folder(spec.origin.base, ("unet/*",))
     if not (base / "unet" / "config.json").is_file():
-        raise WeightsError(f"base {shown(spec.origin.base)}: has no unet folder; give a whole SDXL model folder")
+        raise WeightsError(f"base {redact_url(spec.origin.base)}: has no unet folder; give a whole SDXL model folder")
     return base / "unet"
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from faithdiff_model.weights.download import shown
+from faithdiff_model.redaction import redact_url
 from pipelines.plan.stores import check_apart
 from pipelines.settings import Settings
 from pipelines.store.store import Store
@@ -117,7 +117,7 @@ def _prefect(settings: Settings) -> str:
     from prefect.settings import PREFECT_API_URL
 
     url = PREFECT_API_URL.value()
-    return f"Prefect {prefect.__version__}, " + (f"server {shown(url)}" if url else "no server needed")
+    return f"Prefect {prefect.__version__}, " + (f"server {redact_url(url)}" if url else "no server needed")
 
 
 def _source(settings: Settings) -> str:
@@ -125,7 +125,7 @@ def _source(settings: Settings) -> str:
         return "none given (faitharchive doctor SOURCE OUTPUT checks them)"
     store = Store(settings.source)
     if not store.exists():
-        raise ValueError(f"{shown(settings.source)}: there is no such folder; check the path")
+        raise ValueError(f"{redact_url(settings.source)}: there is no such folder; check the path")
     for entry in store.list():
         try:
             store.read(entry.path)

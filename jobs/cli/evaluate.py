@@ -238,7 +238,7 @@ def _methods(
 
 
 def _suffixes() -> tuple[str, ...]:
-    from pipelines.media.photo.decode import PHOTO_SUFFIXES
+    from pipelines.media.kinds import PHOTO_SUFFIXES
 
     return tuple(PHOTO_SUFFIXES)
 

@@ -5,17 +5,14 @@ Exit codes: 0 all done, 1 some failed, 2 nothing ran, 3 stopped before the end; 
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from jobs.service.environment import prepare_environment
 
@@ -31,15 +28,13 @@ from jobs.cli import serve as serve_cli  # noqa: E402
 from jobs.cli import status as status_cli  # noqa: E402
 from jobs.cli import train as train_cli  # noqa: E402
 from jobs.cli import verify as verify_cli  # noqa: E402
-from jobs.console.tables import print_plan, print_summary, printable  # noqa: E402
+from jobs.cli.restore import run_restore  # noqa: E402
+from jobs.console.exit_codes import ALL_DONE, NOTHING_RAN, SIGNALLED  # noqa: E402
+from jobs.console.messages import hint, print_error  # noqa: E402
+from jobs.console.tables import print_plan  # noqa: E402
 from jobs.settings.flags import with_settings  # noqa: E402
 from jobs.settings.load import load_settings, settings_yaml  # noqa: E402
 from pipelines.settings import Settings  # noqa: E402
-from pipelines.store.retries import safe_text  # noqa: E402
-from pipelines.telemetry import logs  # noqa: E402
-
-ALL_DONE, SOME_FAILED, NOTHING_RAN, STOPPED = 0, 1, 2, 3
-_SIGNALLED = 128  # plus the signal's number, as shells have it
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,7 +48,6 @@ app = typer.Typer(
 )
 app.add_typer(manifest_cli.app, name="manifest")
 _out = Console()
-_err = Console(stderr=True)
 
 
 @app.command()
@@ -116,71 +110,22 @@ def settings_command(
     sys.stdout.write(settings_yaml(load_settings({}, config=config)))
 
 
-def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
-    """Run the flow and print its summary; the exit code.
-
-    Args:
-        settings: all settings.
-        damaged: ids of items whose results are to be made again, whatever the manifest says.
-    """
-    from pipelines.plan.plan import open_stores
-
-    logs.configure(settings.log_format, settings.log_level)
-    open_stores(settings)  # what is wrong with the command is said before Prefect takes its seconds to start
-    from jobs.flows.restore import restore_archive
-    from jobs.own_server import start_own_server
-
-    start_own_server()
-    if not settings.model_spec().trained:
-        _warn(f"preset {settings.preset} is untrained:", "the pipeline is real, the pictures are not restorations.")
-    summary: dict[str, Any] = restore_archive(settings, list(damaged))
-    print_summary(summary, settings, _out)
-    if summary["signal"]:
-        return _SIGNALLED + int(summary["signal"])
-    if summary["stopped"]:
-        return STOPPED
-    return SOME_FAILED if summary["failed"] or summary["quarantined"] else ALL_DONE
-
-
 def main() -> None:
     """Entry point: what a user can mend becomes one line and exit code 2."""
     try:
         app()
     except (ValueError, OSError) as error:
         # Our own errors name the file, the fault and the remedy; ValueError is their common base.
-        _print_error(" ".join(str(error).split()) or type(error).__name__)
+        print_error(" ".join(str(error).split()) or type(error).__name__)
         sys.exit(NOTHING_RAN)
     except Exception as error:
         # Not ours to explain: a fault in the cluster or in our code. The details are for whoever looks into it.
         if os.environ.get("FAITHARCHIVE_DEBUG"):
             raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        _print_error(f"{type(error).__name__}: {lines[-1] if lines else ''}")
-        _hint("what was finished is kept; run again to continue, with FAITHARCHIVE_DEBUG=1 for the details")
+        print_error(f"{type(error).__name__}: {lines[-1] if lines else ''}")
+        hint("what was finished is kept; run again to continue, with FAITHARCHIVE_DEBUG=1 for the details")
         sys.exit(NOTHING_RAN)
     except KeyboardInterrupt:  # before or after the part of a run that drains
-        _hint("interrupted; run the same command again to continue")
-        sys.exit(_SIGNALLED + signal.SIGINT)
-
-
-def _warn(label: str, text: str) -> None:
-    if logs.is_json():
-        logs.event(logging.WARNING, f"{label} {text}")
-    else:
-        _err.print(f"[yellow]{label}[/] {text}")
-
-
-def _hint(text: str) -> None:
-    if logs.is_json():
-        logs.event(logging.INFO, text)
-    else:
-        _err.print(text)
-
-
-def _print_error(text: str) -> None:
-    """One line; what it quotes comes from outside, so only the label has markup."""
-    if logs.is_json():
-        logs.event(logging.ERROR, text)
-        return
-    _err.print("[bold red]error:[/]", end=" ")
-    _err.print(Text(printable(safe_text(text))), soft_wrap=True)
+        hint("interrupted; run the same command again to continue")
+        sys.exit(SIGNALLED + signal.SIGINT)

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import fnmatch
-import io
 import sys
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from faithdiff_model.weights.download import shown
+from jobs.console.export import select, to_csv
 from jobs.console.tables import printable
 from pipelines.manifest.compact import Compacted, compact_manifest
-from pipelines.manifest.rebuild import SET_ASIDE, Rebuilt, rebuild_manifest
-from pipelines.manifest.writer import new_run_id, newest, read_rows
-from pipelines.rows import MANIFEST_COLUMNS, Row
+from pipelines.manifest.rebuild import Rebuilt, rebuild_manifest
+from pipelines.manifest.runs import new_run_id
+from pipelines.rows import MANIFEST_COLUMNS
 from pipelines.settings import Settings
-from pipelines.store.store import Store, StoreError
+from pipelines.store.layout import SET_ASIDE
+from pipelines.store.store import Store
 
 app = typer.Typer(
     no_args_is_help=True, help="Show, filter, export, compact and rebuild the manifest of an output store."
 )
 _out = Console()
-# What a spreadsheet takes for a formula, or drops to find one; wide forms count in Japanese ones.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 _Output = Annotated[str, typer.Argument(help="Output folder or URL.")]
 _Status = Annotated[str, typer.Option(help="Only this status: restored, failed, quarantined.")]
@@ -176,52 +171,3 @@ def fields() -> None:
     for column in MANIFEST_COLUMNS:
         table.add_row(column.name, str(column.type), column.meaning)
     _out.print(table)
-
-
-def select(output: str, *, status: str, code: str, path: str, run: str, every: bool) -> list[Row]:
-    """Rows that match all given filters, by source path.
-
-    Raises:
-        StoreError: there is no manifest.
-    """
-    rows = read_rows(Store(output)).to_pylist()
-    if not rows:
-        raise StoreError(f"output {shown(output)}: has no manifest yet; run faitharchive restore first")
-    chosen = rows if every else list(newest(rows).values())
-    wanted = [
-        row
-        for row in chosen
-        if (not status or row["status"] == status)
-        and (not code or row["error_code"] == code)
-        and (not run or row["run_id"] == run)
-        and (not path or fnmatch.fnmatchcase(row["source_path"], path))
-    ]
-    return sorted(wanted, key=lambda row: (row["source_path"], row["run_id"]))
-
-
-def to_csv(rows: list[Row], *, visible: bool = False) -> str:
-    """CSV text; lists are joined by `; `, times are ISO 8601.
-
-    Args:
-        rows: whole manifest rows.
-        visible: for eyes and not for programs: control characters are made visible.
-    """
-    buffer = io.StringIO()
-    names = [column.name for column in MANIFEST_COLUMNS]
-    writer = csv.writer(buffer)  # lines end as in RFC 4180; so a lone carriage return in a name is quoted, too
-    writer.writerow(names)
-    writer.writerows([_cell(row[name], visible) for name in names] for row in rows)
-    return buffer.getvalue()
-
-
-def _cell(value: Any, visible: bool) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, list):
-        value = "; ".join(value)
-    if isinstance(value, str):
-        if value.startswith(_FORMULAS):
-            value = "'" + value  # a file's name must not become a spreadsheet's formula
-        if visible:
-            value = printable(value)
-    return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jobs.console.tables import printable
-from pipelines.store.store import Store, StoreError
+from pipelines.review.report import make_and_publish
 
 _out = Console()
 
@@ -23,22 +22,4 @@ def report(
 
     It goes to OUTPUT/_faitharchive/reports, with its figures as JSON beside it.
     """
-    _out.print(Text(f"Report: {printable(make(output, name))}"), soft_wrap=True)
-
-
-def make(output: str, name: str = "") -> str:
-    """Make and publish it; its URI.
-
-    Raises:
-        StoreError: there is no such store, or its manifest cannot be read.
-        ValueError: the name is none for a file.
-    """
-    from pipelines.review.report import make_report, publish_report
-
-    name = name or f"{datetime.now(UTC):%Y-%m-%d}"
-    if not name.replace("-", "").replace("_", "").isalnum():
-        raise ValueError(f"--name is {name!r}: use letters, digits, - and _")
-    store = Store(output)
-    if not store.exists():
-        raise StoreError(f"output {store.uri('')}: there is no such folder; check the path")
-    return publish_report(store, make_report(store), name)
+    _out.print(Text(f"Report: {printable(make_and_publish(output, name))}"), soft_wrap=True)

@@ -33,14 +33,15 @@ def serve(
     started here, http://127.0.0.1:4200, with its database under PREFECT_HOME. Deployments that workers take up are in
     infra/prefect.yaml.
     """
-    from pipelines.plan.plan import open_stores
+    from pipelines.plan.stores import open_stores
 
     open_stores(settings)
     times = [(name, _schedule(when, timezone)) for name, when in (("nightly", cron), ("weekly", verify_cron)) if when]
     # The command line keeps Prefect quiet, for it prints errors itself; a service is read in its logs and in the UI.
     if os.environ.get("PREFECT_LOGGING_LEVEL") == _QUIET:
         os.environ["PREFECT_LOGGING_LEVEL"] = "INFO"
-    from jobs.service.runner import DrainingRunner, some_server
+    from jobs.service.runner import DrainingRunner
+    from jobs.service.server import some_server
 
     with some_server() as url:
         # The limit is of all its runs together. Schedules stay active when it ends: the next serve goes on with them.

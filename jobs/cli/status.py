@@ -17,10 +17,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from faithdiff_model.redaction import redact
 from jobs.console.progress import rate_per_hour, time_left
 from jobs.console.tables import printable
 from pipelines.audit.status import RunStatus, run_status
-from pipelines.store.retries import safe_text
 from pipelines.store.store import Store, StoreError
 from pipelines.telemetry.progress import Progress
 
@@ -109,10 +109,10 @@ def shown(found: RunStatus) -> RenderableType:
     table.add_column(overflow="fold")
     for name, text in _lines(found):
         style = _STYLES.get(text, "") if name == "state" else ""
-        table.add_row(name, Text(printable(safe_text(text)), style=style))
+        table.add_row(name, Text(printable(redact(text)), style=style))
     parts: list[RenderableType] = [table]
     if found.advice:
-        parts.append(Text(printable(safe_text(found.advice)), style="yellow" if exit_code(found) else ""))
+        parts.append(Text(printable(redact(found.advice)), style="yellow" if exit_code(found) else ""))
     return Group(*parts)
 
 

@@ -15,12 +15,13 @@ from prefect.runtime import flow_run
 from prefect.utilities.annotations import quote
 from rich.console import Console
 
-from jobs.cli.report import make as make_report_page
 from jobs.console.progress import RunProgress, rate_per_hour
 from jobs.flows.artifacts import show_report, show_run
 from jobs.flows.states import PATIENT, announce, ending, may_pass, same, told
-from pipelines.manifest.writer import new_run_id, settled, write_run_record, write_run_start
-from pipelines.plan.plan import Plan, make_plan, open_stores
+from pipelines.manifest.runs import all_runs_ended, new_run_id, write_run_record, write_run_start
+from pipelines.plan.plan import Plan, make_plan
+from pipelines.plan.stores import open_stores
+from pipelines.review.report import make_and_publish
 from pipelines.rows import FAILED, Row
 from pipelines.run.cluster import connected
 from pipelines.run.driver import Outcome, run
@@ -57,7 +58,7 @@ def plan_task(settings: Settings, run_id: str, holding: Any, damaged: Collection
             held(output, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease)
         )
         output.check_writable()
-        if not settled(output):
+        if not all_runs_ended(output):
             clear_unfinished(output, 0)  # what a run that died left behind; nobody else writes while we hold the lease
         plan = make_plan(settings, damaged=damaged)
         _unquoted(holding).push(attempt.pop_all())
@@ -118,7 +119,7 @@ def summary_task(plan: Plan, outcome: Outcome, run_id: str, started: datetime, s
 @task(name="report", **_TASK, **PATIENT)
 def report_task(output: str, name: str) -> str:
     """A page on the archive's state in the output store; its URI."""
-    return make_report_page(output, name)
+    return make_and_publish(output, name)
 
 
 @flow(name="restore-archive", persist_result=False)

@@ -17,10 +17,10 @@ from prefect.runtime import deployment, flow_run
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Failed
 
-from faithdiff_model.weights.download import shown
+from faithdiff_model.redaction import redact, redact_url
 from pipelines.run.stop import BUDGET
 from pipelines.store.lease import LeaseError
-from pipelines.store.retries import is_passing, safe_text
+from pipelines.store.retries import is_passing
 
 # A state's name is in the event that Prefect sends of it: prefect.flow-run.Skipped is what automations see.
 SKIPPED = "Skipped"
@@ -81,7 +81,7 @@ def told(call: Callable[P, Result]) -> Callable[P, Result]:
 
 def refusal(error: Exception) -> State:
     """The state of a run that could not work. A store that another run holds is no fault: this run is skipped."""
-    text = safe_text(str(error)) or type(error).__name__
+    text = redact(str(error)) or type(error).__name__
     if isinstance(error, LeaseError):
         return Completed(name=SKIPPED, message=f"nothing was done: {text}")
     return Failed(message=text)
@@ -120,7 +120,7 @@ def in_words(summary: dict[str, Any]) -> str:
         text += f", {summary['quarantined']} quarantined"
     if summary["left"]:
         text += f", {summary['left']} left to the next run"
-    return text + (f"; stopped: {safe_text(summary['stopped'])}" if summary["stopped"] else "")
+    return text + (f"; stopped: {redact(summary['stopped'])}" if summary["stopped"] else "")
 
 
 def announce(output: str, summary: dict[str, Any]) -> None:
@@ -135,7 +135,7 @@ def announce(output: str, summary: dict[str, Any]) -> None:
         RUN_ENDED,
         resource={
             "prefect.resource.id": f"faitharchive.archive.{hashlib.sha256(output.encode()).hexdigest()[:16]}",
-            "prefect.resource.name": shown(output),
+            "prefect.resource.name": redact_url(output),
             "faitharchive.failed": "some" if summary["failed"] else "none",
             "faitharchive.left": "some" if summary["left"] else "none",
         },

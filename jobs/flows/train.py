@@ -9,9 +9,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 
-from jobs.cli.train import run_training
 from jobs.flows.states import told
 from jobs.settings.train import TrainSettings
+from jobs.training import run_training
 
 
 def _may_pass(_task: Any, _run: Any, state: State) -> bool:

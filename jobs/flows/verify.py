@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
+from rich.console import Console
 
-from jobs.cli.verify import PROBLEMS, Asked, run_verify
+from jobs.console.exit_codes import exit_code
+from jobs.console.tables import print_summary
 from jobs.flows.artifacts import show_verification
+from jobs.flows.restore import restore_archive
 from jobs.flows.states import UnsoundError, finished, may_pass, told
+from jobs.verification import PROBLEMS, VerifyOptions, run_verify
 from pipelines.settings import Settings
 
 
@@ -22,9 +27,16 @@ from pipelines.settings import Settings
     retry_delay_seconds=900,
     retry_condition_fn=may_pass,
 )
-def verify_task(settings: Settings, asked: Asked) -> tuple[int, dict[str, Any]]:
-    """Read and hash everything again; repair if asked."""
-    return run_verify(settings, asked)
+def verify_task(settings: Settings, options: VerifyOptions) -> tuple[int, dict[str, Any]]:
+    """Read and hash everything again; repair if the options say so."""
+    return run_verify(settings, options, restore=_restore)
+
+
+def _restore(settings: Settings, damaged: Sequence[str]) -> int:
+    """A repair's restoration: the flow `restore-archive`, within this one."""
+    summary: dict[str, Any] = restore_archive(settings, list(damaged))
+    print_summary(summary, settings, Console())
+    return exit_code(summary)
 
 
 @flow(name="verify-archive", persist_result=False)
@@ -46,8 +58,8 @@ def verify_archive(
     Raises:
         UnsoundError: problems were found, or with `repair` are left.
     """
-    asked = Asked(repair=repair, results_only=results_only, sample=sample)
-    code, record = verify_task(settings, asked)
+    options = VerifyOptions(repair=repair, results_only=results_only, sample=sample)
+    code, record = verify_task(settings, options)
     show_verification(record)
     if code >= PROBLEMS:
         raise UnsoundError(

@@ -15,7 +15,7 @@ from rich.text import Text
 from jobs.console.tables import printable
 from jobs.samples.archive import make_demo_archive
 from jobs.samples.clip import make_demo_clip
-from pipelines.manifest.writer import current_rows
+from pipelines.manifest.reader import current_rows
 from pipelines.media.photo.decode import DecodeLimits, decode
 from pipelines.rows import RESTORED, Row
 from pipelines.settings import Settings
@@ -111,7 +111,7 @@ def _size(row: Row, number: int) -> str:
 
 
 def _export(results: Path, file: Path) -> None:
-    from jobs.cli.manifest import select, to_csv
+    from jobs.console.export import select, to_csv
 
     rows = select(str(results), status="", code="", path="", run="", every=False)
     file.write_text(to_csv(rows), encoding="utf-8", newline="")

@@ -25,11 +25,11 @@ from pipelines.audit.fixity import (
     SOURCE,
     UNREADABLE,
 )
+from pipelines.manifest.runs import new_run_id
 from pipelines.manifest.sidecar import json_bytes
-from pipelines.manifest.writer import new_run_id
-from pipelines.store.store import PRIVATE, Store
+from pipelines.store.layout import VERIFICATIONS
+from pipelines.store.store import Store
 
-VERIFICATIONS = f"{PRIVATE}/verifications"
 _FIRST = 1000  # problems kept to be shown
 _RECORDED = 100  # of them in the JSON record; all are in the Parquet files
 _FLUSH_PROBLEMS = 10_000

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from faithdiff_model.redaction import redact
 from pipelines.film.source import source_digest, source_state
-from pipelines.manifest.naming import FRAME_LIST
-from pipelines.manifest.sidecar import NewerSidecarError, SidecarError, parse_sidecar, sidecar_path
+from pipelines.manifest.sidecar import NewerSidecarError, SidecarError, parse_sidecar
 from pipelines.media.kinds import is_sequence
 from pipelines.rows import RESTORED, Row
-from pipelines.store.retries import GaveUpError, safe_text
+from pipelines.store.layout import FRAME_LIST, sidecar_path
+from pipelines.store.retries import GaveUpError
 from pipelines.store.store import Store
 
 SOURCE, RESULT, SIDECAR, MANIFEST_ROW = "source", "result", "sidecar", "manifest row"
@@ -206,4 +207,4 @@ class _Item:
 
 def _line(error: Exception) -> str:
     text = (error.strerror if isinstance(error, GaveUpError) else "") or f"{type(error).__name__}: {error}"
-    return safe_text(text)[:300]
+    return redact(text)[:300]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from faithdiff_model.weights.download import shown
+from faithdiff_model.redaction import redact_url
 from pipelines.audit.fixity import BEHIND, DAMAGED, DISAGREES, MANIFEST_ROW, MISSING, SIDECAR, Check
 from pipelines.manifest.index import located, read_block
-from pipelines.manifest.sidecar import parse_sidecar, sidecar_bytes, sidecar_path
+from pipelines.manifest.sidecar import parse_sidecar, sidecar_bytes
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.rows import RESTORED, Row
 from pipelines.settings import Settings
+from pipelines.store.layout import sidecar_path
 from pipelines.store.lease import LeaseError, held
 from pipelines.store.store import Store
 
@@ -52,7 +53,7 @@ def mend(settings: Settings, item_ids: Collection[str], *, run_id: str) -> Mende
             for block in current.blocks(rows=_BLOCK_ROWS, size=_BLOCK_BYTES):
                 if lease.lost:
                     raise LeaseError(
-                        f"output {shown(output.url)}: another run took it over meanwhile; verify again after it"
+                        f"output {redact_url(output.url)}: another run took it over meanwhile; verify again after it"
                     )
                 full = read_block(output, block, ())
                 for row, answer in zip(full, check(full).to_pylist(), strict=True):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipelines.manifest.writer import RUNS, STARTED
+from pipelines.store.layout import RUNS, STARTED
 from pipelines.store.lease import DRAINING, RELEASED, Record, newest_lease
 from pipelines.store.store import Store
 from pipelines.telemetry.progress import ENDED, SECONDS, Progress, read_progress

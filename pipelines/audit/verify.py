@@ -15,7 +15,7 @@ import pyarrow as pa
 import ray
 from ray.data import DataContext
 
-from faithdiff_model.weights.download import shown
+from faithdiff_model.redaction import redact_url
 from pipelines.audit.findings import Findings
 from pipelines.audit.fixity import COLUMNS, Check
 from pipelines.manifest.index import Choose, CurrentRows, located, read_block
@@ -98,14 +98,14 @@ def verify(
         # Ray repeats a task that was lost, so every item must have come back; an item unseen must not pass for sound.
         if findings.items != current.count:
             raise StoreError(
-                f"output {shown(settings.output)}: {findings.items} of {current.count} items came back from the cluster; "
+                f"output {redact_url(settings.output)}: {findings.items} of {current.count} items came back from the cluster; "
                 "check again"
             )
     return findings
 
 
 def _nothing(settings: Settings, current: CurrentRows) -> str:
-    name = f"output {shown(settings.output)}"
+    name = f"output {redact_url(settings.output)}"
     if current.items:
         return f"{name}: none of the {current.items} items that were chosen is restored; run faitharchive restore first"
     return f"{name}: no item to check; look at --only and --sample, or run faitharchive restore first"

@@ -8,12 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from faithdiff_model.weights.download import shown
+from faithdiff_model.redaction import redact_url
 from pipelines.capacity.estimate import MEASURED, Basis, Known
-from pipelines.manifest.index import insert, read_manifest_file, scratch_database
+from pipelines.manifest.reader import read_manifest_file
+from pipelines.manifest.scratch import insert, scratch_database
 from pipelines.manifest.sidecar import sidecar_bytes
-from pipelines.manifest.writer import MANIFEST
 from pipelines.rows import MANIFEST_SCHEMA, RESTORED
+from pipelines.store.layout import MANIFEST
 from pipelines.store.store import Store, StoreError
 
 _COLUMNS = (
@@ -68,7 +69,7 @@ def measure(output: Store, *, device: str = "", preset: str = "") -> Measured | 
         ValueError: there are several devices or networks, and none was chosen.
     """
     if not output.exists():
-        raise StoreError(f"output {shown(output.url)}: there is no such folder; check the path")
+        raise StoreError(f"output {redact_url(output.url)}: there is no such folder; check the path")
     with scratch_database() as database:
         manifest_bytes, sidecars = _load(database, output)
         database.execute(
@@ -87,7 +88,7 @@ def measure(output: Store, *, device: str = "", preset: str = "") -> Measured | 
         if len(groups) > 1:
             found = ", ".join(f"{name} on {where} ({count})" for name, where, count, _, _ in groups)
             raise ValueError(
-                f"output {shown(output.url)}: was measured with {found}; choose one with --preset and --device"
+                f"output {redact_url(output.url)}: was measured with {found}; choose one with --preset and --device"
             )
         ((name, where, count, trained, settings),) = groups
         return _measured(database, manifest_bytes, sidecars, name or "", where, count, bool(trained), settings)

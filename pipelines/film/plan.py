@@ -11,46 +11,10 @@ import numpy as np
 
 from pipelines.media.film.facts import SLATE, FilmFacts, Timeline
 from pipelines.media.film.survey.survey import Survey
-from pipelines.stages.tile_parts import folder
+from pipelines.store.layout import parts_folder
 from pipelines.store.store import Store
 
 _VERSION = 1
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Frames that are restored together: the unit of scheduling, and what a crash costs.
-
-    Attributes:
-        number: of the part.
-        shot: that it belongs to.
-        first, count: frames of the timeline.
-        shared: how many of its first frames the segment before has, too.
-    """
-
-    number: int
-    shot: int
-    first: int
-    count: int
-    shared: int
-
-
-def cut(shots: list[tuple[int, int]], frames: int, overlap: int) -> list[Segment]:
-    """Shots into segments of nearly equal length.
-
-    Args:
-        shots: first frame and number of frames of each, covering the film.
-        frames: most frames of a segment.
-        overlap: frames that neighbours within a shot share, at most a third of `frames`, so that no frame is in three segments.
-    """
-    segments: list[Segment] = []
-    for shot, (first, count) in enumerate(shots):
-        pieces = 1 if count <= frames else -(-(count - overlap) // (frames - overlap))
-        starts = [first + piece * (count - overlap) // pieces for piece in range(pieces)]
-        for piece, start in enumerate(starts):
-            end = starts[piece + 1] + overlap if piece + 1 < pieces else first + count
-            segments.append(Segment(len(segments), shot, start, end - start, overlap if piece else 0))
-    return segments
 
 
 @dataclass(frozen=True)
@@ -121,7 +85,7 @@ class FilmPlan:
 
 def plan_path(identity: str) -> str:
     """Where a film's plan is."""
-    return f"{folder(identity)}/film.json.gz"
+    return f"{parts_folder(identity)}/film.json.gz"
 
 
 def load_plan(store: Store, identity: str) -> FilmPlan | None:
@@ -132,8 +96,3 @@ def load_plan(store: Store, identity: str) -> FilmPlan | None:
         return None
     except (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile):
         return None
-
-
-def segment_path(identity: str, number: int) -> str:
-    """Where a restored segment is."""
-    return f"{folder(identity)}/{number:05d}.mkv"

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from faithdiff_model.film.steady import ShotFrame
-from pipelines.film.plan import FilmPlan, Segment
+from pipelines.film.plan import FilmPlan
+from pipelines.film.segments import Segment
 from pipelines.film.source import reading_film
 from pipelines.media.film.facts import SLATE, FilmReader, Frame
 from pipelines.media.film.survey.camera import apply_shift, weave

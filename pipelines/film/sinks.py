@@ -12,7 +12,6 @@ import numpy as np
 from pipelines.film.plan import FilmPlan
 from pipelines.film.source import open_film, reading_film
 from pipelines.manifest.naming import frames_folder
-from pipelines.manifest.sidecar import sidecar_path
 from pipelines.media.film.sequence.encode import frame_encoder
 from pipelines.media.film.sequence.reader import SequenceReader, listing_line
 from pipelines.media.film.write.comparison import ComparisonWriter
@@ -21,6 +20,7 @@ from pipelines.media.limits import limits_of
 from pipelines.rows import Row
 from pipelines.settings import Settings
 from pipelines.store.large_files import file_digest
+from pipelines.store.layout import sidecar_path
 from pipelines.store.store import Store
 
 Made = dict[str, Any]

@@ -30,16 +30,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from faithdiff_model.weights.download import shown
-from pipelines.manifest.index import parse_manifest_file
+from faithdiff_model.redaction import redact, redact_url
+from pipelines.manifest.reader import parse_manifest_file
+from pipelines.manifest.runs import write_run_start
 from pipelines.manifest.sidecar import json_bytes
-from pipelines.manifest.writer import MANIFEST, RUNS, STARTED, write_run_start
 from pipelines.rows import MANIFEST_SCHEMA, SCHEMA_VERSION
-from pipelines.store.lease import Lease, LeaseError, held, lease_path
-from pipelines.store.retries import safe_text
-from pipelines.store.store import PRIVATE, Store, StoreError
+from pipelines.store.layout import COMPACTIONS, MANIFEST, RUNS, STARTED, lease_path
+from pipelines.store.lease import Lease, LeaseError, held
+from pipelines.store.store import Store, StoreError
 
-COMPACTIONS = f"{PRIVATE}/compactions"
 # Most of a new file. A plan reads eight files at a time, so they must not be large (tests/benchmarks/compaction.py).
 ROWS, BYTES = 20_000, 16 << 20
 
@@ -105,7 +104,7 @@ def compact_manifest(
         StoreError: it is missing or cannot be listed, read or written.
     """
     if not output.exists():
-        raise StoreError(f"output {shown(output.url)}: there is no such folder; check the path")
+        raise StoreError(f"output {redact_url(output.url)}: there is no such folder; check the path")
     done = Compacted()
     try:
         with held(output, run_id=compaction_id, seconds=lease_seconds, steal=steal) as lease:
@@ -120,8 +119,10 @@ def compact_manifest(
             files = [e.size for e in output.list(MANIFEST) if e.path.endswith(".parquet")]
             done.files_after, done.bytes_after = len(files), sum(files)
     except OSError as error:
-        line = safe_text(str(error) or type(error).__name__)[:300]
-        raise StoreError(f"output {shown(output.url)}: {line}; check access and space, then compact again") from error
+        line = redact(str(error) or type(error).__name__)[:300]
+        raise StoreError(
+            f"output {redact_url(output.url)}: {line}; check access and space, then compact again"
+        ) from error
     return done
 
 
@@ -177,7 +178,7 @@ def _rows_of(data: bytes) -> pa.Table | str:
         table = parse_manifest_file(data)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
-        return f"it is damaged ({safe_text(str(error))[:200]}); run faitharchive manifest rebuild"
+        return f"it is damaged ({redact(str(error))[:200]}); run faitharchive manifest rebuild"
     if (pc.max(table["schema_version"]).as_py() or 0) > SCHEMA_VERSION:
         return "a newer FaithArchive wrote it; update this one"
     return table
@@ -189,7 +190,9 @@ def _replace(output: Store, lease: Lease, runs: _Runs, group: _Group, name: str)
     pq.write_table(table, buffer, compression="zstd")
     data = buffer.getvalue()
     if not parse_manifest_file(data).equals(table):
-        raise StoreError(f"manifest of {shown(output.url)}: rows did not survive being written; nothing was changed")
+        raise StoreError(
+            f"manifest of {redact_url(output.url)}: rows did not survive being written; nothing was changed"
+        )
     path = _new_path(group, name)
     digest = hashlib.sha256(data).hexdigest()
     record = {
@@ -275,4 +278,4 @@ def _run_of(path: str) -> str:
 def _check_ours(output: Store, lease: Lease) -> None:
     """Before anything is written or removed: the lease's own thread looks only now and then."""
     if lease.lost or output.exists(lease_path(lease.number + 1)):
-        raise LeaseError(f"output {shown(output.url)}: another run took it over meanwhile; compact again after it")
+        raise LeaseError(f"output {redact_url(output.url)}: another run took it over meanwhile; compact again after it")

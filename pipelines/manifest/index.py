@@ -6,27 +6,22 @@ an item, and whoever works on a block of rows reads them itself.
 
 from __future__ import annotations
 
-import io
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from faithdiff_model.weights.download import shown
-from pipelines.manifest.writer import MANIFEST
-from pipelines.rows import MANIFEST_SCHEMA, RESTORED, Row
-from pipelines.store.retries import safe_text
-from pipelines.store.store import Store, StoreError
+from pipelines.manifest.reader import read_manifest_file
+from pipelines.manifest.scratch import _one, insert, scratch_database
+from pipelines.rows import RESTORED, Row
+from pipelines.store.layout import MANIFEST
+from pipelines.store.store import Store
 
 # A block: which rows of which manifest files.
 BLOCK_SCHEMA = pa.schema([("file", pa.string()), ("positions", pa.list_(pa.int32()))])
 _INDEX_COLUMNS = ("item_id", "run_id", "finished_at", "status", "source_path", "source_size", "output_size")
-_MEMORY = "512MB"
 _FETCH = 4096
 
 Choose = Callable[[str, str], bool]
@@ -116,63 +111,6 @@ def read_block(store: Store, block: pa.Table, columns: Sequence[str]) -> list[Ro
     return rows
 
 
-def read_manifest_file(store: Store, path: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """One manifest file; a column that an older version did not write is empty.
-
-    Raises:
-        StoreError: it cannot be read; named, with what to do.
-    """
-    try:
-        data = store.read(path)
-    except OSError as error:
-        raise StoreError(f"manifest file {store.uri(path)}: cannot be read ({_line(error)}); check access") from error
-    try:
-        return parse_manifest_file(data, columns)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise StoreError(
-            f"manifest file {store.uri(path)}: is damaged ({_line(error)}); run faitharchive manifest rebuild "
-            f"{shown(store.url)}"
-        ) from error
-
-
-def parse_manifest_file(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
-    """A manifest file's rows in our columns. Raises ArrowException, OSError or ValueError if it is none."""
-    names = list(columns) if columns else MANIFEST_SCHEMA.names
-    file = pq.ParquetFile(io.BytesIO(data))
-    if "item_id" not in file.schema_arrow.names:
-        raise ValueError("it has no column item_id")
-    table = file.read(columns=[name for name in names if name in file.schema_arrow.names])
-    for name in names:
-        if name not in table.column_names:
-            table = table.append_column(name, pa.nulls(table.num_rows, MANIFEST_SCHEMA.field(name).type))
-    return table.select(names).cast(pa.schema([MANIFEST_SCHEMA.field(name) for name in names]))
-
-
-@contextmanager
-def scratch_database() -> Iterator[Any]:
-    """An empty DuckDB database on local disk that takes little memory and is gone afterwards."""
-    import duckdb  # late: the command line starts without it
-
-    with tempfile.TemporaryDirectory(prefix="faitharchive-") as folder:
-        options: dict[str, Any] = {
-            "memory_limit": _MEMORY,
-            "threads": "2",
-            "temp_directory": str(Path(folder) / "spill"),
-        }
-        database = duckdb.connect(str(Path(folder) / "scratch.duckdb"), config=options)
-        try:
-            yield database
-        finally:
-            database.close()
-
-
-def insert(database: Any, name: str, table: pa.Table) -> None:
-    """Append a table's rows to a database table with the same columns in the same order."""
-    database.register("arriving", table)
-    database.execute(f"insert into {name} select * from arriving")
-    database.unregister("arriving")
-
-
 def _insert(database: Any, table: pa.Table, number: int, choose: Choose | None) -> None:
     positions = range(table.num_rows)
     if choose is not None:
@@ -196,12 +134,3 @@ def _insert(database: Any, table: pa.Table, number: int, choose: Choose | None) 
             }
         ),
     )
-
-
-def _one(database: Any, query: str) -> int:
-    ((number,),) = database.execute(query).fetchall()
-    return int(number)
-
-
-def _line(error: Exception) -> str:
-    return safe_text(str(error) or type(error).__name__)[:200]

@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
 from pipelines.media.kinds import is_sequence, kind_of, plain_stem
+from pipelines.store.layout import FRAME_LIST, SIDECAR_SUFFIX
 
-SIDECAR_SUFFIX = ".restoration.json"
-FRAME_LIST = ".sha256"  # ending of the list of a restored sequence's frames; they lie in a folder beside it
 _MAX_PART_BYTES = 255  # of one component of a path, on every common file system
 _EXTENSIONS = {
     "png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp",

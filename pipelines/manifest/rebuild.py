@@ -15,18 +15,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from faithdiff_model.weights.download import shown
-from pipelines.manifest.index import insert, parse_manifest_file, scratch_database
-from pipelines.manifest.naming import SIDECAR_SUFFIX, item_id
+from faithdiff_model.redaction import redact, redact_url
+from pipelines.manifest.naming import item_id
+from pipelines.manifest.reader import parse_manifest_file
+from pipelines.manifest.scratch import insert, scratch_database
 from pipelines.manifest.sidecar import SidecarError, json_bytes, parse_sidecar
-from pipelines.manifest.writer import MANIFEST, ManifestWriter
+from pipelines.manifest.writer import ManifestWriter
 from pipelines.rows import RESTORED, Row
+from pipelines.store.layout import MANIFEST, PRIVATE, REBUILDS, SET_ASIDE, SIDECAR_SUFFIX
 from pipelines.store.lease import Lease, LeaseError, held
-from pipelines.store.retries import GaveUpError, safe_text
-from pipelines.store.store import PRIVATE, Store, StoreError
+from pipelines.store.retries import GaveUpError
+from pipelines.store.store import Store, StoreError
 
-SET_ASIDE = f"{PRIVATE}/set-aside"
-REBUILDS = f"{PRIVATE}/rebuilds"
 _LISTED = 10_000  # entries that go to the database together
 _BATCH = 512  # sidecars in memory at a time
 _THREADS = 32  # requests at a time: a store answers each in tens of milliseconds
@@ -82,7 +82,7 @@ def rebuild_manifest(
         StoreError: it is missing or cannot be listed, read or written.
     """
     if not output.exists():
-        raise StoreError(f"output {shown(output.url)}: there is no such folder; check the path")
+        raise StoreError(f"output {redact_url(output.url)}: there is no such folder; check the path")
     done = Rebuilt(run_id=run_id)
     started = datetime.now(UTC)
     try:
@@ -99,7 +99,7 @@ def rebuild_manifest(
                 output.publish(f"{REBUILDS}/{run_id}.json", json_bytes(record))
     except OSError as error:
         raise StoreError(
-            f"output {shown(output.url)}: {_line(error)}; check access and space, then rebuild again"
+            f"output {redact_url(output.url)}: {_line(error)}; check access and space, then rebuild again"
         ) from error
     return done
 
@@ -141,7 +141,7 @@ def _adopt(output: Store, database: Any, done: Rebuilt, lease: Lease, on_sidecar
         for batch in _sidecars(database):
             if lease.lost:
                 raise LeaseError(
-                    f"output {shown(output.url)}: another run took it over meanwhile; rebuild again after it"
+                    f"output {redact_url(output.url)}: another run took it over meanwhile; rebuild again after it"
                 )
             rows = []
             for (path, _), found in zip(batch, pool.map(lambda pair: _usable(output, *pair), batch), strict=True):
@@ -218,4 +218,4 @@ def _is_utf8(path: str) -> bool:
 
 def _line(error: Exception) -> str:
     text = (error.strerror if isinstance(error, GaveUpError) else "") or str(error) or type(error).__name__
-    return safe_text(text)[:300]
+    return redact(text)[:300]

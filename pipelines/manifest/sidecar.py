@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
-import platform
 import re
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
-from pipelines.manifest.naming import SIDECAR_SUFFIX
 from pipelines.rows import MANIFEST_SCHEMA, RESTORED, SCHEMA_VERSION, Row, new_row, to_table
 
 _TIMES = ("started_at", "finished_at")
@@ -21,11 +16,6 @@ _MISLEADING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069
 # What no restored file can be without.
 _REQUIRED = ("run_id", "item_id", "source_path", "source_sha256", "output_path", "output_sha256", "identity")
 _ABOUT = "What was done to the source to make the file beside this one. Fields: FaithArchive manifest, version 1."
-
-
-def sidecar_path(output_path: str) -> str:
-    """Where the sidecar of a restored file is."""
-    return output_path + SIDECAR_SUFFIX
 
 
 def sidecar_bytes(row: Row) -> bytes:
@@ -111,23 +101,3 @@ def _row(record: dict[str, Any]) -> Row:
         row["film"] = json.dumps(row["film"], sort_keys=True)
     to_table([row])  # a value of another type would stop the manifest that it is adopted into
     return row
-
-
-def identity(source_sha256: str, settings_digest: str, model_digest: str, seed: int) -> str:
-    """What determines a result (DESIGN.md, contract 3), as 64 hexadecimal digits."""
-    return hashlib.sha256(f"{source_sha256}\n{settings_digest}\n{model_digest}\n{seed}".encode()).hexdigest()
-
-
-@lru_cache(maxsize=1)
-def software_versions() -> str:
-    """JSON of what a result may depend on."""
-    names = (
-        "faitharchive", "torch", "diffusers", "transformers", "pillow", "opencv-python-headless", "numpy", "ray", "av",
-    )  # fmt: skip
-    versions = {"python": platform.python_version(), "platform": platform.machine()}
-    for name in names:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return json.dumps(versions, sort_keys=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pipelines.media.photo.decode import PHOTO_SUFFIXES
+pass
+
 
 Kind = Literal["photo", "film"]
 
@@ -53,3 +54,20 @@ def plain_stem(name: str) -> str:
     end = len(suffix(name))
     stem = _PLACE.sub("", name[: len(name) - end] if end else name).replace("%%", "%")
     return stem.rstrip(" ._-") or "frames"
+
+
+# Lower-case extensions that discovery takes for photographs, and the format that each stands for.
+PHOTO_SUFFIXES: dict[str, str] = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".png": "PNG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+    ".jp2": "JPEG2000",
+    ".j2k": "JPEG2000",
+    ".jpx": "JPEG2000",
+    ".j2c": "JPEG2000",
+    ".jpf": "JPEG2000",
+}

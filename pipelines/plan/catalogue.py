@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from faithdiff_model.weights.download import shown
+from faithdiff_model.redaction import redact_url
 
 
 class Catalogue:
@@ -43,7 +43,7 @@ def load_catalogue(url: str, *, path_column: str = "path", text_column: str = "c
     Raises:
         ValueError: unreadable, a column is missing, or a path has two descriptions.
     """
-    name = shown(url)
+    name = redact_url(url)
     table = _read(url, name)
     missing = [column for column in (path_column, text_column) if column not in table.column_names]
     if missing:

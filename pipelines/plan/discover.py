@@ -15,23 +15,15 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.errors import ItemError
-from pipelines.manifest.naming import (
-    SIDECAR_SUFFIX,
-    folded,
-    folders_of,
-    item_id,
-    plain_output,
-    refusal,
-    suffix_of,
-    visible,
-)
+from pipelines.manifest.naming import folded, folders_of, item_id, plain_output, refusal, suffix_of, visible
+from pipelines.manifest.scratch import Filling, create_table
 from pipelines.media.film.sequence.names import SequenceGrouper
 from pipelines.media.kinds import FRAME_SUFFIXES, MAYBE_FRAME_SUFFIXES, kind_of, looks_numbered, suffix
 from pipelines.plan.catalogue import Catalogue
-from pipelines.plan.inventory import Filling, create_table
 from pipelines.rows import Row, fail, new_row
 from pipelines.settings import Settings
-from pipelines.store.store import PRIVATE, Entry, OutsideError, Store
+from pipelines.store.layout import PRIVATE, SIDECAR_SUFFIX
+from pipelines.store.store import Entry, OutsideError, Store
 
 SOURCE_SCHEMA = pa.schema(
     [

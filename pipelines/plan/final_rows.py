@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.manifest.index import read_manifest_file
-from pipelines.plan.inventory import batches
+from pipelines.manifest.reader import read_manifest_file
+from pipelines.manifest.scratch import batches
 from pipelines.plan.pending import PENDING_SCHEMA, CompactRows, Expander, Spool, whole_rows
 from pipelines.plan.verdicts import ADOPTED, DONE
 from pipelines.rows import MANIFEST_SCHEMA, QUARANTINED, RESTORED, Row, drop_payload, to_table

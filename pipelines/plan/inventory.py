@@ -8,19 +8,19 @@ adopted   (RECORD_SCHEMA)  rows of sidecars that were read; their position is in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from types import TracebackType
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from faithdiff_model.weights.download import shown
-from pipelines.manifest.index import insert, read_manifest_file
-from pipelines.manifest.naming import SIDECAR_SUFFIX, folded, refusal, suffix_of
-from pipelines.manifest.writer import MANIFEST
+from faithdiff_model.redaction import redact_url
+from pipelines.manifest.naming import folded, refusal, suffix_of
+from pipelines.manifest.reader import read_manifest_file
+from pipelines.manifest.scratch import _BATCH, Filling, create_table, insert
 from pipelines.rows import MANIFEST_SCHEMA
 from pipelines.store.concurrency import in_threads
-from pipelines.store.store import PRIVATE, Store, StoreError
+from pipelines.store.layout import MANIFEST, PRIVATE, SIDECAR_SUFFIX
+from pipelines.store.store import Store, StoreError
 
 _COLUMNS = (
     "item_id", "source_path", "source_size", "source_version", "source_sha256", "output_path", "output_size", "status",
@@ -41,52 +41,8 @@ RECORD_SCHEMA = pa.schema(
 )
 # The newest row of several comes first in this order; of equally new ones the last that was read.
 NEWEST = "run_id desc nulls last, finished_at desc nulls last, file desc, position desc"
-_TYPES = {"string": "varchar", "int64": "bigint", "int32": "integer"}
-_BATCH = 20_000
 _READERS = 8  # manifest files read at a time, about a megabyte each
 _LONGEST = 4096
-
-
-class Filling:
-    """Rows on their way into a table, many at a time, all or none; a context.
-
-    Args:
-        database: holds the table.
-        name: of the table.
-        schema: its columns, in order.
-    """
-
-    def __init__(self, database: Any, name: str, schema: pa.Schema) -> None:
-        self._database, self._name, self._schema = database, name, schema
-        self._rows: list[tuple[Any, ...]] = []
-
-    def add(self, *values: Any) -> None:
-        """A row, its values in the order of the columns."""
-        self._rows.append(values)
-        if len(self._rows) >= _BATCH:
-            self._flush()
-
-    def __enter__(self) -> Filling:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._rows:
-            columns = zip(*self._rows, strict=True)
-            arrays = [pa.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
-            insert(self._database, self._name, pa.Table.from_arrays(arrays, schema=self._schema))
-            self._rows = []
-
-
-def create_table(database: Any, name: str, schema: pa.Schema) -> None:
-    """An empty table with the columns of an Arrow schema."""
-    columns = ", ".join(f"{field.name} {_TYPES[str(field.type)]}" for field in schema)
-    database.execute(f"create table {name} ({columns})")
 
 
 def load_output(database: Any, output: Store) -> None:
@@ -141,20 +97,6 @@ def as_records(table: pa.Table, file: int, positions: Sequence[int]) -> pa.Table
     return pa.Table.from_arrays(columns, schema=RECORD_SCHEMA)
 
 
-def batches(database: Any, query: str, rows: int = _BATCH) -> Iterator[pa.Table]:
-    """The result of a query, part by part; other queries may run meanwhile."""
-    with database.cursor() as cursor:
-        for batch in cursor.sql(query).to_arrow_reader(rows):
-            if batch.num_rows:
-                yield pa.Table.from_batches([batch])
-
-
-def count(database: Any, query: str) -> int:
-    """The one number that a query gives."""
-    ((number,),) = database.execute(query).fetchall()
-    return int(number)
-
-
 def _read(output: Store, path: str) -> pa.Table:
     table = read_manifest_file(output, path, _COLUMNS)
     try:
@@ -162,7 +104,7 @@ def _read(output: Store, path: str) -> pa.Table:
     except pa.ArrowInvalid as error:
         raise StoreError(
             f"manifest file {output.uri(path)}: is damaged ({str(error).splitlines()[0]}); run faitharchive manifest "
-            f"rebuild {shown(output.url)}"
+            f"rebuild {redact_url(output.url)}"
         ) from error
     return table
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from faithdiff_model.weights.download import shown
+from faithdiff_model.redaction import redact_url
 from pipelines.manifest.naming import item_id
-from pipelines.manifest.sidecar import read_sidecar, sidecar_path
-from pipelines.plan.inventory import as_records, batches, count, insert
+from pipelines.manifest.scratch import batches, count
+from pipelines.manifest.sidecar import read_sidecar
+from pipelines.plan.inventory import as_records, insert
 from pipelines.plan.pending import Spool
 from pipelines.rows import MANIFEST_SCHEMA, Row, to_table
 from pipelines.store.concurrency import in_threads
+from pipelines.store.layout import sidecar_path
 from pipelines.store.retries import GaveUpError
 from pipelines.store.store import Store, StoreError
 
@@ -67,7 +69,8 @@ class Adoption:
             self._given_up += 1
             if self._given_up >= _THREADS:  # not a file, but the store
                 raise StoreError(
-                    f"output {shown(self._output.url)}: sidecars cannot be read ({error.strerror}); run again when it answers"
+                    f"output {redact_url(self._output.url)}: sidecars cannot be read ({error.strerror}); run again when it "
+                    "answers"
                 ) from error
             return None
         except OSError:

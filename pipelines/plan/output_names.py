@@ -11,8 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.manifest.naming import SIDECAR_SUFFIX, assign_outputs, folded, possible_outputs
-from pipelines.plan.inventory import NEWEST, Filling, batches, count, create_table
+from pipelines.manifest.naming import assign_outputs, folded, possible_outputs
+from pipelines.manifest.scratch import Filling, batches, count, create_table
+from pipelines.plan.inventory import NEWEST
+from pipelines.store.layout import SIDECAR_SUFFIX
 
 _GROUP_ROWS = 50_000  # members that go through the rule together, some kilobyte each
 _GIVEN = pa.schema([("path", pa.string()), ("output", pa.string())])

@@ -8,7 +8,6 @@ not).
 
 from __future__ import annotations
 
-import re
 import tempfile
 import time
 from collections import Counter
@@ -17,21 +16,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from faithdiff_model.weights.download import shown
 from faithdiff_model.weights.files import captioner_digest, model_digest
-from pipelines.manifest.index import scratch_database
+from pipelines.manifest.scratch import batches, count, scratch_database
 from pipelines.plan.catalogue import load_catalogue
 from pipelines.plan.discover import discover
 from pipelines.plan.final_rows import Settling
-from pipelines.plan.inventory import batches, count, load_manifest, load_output
+from pipelines.plan.inventory import load_manifest, load_output
 from pipelines.plan.orphans import Adoption
 from pipelines.plan.output_names import give_names
 from pipelines.plan.pending import PENDING_SCHEMA, CompactRows, Expander, PendingRows, Spool, Texts
-from pipelines.plan.stores import check_apart
+from pipelines.plan.stores import open_stores
 from pipelines.plan.verdicts import ADOPTED, DONE, decide
 from pipelines.rows import QUARANTINED
 from pipelines.settings import Settings
-from pipelines.store.store import Store, StoreError
+from pipelines.store.store import StoreError
 
 _MEMORY = "1GB"
 
@@ -124,40 +122,6 @@ def make_plan(settings: Settings, *, damaged: Collection[str] = (), memory: str 
             began=began,
             ended=time.time(),
         )
-
-
-def refuse_secrets(settings: Settings) -> None:
-    """Refuse a setting whose URL holds credentials or a signature: settings are kept in Prefect's records.
-
-    Raises:
-        StoreError: names the setting, without the secret. Source and output are refused by `Store`.
-    """
-    for name in ("base", "vae", "faithdiff", "captioner", "catalogue"):
-        url = getattr(settings, name)
-        if re.search(r"://[^/]*@", url) or (url.startswith(("http://", "https://")) and "?" in url):
-            raise StoreError(
-                f"{name} {shown(url)}: its URL holds credentials or a query, which would end up in records and logs; use "
-                "fsspec's configuration or the environment, or download the file and give its path"
-            )
-
-
-def open_stores(settings: Settings) -> tuple[Store, Store]:
-    """Source and output store, checked against each other.
-
-    Raises:
-        StoreError: either cannot be used.
-    """
-    if not settings.source or not settings.output:
-        raise StoreError("source and output are both needed: faitharchive restore SOURCE OUTPUT")
-    refuse_secrets(settings)
-    source = Store(settings.source, settings.retry_seconds)
-    output = Store(settings.output, settings.retry_seconds)
-    check_apart(source, output)
-    if not source.exists():
-        raise StoreError(f"source {shown(settings.source)}: there is no such folder; check the path")
-    if source.fs.isfile(source.root):
-        raise StoreError(f"source {shown(settings.source)}: is a file; give its folder, and its name by --only")
-    return source, output
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import PurePosixPath
 
-from faithdiff_model.weights.download import shown
+from faithdiff_model.redaction import redact_url
+from pipelines.settings import Settings
 from pipelines.store.store import Store, StoreError
 
 
@@ -24,10 +26,44 @@ def check_apart(source: Store, output: Store) -> None:
     ):
         if inner == outer or outer in inner.parents:
             raise StoreError(
-                f"output {shown(output.url)}: {text} {shown(source.url)}, and sources are never written to; choose a "
+                f"output {redact_url(output.url)}: {text} {redact_url(source.url)}, and sources are never written to; choose a "
                 "separate output"
             )
 
 
 def _real(store: Store) -> PurePosixPath:
     return PurePosixPath(os.path.realpath(store.root) if store.local else store.root)
+
+
+def refuse_secrets(settings: Settings) -> None:
+    """Refuse a setting whose URL holds credentials or a signature: settings are kept in Prefect's records.
+
+    Raises:
+        StoreError: names the setting, without the secret. Source and output are refused by `Store`.
+    """
+    for name in ("base", "vae", "faithdiff", "captioner", "catalogue"):
+        url = getattr(settings, name)
+        if re.search(r"://[^/]*@", url) or (url.startswith(("http://", "https://")) and "?" in url):
+            raise StoreError(
+                f"{name} {redact_url(url)}: its URL holds credentials or a query, which would end up in records and logs; use "
+                "fsspec's configuration or the environment, or download the file and give its path"
+            )
+
+
+def open_stores(settings: Settings) -> tuple[Store, Store]:
+    """Source and output store, checked against each other.
+
+    Raises:
+        StoreError: either cannot be used.
+    """
+    if not settings.source or not settings.output:
+        raise StoreError("source and output are both needed: faitharchive restore SOURCE OUTPUT")
+    refuse_secrets(settings)
+    source = Store(settings.source, settings.retry_seconds)
+    output = Store(settings.output, settings.retry_seconds)
+    check_apart(source, output)
+    if not source.exists():
+        raise StoreError(f"source {redact_url(settings.source)}: there is no such folder; check the path")
+    if source.fs.isfile(source.root):
+        raise StoreError(f"source {redact_url(settings.source)}: is a file; give its folder, and its name by --only")
+    return source, output

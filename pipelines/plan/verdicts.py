@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.film.source import source_digest
-from pipelines.manifest.writer import settled
-from pipelines.plan.inventory import NEWEST, Filling, batches, count, create_table
+from pipelines.manifest.runs import all_runs_ended
+from pipelines.manifest.scratch import Filling, batches, count, create_table
+from pipelines.plan.inventory import NEWEST
 from pipelines.plan.orphans import Adoption
 from pipelines.rows import QUARANTINED, RESTORED
 from pipelines.settings import Settings
@@ -90,7 +91,7 @@ def _read_what_may_cover(database: Any, adoption: Adoption, output: Store) -> No
         "create table wanted as select named.output as path from named join prior_verdicts v on v.path = named.path "
         f"where v.verdict <> '{DONE}' and named.item_id not in (select item_id from damaged)"
     )
-    if count(database, "select count(*) from wanted semi join sidecars using (path)") and not settled(output):
+    if count(database, "select count(*) from wanted semi join sidecars using (path)") and not all_runs_ended(output):
         adoption.read_wanted()
 
 

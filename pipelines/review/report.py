@@ -9,15 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.manifest.index import insert, read_manifest_file, scratch_database
+from pipelines.manifest.reader import read_manifest_file
+from pipelines.manifest.scratch import insert, scratch_database
 from pipelines.manifest.sidecar import json_bytes
-from pipelines.manifest.writer import MANIFEST, RUNS
-from pipelines.review.facts import Report
-from pipelines.review.page import report_page
+from pipelines.review.page import Report, report_page
 from pipelines.rows import MANIFEST_SCHEMA
-from pipelines.store.store import PRIVATE, Store
+from pipelines.store.layout import MANIFEST, REPORTS, RUNS
+from pipelines.store.store import Store, StoreError
 
-REPORTS = f"{PRIVATE}/reports"
 _COLUMNS = (
     "item_id", "source_path", "source_size", "output_path", "output_size", "status", "error_code", "error_stage",
     "error_reason", "attempt", "media_kind", "frames", "model_preset", "model_trained", "device", "lq_psnr_db",
@@ -112,3 +111,19 @@ def publish_report(output: Store, report: Report, name: str) -> str:
     output.publish(f"{REPORTS}/{name}.json", json_bytes(asdict(report)))
     output.publish(f"{REPORTS}/{name}.html", report_page(report).encode())
     return output.uri(f"{REPORTS}/{name}.html")
+
+
+def make_and_publish(output: str, name: str = "") -> str:
+    """Make the report of a store and publish it; its URI.
+
+    Raises:
+        StoreError: there is no such store, or its manifest cannot be read.
+        ValueError: the name is none for a file.
+    """
+    name = name or f"{datetime.now(UTC):%Y-%m-%d}"
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise ValueError(f"--name is {name!r}: use letters, digits, - and _")
+    store = Store(output)
+    if not store.exists():
+        raise StoreError(f"output {store.uri('')}: there is no such folder; check the path")
+    return publish_report(store, make_report(store), name)

@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from pipelines import ray_agent
+from pipelines.run import ray_patches
 from pipelines.run.pools import cores, local_replicas
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
@@ -92,8 +92,8 @@ def _agent(settings: Settings) -> AbstractContextManager[None]:
     if settings.ray_address != "local":
         return nullcontext()
     if not settings.metrics_port:
-        return ray_agent.left_out()
-    ray_agent.check_metrics_port(settings.metrics_port)
+        return ray_patches.left_out()
+    ray_patches.check_metrics_port(settings.metrics_port)
     return nullcontext()
 
 

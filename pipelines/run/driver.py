@@ -15,6 +15,7 @@ import ray
 from ray.data import DataContext, ExecutionResources
 from ray.exceptions import RayError
 
+from faithdiff_model.redaction import redact
 from pipelines.errors import ItemError
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.pending import PendingRows
@@ -28,7 +29,6 @@ from pipelines.run.run_observer import Observer
 from pipelines.run.stop import Abandoned, Stop, listening, within
 from pipelines.settings import Settings
 from pipelines.store.lease import Lease, held
-from pipelines.store.retries import safe_text
 from pipelines.store.store import Store
 
 OnRow = Callable[[Row], None]
@@ -172,7 +172,7 @@ class _Run:
         try:
             write()
         except OSError as error:
-            text = safe_text(error.strerror or type(error).__name__)
+            text = redact(error.strerror or type(error).__name__)
             self.stop.request(f"the manifest cannot be written ({text}); make space and check access")
 
     def _waves(self) -> Iterator[tuple[Build, PendingRows]]:

@@ -10,6 +10,7 @@ from typing import Any
 import ray
 
 from faithdiff_model.presets import PRESETS
+from pipelines.run.ray_patches import _largest_cluster
 from pipelines.setting_types import node_labels
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
@@ -126,21 +127,6 @@ def _check_placeable(name: str, pool: Pool, nodes: Sequence[Mapping[str, Any]]) 
         f"a {name} needs a node with {' and '.join(wanted)}, and none of the cluster's {len(alive)} has that: look at "
         f"{options}, or add such a node"
     )
-
-
-def _largest_cluster() -> dict[str, float] | None:
-    """What the cluster has when its autoscaler has brought all nodes it may; None without an autoscaler."""
-    if ray.util.client.ray.is_connected():  # only a process of the cluster can ask
-        found: dict[str, float] | None = ray.get(ray.remote(num_cpus=0)(_told_by_autoscaler).remote())
-        return found
-    return _told_by_autoscaler()
-
-
-def _told_by_autoscaler() -> dict[str, float] | None:
-    from ray._private.state import state  # Ray has no public way to ask
-
-    found = state.get_max_resources_from_cluster_config()
-    return None if found is None else dict(found)
 
 
 def cores(settings: Settings) -> int:

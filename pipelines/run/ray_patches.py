@@ -8,12 +8,17 @@ not in it; if that goes with its node, the rows are found missing and tried agai
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import ray
+import ray._private.utils
 from ray.data._internal.execution.operators.actor_pool_map_operator import _ActorPool
 from ray.exceptions import RayError
 
+from pipelines.store.store import StoreError
 from pipelines.telemetry import traces
 
 _release = _ActorPool._release_running_actor
@@ -54,3 +59,46 @@ def _tell(actor: Any) -> None:
 def end_released_actors() -> None:
     """From now on, in this process. Ray 2.60 has no setting for it."""
     _ActorPool._release_running_actor = _release_and_end
+
+
+def _largest_cluster() -> dict[str, float] | None:
+    """What the cluster has when its autoscaler has brought all nodes it may; None without an autoscaler."""
+    if ray.util.client.ray.is_connected():  # only a process of the cluster can ask
+        found: dict[str, float] | None = ray.get(ray.remote(num_cpus=0)(_told_by_autoscaler).remote())
+        return found
+    return _told_by_autoscaler()
+
+
+def _told_by_autoscaler() -> dict[str, float] | None:
+    from ray._private.state import state  # Ray has no public way to ask
+
+    found = state.get_max_resources_from_cluster_config()
+    return None if found is None else dict(found)
+
+
+def check_metrics_port(port: int) -> None:
+    """Raises StoreError where a local Ray could not export metrics on a port: it would say so in a file of its own alone."""
+    if ray._private.utils.get_dashboard_dependency_error() is not None:
+        raise StoreError(
+            f"metrics port {port}: Ray's agent is not installed; pip install 'faitharchive[cluster]', or leave the port out"
+        )
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the agent does
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            raise StoreError(f"metrics port {port}: cannot be used ({error.strerror}); choose another") from error
+
+
+@contextmanager
+def left_out() -> Iterator[None]:
+    """Have a local Ray that is started in this block do without the agent, as if `ray[default]` were not installed.
+
+    It would take seconds to start and 100 MB, to export what nobody asked for. Ray 2.60 has no option for that.
+    """
+    kept = ray._private.utils.get_dashboard_dependency_error
+    ray._private.utils.get_dashboard_dependency_error = lambda: ImportError("nobody asked for Ray's agent")
+    try:
+        yield
+    finally:
+        ray._private.utils.get_dashboard_dependency_error = kept

@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from faithdiff_model.weights.download import shown
+from faithdiff_model.redaction import redact_url
 from pipelines.plan.plan import Plan
 from pipelines.rows import FAILED, RESTORED, Row
 from pipelines.run.stop import Stop
@@ -54,7 +54,12 @@ class Observer:
         settings, plan = self._settings, self._plan
         logs.configure(settings.log_format, settings.log_level)
         self._event("run planned", pending=len(plan.pending), already_done=plan.done, refused=len(plan.settled))
-        self._event("run started", source=shown(settings.source), output=shown(settings.output), preset=settings.preset)
+        self._event(
+            "run started",
+            source=redact_url(settings.source),
+            output=redact_url(settings.output),
+            preset=settings.preset,
+        )
         if plan.began:
             counts = {"pending": len(plan.pending), "already_done": plan.done}
             add_span("plan", self.trace.traceparent, plan.began, plan.ended, {"run_id": self._lease.run_id, **counts})

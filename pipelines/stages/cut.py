@@ -7,7 +7,8 @@ from functools import lru_cache
 
 import pyarrow as pa
 
-from pipelines.film.plan import FilmPlan, cut, load_plan, segment_path
+from pipelines.film.plan import FilmPlan, load_plan
+from pipelines.film.segments import cut, segment_path
 from pipelines.rows import PART_DONE, Row, drop_payload
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows

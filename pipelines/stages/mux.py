@@ -14,18 +14,18 @@ import pyarrow as pa
 
 from pipelines.errors import ItemError
 from pipelines.film.outputs import FilmOutputs
-from pipelines.film.plan import FilmPlan, Segment, cut, load_plan, segment_path
+from pipelines.film.plan import FilmPlan, load_plan
 from pipelines.film.preprocess import FrameSteps
-from pipelines.film_join import joined
-from pipelines.manifest.sidecar import sidecar_bytes, sidecar_path
+from pipelines.film.segments import Segment, cut, joined, segment_path
+from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.media.film.write.segment_file import read_record, read_segment
 from pipelines.rows import RESTORED, Row, drop_payload
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.stages.faithfulness import psnr_db
 from pipelines.stages.publish import writing
-from pipelines.stages.tile_parts import folder
 from pipelines.store.large_files import opener
+from pipelines.store.layout import parts_folder, sidecar_path
 from pipelines.store.store import Store
 
 STAGE = "mux"
@@ -83,7 +83,7 @@ class Mux:
         )
         with writing(row["output_path"]):
             self.output.publish(sidecar_path(row["output_path"]), sidecar_bytes(whole))
-        self.output.remove_folder(folder(key))
+        self.output.remove_folder(parts_folder(key))
         yield drop_payload(whole)
 
     def _whole(self, row: Row, plan: FilmPlan, segments: list[Segment], records: list[dict[str, Any]]) -> Row:

@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from faithdiff_model.redaction import redact
 from pipelines.errors import ItemError
 from pipelines.manifest.naming import output_format
-from pipelines.manifest.sidecar import sidecar_bytes, sidecar_path
+from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.media.photo.encode import encode
 from pipelines.rows import RESTORED, Row, drop_payload
 from pipelines.settings import Settings
-from pipelines.store.retries import safe_text
+from pipelines.store.layout import sidecar_path
 from pipelines.store.store import Store
 
 _FULL = re.compile(r"QuotaExceeded|StorageFull")  # as Ceph and MinIO say it
@@ -78,7 +79,7 @@ def writing(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT) or _FULL.search(str(error)) is not None
-        text = safe_text(error.strerror or str(error) or type(error).__name__)[:300]
+        text = redact(error.strerror or str(error) or type(error).__name__)[:300]
         remedy = "make space" if full else "check space and access"
         raise ItemError(
             "no_space" if full else "write_error", f"{what}: cannot be written ({text}); {remedy}"

@@ -11,7 +11,7 @@ from faithdiff_model.image.colour_statistics import ColourStatistics
 from faithdiff_model.image.resize import from_unit_float, to_unit_float
 from faithdiff_model.image.windows import Place
 from pipelines.errors import ItemError
-from pipelines.manifest.sidecar import software_versions
+from pipelines.manifest.identity import software_versions
 from pipelines.rows import PENDING, Row, fail, get_pixels, put_pixels, to_table
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe

@@ -13,10 +13,11 @@ import pyarrow as pa
 from faithdiff_model.film.steady import ShotFrame, restore_shot
 from faithdiff_model.image.resize import enlarge, from_unit_float, to_unit_float
 from pipelines.errors import ItemError
-from pipelines.film.plan import FilmPlan, Segment, cut, load_plan, segment_path
+from pipelines.film.plan import FilmPlan, load_plan
 from pipelines.film.preprocess import FrameSteps
+from pipelines.film.segments import Segment, cut, segment_path
 from pipelines.film.source import open_film, reading_film, source_state
-from pipelines.manifest.sidecar import software_versions
+from pipelines.manifest.identity import software_versions
 from pipelines.media.film.facts import FilmReader
 from pipelines.media.film.write.segment_file import SegmentWriter
 from pipelines.rows import HELD_BACK, PART_DONE, PENDING, Row, drop_payload, fail, to_table

@@ -21,8 +21,9 @@ from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.stages.faithfulness import psnr_db, squared_error
 from pipelines.stages.publish import publish_result
-from pipelines.stages.tile_parts import PartStatistics, folder, read_part
+from pipelines.stages.tile_parts import PartStatistics, read_part
 from pipelines.stages.tiling import places
+from pipelines.store.layout import parts_folder
 from pipelines.store.store import Store
 
 STAGE = "stitch"
@@ -64,7 +65,7 @@ class Stitch:
             reason = f"{row['source_path']}: a restored tile is missing ({type(error).__name__}); run again"
             raise ItemError("write_error", reason) from error
         except Exception as error:  # a damaged archive: zip, zlib, JSON and numpy each complain in their own way
-            self.output.remove_folder(folder(key))  # else the next run would take the tile for done again
+            self.output.remove_folder(parts_folder(key))  # else the next run would take the tile for done again
             reason = f"{row['source_path']}: a restored tile is damaged ({type(error).__name__}), all were removed; run again"
             raise ItemError("write_error", reason) from error
         seconds = sum(part["seconds_restore"] or 0.0 for _, _, part in tiles)
@@ -77,7 +78,7 @@ class Stitch:
         whole["lq_psnr_db"] = self._faithfulness(whole, pixels)
         whole["seconds_tile"] = time.monotonic() - started
         done = publish_result(whole, pixels, self.output, self.settings)
-        self.output.remove_folder(folder(key))
+        self.output.remove_folder(parts_folder(key))
         yield done
 
     def _join(self, row: Row, cores: list[np.ndarray], statistics: list[PartStatistics]) -> np.ndarray:

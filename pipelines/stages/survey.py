@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from faithdiff_model.network.config import MIN_SIDE
 from pipelines.errors import ItemError
-from pipelines.film.plan import FilmPlan, cut, load_plan, plan_path
+from pipelines.film.plan import FilmPlan, load_plan, plan_path
+from pipelines.film.segments import cut
 from pipelines.film.source import open_film, reading_film, source_digest, source_state
-from pipelines.manifest.sidecar import identity
+from pipelines.manifest.identity import identity
 from pipelines.media.film.facts import FilmReader
 from pipelines.media.film.survey.survey import Surveyor
 from pipelines.rows import Row, put_pixels

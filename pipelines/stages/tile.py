@@ -10,7 +10,7 @@ import pyarrow as pa
 from faithdiff_model.image.resize import enlarge, from_unit_float
 from faithdiff_model.network.config import MIN_SIDE
 from pipelines.errors import ItemError
-from pipelines.manifest.sidecar import identity
+from pipelines.manifest.identity import identity
 from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows

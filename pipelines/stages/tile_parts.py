@@ -16,9 +16,9 @@ import numpy as np
 
 from faithdiff_model.image.colour_statistics import ColourStatistics
 from pipelines.rows import MANIFEST_SCHEMA, Row, new_row
-from pipelines.store.store import PRIVATE, Store
+from pipelines.store.layout import parts_folder
+from pipelines.store.store import Store
 
-PARTS = f"{PRIVATE}/parts"
 _KEPT = (*MANIFEST_SCHEMA.names, "part", "icc_profile", "dpi")
 
 
@@ -39,13 +39,8 @@ class PartStatistics(NamedTuple):
         return cls(lq, restored)
 
 
-def folder(identity: str) -> str:
-    """Where an identity's parts are."""
-    return f"{PARTS}/{identity[:2]}/{identity}"
-
-
 def part_path(identity: str, number: int) -> str:
-    return f"{folder(identity)}/{number:05d}.npz"
+    return f"{parts_folder(identity)}/{number:05d}.npz"
 
 
 def has_part(store: Store, identity: str, number: int) -> bool:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-PARTIAL = ".faitharchive-partial-"
+from pipelines.store.layout import PARTIAL
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
+from faithdiff_model.redaction import redact
 from pipelines.store.listing import Entry, local_entries, other_entries
-from pipelines.store.retries import patiently, safe_text
+from pipelines.store.retries import patiently
 from pipelines.store.store import PARTIAL, Store
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def _abort_uploads(store: Store, before: datetime) -> int:
             if not isinstance(error, PermissionError | FileNotFoundError) and error.errno != errno.ENOSYS:
                 raise
             # No reader ever sees an upload: a run that may not clear them can still do its work.
-            logger.warning("unfinished uploads to %s cannot be cleared: %s", store.url, safe_text(str(error)))
+            logger.warning("unfinished uploads to %s cannot be cleared: %s", store.url, redact(str(error)))
             return count
         for upload in page.get("Uploads", ()):
             if upload["Initiated"] <= before:

@@ -19,10 +19,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from faithdiff_model.weights.download import shown
-from pipelines.store.store import PRIVATE, Store, StoreError
+from faithdiff_model.redaction import redact_url
+from pipelines.store.layout import LEASES, lease_path
+from pipelines.store.store import Store, StoreError
 
-LEASES = f"{PRIVATE}/lease"
 HELD, DRAINING, RELEASED = "held", "draining", "released"
 LOST = "lost"  # not written anywhere: what an owner finds
 _BEATS = 6  # renewals in the time that a silent owner keeps its lease
@@ -235,8 +235,8 @@ def _take(store: Store, run_id: str, seconds: float, steal: bool) -> Lease:
             created = store.create(lease_path(number + 1), record.dumps())
         except OSError as error:
             raise StoreError(
-                f"output {shown(store.url)}: cannot be written ({error.strerror or type(error).__name__}); check the path, "
-                "space and permissions"
+                f"output {redact_url(store.url)}: cannot be written ({error.strerror or type(error).__name__}); check the "
+                "path, space and permissions"
             ) from error
         if created:
             lease = Lease(store, number + 1, record, seconds)
@@ -244,7 +244,7 @@ def _take(store: Store, run_id: str, seconds: float, steal: bool) -> Lease:
             if blocked:
                 _await_release(store, number, seconds)
             return lease
-    raise LeaseError(f"output {shown(store.url)}: other runs keep taking it; look at {store.uri(LEASES)}")
+    raise LeaseError(f"output {redact_url(store.url)}: other runs keep taking it; look at {store.uri(LEASES)}")
 
 
 def newest_lease(store: Store) -> tuple[int, Record | None]:
@@ -279,11 +279,6 @@ def _forget(store: Store, number: int) -> None:
             store.remove(lease_path(old))
 
 
-def lease_path(number: int) -> str:
-    """Where lease `number` is."""
-    return f"{LEASES}/{number:08d}.json"
-
-
 def process_mark(process: int) -> str:
     """What tells a process from a later one of the same number: the boot and its time of start. Empty if it has ended."""
     try:
@@ -300,6 +295,6 @@ def _refusal(store: Store, holder: Record) -> str:
         datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") for at in (holder.taken_at, holder.expires_at)
     )
     return (
-        f"output {shown(store.url)}: run {holder.run_id} on {holder.host} (process {holder.process}) has held it since "
+        f"output {redact_url(store.url)}: run {holder.run_id} on {holder.host} (process {holder.process}) has held it since "
         f"{since}, for now until {until}; wait for it to end, or take it over by --steal-lease"
     )

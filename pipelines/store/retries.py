@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
-from faithdiff_model.weights.download import without_credentials
+from faithdiff_model.redaction import redact
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 8.0  # seconds between two tries
 _PASSING_ERRNOS = {
@@ -24,13 +24,6 @@ _THROTTLED = re.compile(r"Throttl|SlowDown|TooManyRequests|RequestLimitExceeded|
 _PASSING_CLASSES = re.compile(
     r"(Timeout|Connection\w*|Connector\w*|ServerDisconnected|ClientPayload|ClientOSError|EndpointConnection|HTTPClient|"
     r"IncompleteRead|ServiceRequest|ServiceResponse|ResponseStreaming|ProtocolError|ChunkedEncoding)(Error|$)"
-)
-_SIGNATURES = re.compile(
-    r"((?:X-Amz-[\w-]+|X-Goog-[\w-]+|AWSAccessKeyId|Signature|sig|token|key|secret|password|credential)=)[^&\s\"']+",
-    re.IGNORECASE,
-)
-_HEADERS = re.compile(
-    r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?:(?:basic|bearer|aws4-hmac-sha256)\s+)?[^\s'\",;]+[^\n'\"]*"
 )
 
 Result = TypeVar("Result")
@@ -66,7 +59,7 @@ def patiently(call: Callable[[], Result], what: str, seconds: float) -> Result:
             if harmless is error:
                 raise
             raise harmless from None
-        text = safe_text(f"{type(error).__name__}: {error}")
+        text = redact(f"{type(error).__name__}: {error}")
         raise GaveUpError(errno.ETIMEDOUT, f"{what} failed for {seconds:.0f} s ({text[:200]})") from (
             error if without_secrets(error) is error else None
         )
@@ -74,12 +67,12 @@ def patiently(call: Callable[[], Result], what: str, seconds: float) -> Result:
 
 def without_secrets(error: Exception) -> Exception:
     """The error itself, or one like it without the secrets that it or its causes quote: loggers print whole chains."""
-    if all(safe_text(str(one)) == " ".join(str(one).split()) for one in _chain(error)):
+    if all(redact(str(one)) == " ".join(str(one).split()) for one in _chain(error)):
         return error
-    text = safe_text(str(error))
+    text = redact(str(error))
     if not isinstance(error, OSError):
         return OSError(text)
-    said = (error.errno, safe_text(error.strerror)) if error.strerror else (text,)
+    said = (error.errno, redact(error.strerror)) if error.strerror else (text,)
     try:
         return type(error)(*said)
     except TypeError:  # a library's own, made in another way
@@ -99,12 +92,6 @@ def is_passing(error: BaseException) -> bool:
     # s3fs makes EIO of each code that it does not know, so what the server answered decides.
     asked = any(_THROTTLED.search(_code(one)) for one in chain)
     return asked or status in _PASSING_STATUSES or (status >= 500 and status not in _FINAL_STATUSES)
-
-
-def safe_text(text: str) -> str:
-    """A store's own words on one line, without credentials, signatures and authorization headers."""
-    text = without_credentials(" ".join(text.split()))
-    return _HEADERS.sub(r"\1***", _SIGNATURES.sub(r"\1***", text))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

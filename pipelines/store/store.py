@@ -16,9 +16,9 @@ from typing import TypeVar
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from faithdiff_model.weights.download import shown
-from pipelines.manifest.naming import SIDECAR_SUFFIX
-from pipelines.store.atomic import PARTIAL, flush_folder, partial_beside, put_and_move, write_and_move, write_through
+from faithdiff_model.redaction import redact, redact_url
+from pipelines.store.atomic import flush_folder, partial_beside, put_and_move, write_and_move, write_through
+from pipelines.store.layout import PARTIAL, PRIVATE, SIDECAR_SUFFIX
 from pipelines.store.listing import (  # fmt: skip
     Entry,
     OnRefused,
@@ -29,9 +29,8 @@ from pipelines.store.listing import (  # fmt: skip
     s3_entries,
     version_of,
 )
-from pipelines.store.retries import GaveUpError, patiently, safe_text
+from pipelines.store.retries import GaveUpError, patiently
 
-PRIVATE = "_faitharchive"  # our own folder in an output store: manifest, runs, parts
 RETRY_SECONDS = 60.0
 _CHUNK = 4 << 20  # bytes of a file in memory at a time while it is hashed
 # Stores whose put, or completed multipart upload, makes an object appear whole. Everywhere else we write beside and move.
@@ -71,21 +70,25 @@ class Store:
         user = _USER.search(url)
         if user and user[1] not in _NO_HOST and (":" in user[2] or user[1] not in _BUCKET_AT_HOST):
             raise StoreError(
-                f"store {shown(url)}: its URL holds credentials, which would end up in logs; put them into fsspec's "
+                f"store {redact_url(url)}: its URL holds credentials, which would end up in logs; put them into fsspec's "
                 "configuration or the environment"
             )
         if url.startswith(("http://", "https://")) and "?" in url:
-            raise StoreError(f"store {shown(url)}: a URL with a query cannot hold files; give the folder's own URL")
+            raise StoreError(
+                f"store {redact_url(url)}: a URL with a query cannot hold files; give the folder's own URL"
+            )
         try:
             self.fs, root = fsspec.core.url_to_fs(
                 str(Path(url).expanduser().absolute()) if _is_local_path(url) else url
             )
         except ImportError as error:
             raise StoreError(
-                f"store {shown(url)}: {error}; install the extra for it, such as faitharchive[s3]"
+                f"store {redact_url(url)}: {error}; install the extra for it, such as faitharchive[s3]"
             ) from error
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: ~ of an unknown user
-            raise StoreError(f"store {shown(url)}: cannot be opened ({type(error).__name__}); check the URL") from error
+            raise StoreError(
+                f"store {redact_url(url)}: cannot be opened ({type(error).__name__}); check the URL"
+            ) from error
         self.root = root.rstrip("/")
         protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
         # A subclass may be something else behind a local face; only the file system itself renames as we need it.
@@ -105,7 +108,9 @@ class Store:
             StoreError: the path would leave the root, or another path could mean the same.
         """
         if path and {"", ".", ".."} & set(path.split("/")):
-            raise StoreError(f"path {path!r}: leaves the store {shown(self.url)}, or means another in it; rename it")
+            raise StoreError(
+                f"path {path!r}: leaves the store {redact_url(self.url)}, or means another in it; rename it"
+            )
         return f"{self.root}/{path}" if path else self.root
 
     def uri(self, path: str) -> str:
@@ -158,8 +163,8 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return
         except Exception as error:  # stores raise what they like
-            text = safe_text(getattr(error, "strerror", None) or str(error) or type(error).__name__)
-            raise StoreError(f"store {shown(self.url)}: cannot be listed ({text}); check access") from error
+            text = redact(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+            raise StoreError(f"store {redact_url(self.url)}: cannot be listed ({text}); check access") from error
 
     def info(self, path: str) -> Entry:
         """One file's entry. Raises FileNotFoundError."""
@@ -280,13 +285,13 @@ class Store:
             self._remove(entry.path)
 
     def _patiently(self, call: Callable[[], Result], doing: str, path: str) -> Result:
-        what = f"{doing} {path or shown(self.url)}"
+        what = f"{doing} {path or redact_url(self.url)}"
         try:
             return patiently(call, what, self.retry_seconds)
         except (OSError, ValueError, MemoryError):
             raise
         except Exception as error:  # botocore's, gcsfs's, azure's own: those who call us know OSError
-            text = safe_text(f"{type(error).__name__}: {error}")
+            text = redact(f"{type(error).__name__}: {error}")
             raise OSError(errno.EPROTO, f"{what} failed ({text[:200]})") from error
 
     def check_writable(self) -> None:
@@ -303,9 +308,9 @@ class Store:
             self.fs.rm_file(self.key(path))
         except Exception as error:  # stores raise what they like; all of it means no
             words = error.strerror if isinstance(error, GaveUpError) else None
-            text = safe_text(words or f"{type(error).__name__}: {error}")
+            text = redact(words or f"{type(error).__name__}: {error}")
             raise StoreError(
-                f"output {shown(self.url)}: cannot be written ({text}); check the path and permissions"
+                f"output {redact_url(self.url)}: cannot be written ({text}); check the path and permissions"
             ) from error
 
 

@@ -12,7 +12,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.store.retries import safe_text
+from faithdiff_model.redaction import redact
 
 # In each line, null where they do not apply.
 ABOUT = ("run_id", "item_id", "source_path", "stage", "error_code")
@@ -99,13 +99,13 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": safe_text(record.getMessage()),
+            "message": redact(record.getMessage()),
             **dict.fromkeys(ABOUT),
             "node": _NODE,
             **{name: _clean(name, value) for name, value in about.items()},
         }
         if record.exc_info:
-            line["traceback"] = safe_text(self.formatException(record.exc_info))
+            line["traceback"] = redact(self.formatException(record.exc_info))
         return json.dumps(line, default=str)  # in ASCII: no name can end the line
 
 
@@ -118,7 +118,7 @@ class Lines(logging.Formatter):
             f" {name}={json.dumps(value, default=str)}" for name, value in about.items() if value is not None
         )
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
-        return f"{at} {record.levelname.lower()} {safe_text(record.getMessage())}{told}"
+        return f"{at} {record.levelname.lower()} {redact(record.getMessage())}{told}"
 
 
 _NODE = socket.gethostname()
@@ -126,5 +126,5 @@ _NODE = socket.gethostname()
 
 def _clean(name: str, value: Any) -> Any:
     if isinstance(value, str) and name not in _NAMES:
-        return safe_text(value)
+        return redact(value)
     return value

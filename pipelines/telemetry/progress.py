@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipelines.store.store import PRIVATE, Store
+from pipelines.store.layout import PROGRESS, progress_path
+from pipelines.store.store import Store
 from pipelines.telemetry import logs
 
-PROGRESS = f"{PRIVATE}/progress"
 SECONDS = 10.0  # between two signs of life
 RUNNING, DRAINING, ENDED = "running", "draining", "ended"
 _KEPT = 20  # files of older runs that stay, as leases do
@@ -66,11 +66,6 @@ class Progress:
             return cls(**json.loads(data))
         except (ValueError, TypeError):
             return None
-
-
-def progress_path(run_id: str) -> str:
-    """Where a run's file is."""
-    return f"{PROGRESS}/{run_id}.json"
 
 
 def read_progress(store: Store, run_id: str) -> Progress | None:

@@ -29,11 +29,12 @@ import pyarrow.parquet as pq
 from facts import RESULTS, peak_mb, text_table, write_results
 
 from pipelines.manifest.compact import compact_manifest
+from pipelines.manifest.identity import software_versions
 from pipelines.manifest.index import located
-from pipelines.manifest.sidecar import software_versions
-from pipelines.manifest.writer import MANIFEST, RUNS, new_run_id
+from pipelines.manifest.runs import new_run_id
 from pipelines.plan.plan import make_plan
 from pipelines.settings import Settings
+from pipelines.store.layout import MANIFEST, RUNS
 from pipelines.store.store import Store
 
 sys.path.append(str(Path(__file__).parents[1] / "support"))

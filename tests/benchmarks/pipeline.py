@@ -50,7 +50,7 @@ def pipeline_way(options: argparse.Namespace, source: Path, output: Path) -> dic
     from jobs.service.environment import prepare_environment
 
     prepare_environment()
-    from pipelines.manifest.writer import new_run_id
+    from pipelines.manifest.runs import new_run_id
     from pipelines.plan.plan import make_plan
     from pipelines.run.cluster import connected
     from pipelines.run.driver import run
@@ -97,7 +97,8 @@ def loop_way(options: argparse.Namespace, source: Path, output: Path) -> dict[st
 
     from faithdiff_model.build import build_restorer
     from faithdiff_model.image.resize import enlarge, from_unit_float
-    from pipelines.media.photo.decode import PHOTO_SUFFIXES, DecodeLimits, decode
+    from pipelines.media.kinds import PHOTO_SUFFIXES
+    from pipelines.media.photo.decode import DecodeLimits, decode
     from pipelines.media.photo.encode import encode
 
     settings = settings_of(options, source, output)

@@ -18,10 +18,11 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from pipelines.manifest.writer import newest, read_rows
+from pipelines.manifest.reader import newest, read_rows
 from pipelines.rows import RESTORED
 from pipelines.settings import Settings
-from pipelines.store.store import PRIVATE, Store
+from pipelines.store.layout import PRIVATE
+from pipelines.store.store import Store
 
 DRIVER, CLUSTER_DRIVER = (Path(__file__).parent / name for name in ("driver.py", "cluster_driver.py"))
 SMALL: dict[str, Any] = {

@@ -23,7 +23,7 @@ prepare_environment()
 
 import ray
 
-from pipelines.manifest.writer import new_run_id, write_run_record, write_run_start
+from pipelines.manifest.runs import new_run_id, write_run_record, write_run_start
 from pipelines.plan.plan import make_plan
 from pipelines.rows import Row
 from pipelines.run.driver import run

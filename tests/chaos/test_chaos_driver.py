@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from chaos_runs import Run, census, leftovers, make_archive
 
-from pipelines.store.lease import LEASES
+from pipelines.store.layout import LEASES
 from pipelines.store.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(600)]

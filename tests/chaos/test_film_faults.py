@@ -12,7 +12,7 @@ import pytest
 from chaos_runs import Run, census
 from film_clips import decoded, moving_frames, times_and_sound, write_film
 
-from pipelines.manifest.writer import current_rows
+from pipelines.manifest.reader import current_rows
 from pipelines.settings import Settings
 from pipelines.store.store import Store
 

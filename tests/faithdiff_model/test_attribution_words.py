@@ -13,10 +13,10 @@ from transformers import CLIPTokenizer
 
 from faithdiff_model.attribution import attribute, find_tokens
 from faithdiff_model.build import build_restorer
+from faithdiff_model.network.text import byte_tokenizer
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.spec import ModelSpec
-from faithdiff_model.tiny_text import byte_tokenizer
 
 
 @pytest.fixture(scope="module")

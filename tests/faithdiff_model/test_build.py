@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import faithdiff_model.presets
-from faithdiff_model.build import build_restorer, random_parts
+from faithdiff_model.build import build_restorer, load_restorer, random_parts
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.restorer import Restorer
@@ -49,7 +49,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(folder: Path, weights: str = "FaithDiff.bin", prefix: str = "") -> Restorer:
-    return Restorer.from_pretrained(
+    return load_restorer(
         f"{prefix}{folder / 'base'}",
         f"{prefix}{folder / 'vae'}",
         f"{prefix}{folder / weights}",
@@ -83,7 +83,7 @@ def test_what_is_loaded_restores_as_what_was_saved(saved: Path, weights: str, pr
 def test_a_folder_of_weights_and_a_whole_sdxl_folder_as_vae(saved: Path, tmp_path: Path) -> None:
     shutil.copytree(saved / "base", tmp_path / "base")
     shutil.copytree(saved / "vae", tmp_path / "base" / "vae")
-    restorer = Restorer.from_pretrained(
+    restorer = load_restorer(
         str(tmp_path / "base"), str(tmp_path / "base"), str(saved), preset="small", options=OPTIONS
     )
     np.testing.assert_allclose(
@@ -111,7 +111,7 @@ def test_a_hub_id_is_asked_of_the_hub(monkeypatch: pytest.MonkeyPatch, saved: Pa
         return str({"o/base": saved / "base", "o/vae": saved / "vae", "o/weights": saved}[repo])
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", answer)
-    restorer = Restorer.from_pretrained("o/base", "o/vae", "o/weights", preset="small", options=OPTIONS)
+    restorer = load_restorer("o/base", "o/vae", "o/weights", preset="small", options=OPTIONS)
     assert restorer.restore([IMAGE], [""], [0])[0].shape == IMAGE.shape
     assert ("o/weights", ("FaithDiff.safetensors", "FaithDiff.bin")) in asked
     assert any(repo == "o/base" and "text_encoder_2/*" in patterns for repo, patterns in asked)
@@ -119,7 +119,7 @@ def test_a_hub_id_is_asked_of_the_hub(monkeypatch: pytest.MonkeyPatch, saved: Pa
 
 def test_an_unreachable_hub_is_said_in_one_line() -> None:
     with pytest.raises(WeightsError, match="no-such-owner/x") as caught:
-        Restorer.from_pretrained("no-such-owner/x", "a/b", "c/d", preset="small")
+        load_restorer("no-such-owner/x", "a/b", "c/d", preset="small")
     assert "\n" not in str(caught.value)
     assert "download it" in str(caught.value)
 

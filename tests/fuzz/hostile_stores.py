@@ -13,12 +13,13 @@ from fsspec.implementations.memory import MemoryFile
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from pipelines.manifest.naming import SIDECAR_SUFFIX, item_id
-from pipelines.media.photo.decode import PHOTO_SUFFIXES
+from pipelines.manifest.naming import item_id
+from pipelines.media.kinds import PHOTO_SUFFIXES
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import FAILED, PENDING, to_table
 from pipelines.settings import Settings
-from pipelines.store.store import PRIVATE, Store
+from pipelines.store.layout import PRIVATE, SIDECAR_SUFFIX
+from pipelines.store.store import Store
 
 PNG = next(data for kind, _, data in seeds() if kind == "PNG")
 some = hypothesis_settings(

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from pipelines.plan.catalogue import load_catalogue
 from pipelines.plan.plan import make_plan
 from pipelines.settings import Settings
-from pipelines.store.store import PRIVATE, Store
+from pipelines.store.layout import PRIVATE
+from pipelines.store.store import Store
 
 _PARTS = st.one_of(
     st.sampled_from([

@@ -15,10 +15,10 @@ from hostile_stores import Archive, check, new_archive, plan_or_line, some
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.manifest.naming import SIDECAR_SUFFIX, item_id
-from pipelines.manifest.writer import MANIFEST
+from pipelines.manifest.naming import item_id
 from pipelines.plan.plan import make_plan
 from pipelines.rows import MANIFEST_SCHEMA
+from pipelines.store.layout import MANIFEST, SIDECAR_SUFFIX
 from pipelines.store.store import Store
 
 _LEAVES = st.one_of(

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipelines.manifest.writer import ManifestWriter, new_run_id, write_run_record
+from pipelines.manifest.runs import new_run_id, write_run_record
+from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import MANIFEST_SCHEMA, PENDING, RESTORED, Row, new_row
 from pipelines.settings import Settings
@@ -63,7 +64,7 @@ def restore_without_model(
         ended: whether the run comes to its end and says so; otherwise it has died after its last row.
 
     Returns:
-        The final rows, settled ones first.
+        The final rows, all_runs_ended ones first.
     """
     plan = plan or make_plan(settings)
     stamp = {"run_id": run_id or new_run_id(), "flow_run_id": ""}

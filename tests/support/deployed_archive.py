@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from prefect_server import PrefectServer, wait_for
 
-from pipelines.manifest.writer import current_rows
+from pipelines.manifest.reader import current_rows
 from pipelines.store.store import Store
 
 FAST = {"steps": 1, "guidance_scale": 1.0, "replicas": 1, "cpus": 2, "object_store_mb": 200}

@@ -18,10 +18,10 @@ sys.path[:0] = [str(Path(__file__).parents[2])]  # before this folder, whose `pi
 import moving_files  # noqa: F401 (registers its protocol)
 from archive_steps import restore_without_model
 
-from pipelines.manifest.naming import SIDECAR_SUFFIX
 from pipelines.settings import Settings
 from pipelines.store import store as storage
-from pipelines.store.store import PRIVATE, Store
+from pipelines.store.layout import PRIVATE, SIDECAR_SUFFIX
+from pipelines.store.store import Store
 
 settings, step = Settings(**json.loads(sys.argv[1])), sys.argv[2]
 publish, write_through = Store.publish, storage.write_through

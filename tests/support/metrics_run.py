@@ -18,7 +18,7 @@ from typing import Any
 from archive_steps import archive_settings, picture, save_photo
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipelines.manifest.writer import new_run_id
+from pipelines.manifest.runs import new_run_id
 from pipelines.plan.plan import make_plan
 from pipelines.run.cluster import connected
 from pipelines.run.driver import run

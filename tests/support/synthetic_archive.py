@@ -14,11 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from pipelines.manifest.naming import SIDECAR_SUFFIX, item_id
-from pipelines.manifest.writer import MANIFEST, RUNS
+from pipelines.manifest.naming import item_id
 from pipelines.rows import MANIFEST_SCHEMA, RESTORED, SCHEMA_VERSION
 from pipelines.settings import Settings
-from pipelines.store.store import PRIVATE
+from pipelines.store.layout import MANIFEST, PRIVATE, RUNS, SIDECAR_SUFFIX
 
 _A_FOLDER = 1000
 _SIZE, _VERSION = 123_456, "2024-05-06 07:08:09+00:00"

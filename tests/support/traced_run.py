@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from pipelines.manifest.writer import new_run_id
+from pipelines.manifest.runs import new_run_id
 from pipelines.plan.plan import make_plan
 from pipelines.run.cluster import connected
 from pipelines.run.driver import run

@@ -20,22 +20,6 @@ from pipelines.media.photo.sniff import recognise
 from pipelines.media.photo.tiff_pages import read_tiff
 from pipelines.media.photo.webp_chunks import read_webp
 
-# Lower-case extensions that discovery takes for photographs, and the format that each stands for.
-PHOTO_SUFFIXES: dict[str, str] = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".jpe": "JPEG",
-    ".png": "PNG",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".webp": "WEBP",
-    ".jp2": "JPEG2000",
-    ".j2k": "JPEG2000",
-    ".jpx": "JPEG2000",
-    ".j2c": "JPEG2000",
-    ".jpf": "JPEG2000",
-}
-
 _READERS: dict[str, Callable[[bytes], Header]] = {
     "JPEG": read_jpeg,
     "PNG": read_png,

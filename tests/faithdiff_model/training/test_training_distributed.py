@@ -18,8 +18,8 @@ from torch.nn.utils import get_total_norm
 from training_runs import log_rows, save_photographs, short_stage, small_data, tiny_parts
 from training_sums import losses_by_hand
 
-from jobs.cli.train import run_training
 from jobs.settings.train import TrainSettings
+from jobs.training import run_training
 from pipelines.run.training import TrainingJob, _stop_at_faults, _with_absolute_paths, train_on_ray
 
 ROOT = Path(__file__).parents[3]

@@ -12,7 +12,8 @@ import pytest
 from cli_process import FAST, start
 from PIL import Image
 
-from pipelines.manifest.writer import RUNS, current_rows
+from pipelines.manifest.reader import current_rows
+from pipelines.store.layout import RUNS
 from pipelines.store.lease import held
 from pipelines.store.store import Store
 

@@ -18,7 +18,7 @@ from prefect_server import process, wait_for
 from typer.testing import CliRunner
 
 from jobs.cli.main import app
-from pipelines.manifest.writer import current_rows
+from pipelines.manifest.reader import current_rows
 from pipelines.settings import Settings
 from pipelines.store.store import Store
 

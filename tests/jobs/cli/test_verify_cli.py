@@ -17,12 +17,12 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from jobs.cli.main import app
-from jobs.cli.verify import CheckProgress
-from pipelines.audit.findings import VERIFICATIONS
+from jobs.console.findings import CheckProgress
 from pipelines.manifest.naming import item_id
+from pipelines.manifest.reader import current_rows
 from pipelines.manifest.sidecar import read_sidecar
-from pipelines.manifest.writer import current_rows
 from pipelines.settings import Settings
+from pipelines.store.layout import VERIFICATIONS
 from pipelines.store.lease import LeaseError, held
 from pipelines.store.store import Store, StoreError
 

@@ -21,15 +21,17 @@ from typer.testing import CliRunner
 
 from faithdiff_model.evaluation.report import to_markdown
 from jobs.cli import manifest as manifest_cli
-from jobs.cli.manifest import print_rebuilt, to_csv
-from jobs.cli.verify import print_findings
+from jobs.cli.manifest import print_rebuilt
+from jobs.console.export import to_csv
+from jobs.console.findings import print_findings
 from jobs.console.progress import RunProgress
 from jobs.console.tables import print_plan, print_summary
 from pipelines.audit.findings import Findings
 from pipelines.audit.fixity import Check
+from pipelines.manifest.reader import current_rows
 from pipelines.manifest.rebuild import Rebuilt
 from pipelines.manifest.sidecar import json_bytes, parse_sidecar, sidecar_bytes
-from pipelines.manifest.writer import ManifestWriter, current_rows
+from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, new_row
 from pipelines.store.store import Store

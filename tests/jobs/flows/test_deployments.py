@@ -13,7 +13,7 @@ from deployed_archive import Post, check_restored, deploy, make_archive, restore
 from prefect_server import PrefectServer, postgresql, postgresql_binaries, prefect_server
 
 from jobs.settings.deployment import from_environment
-from pipelines.manifest.writer import current_rows
+from pipelines.manifest.reader import current_rows
 from pipelines.store.lease import held
 from pipelines.store.store import Store
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from s3_server import FlakyProxy
 
-from pipelines.manifest.writer import current_rows
+from pipelines.manifest.reader import current_rows
 from pipelines.settings import Settings
 from pipelines.store.lease import LeaseError
 from pipelines.store.retries import GaveUpError

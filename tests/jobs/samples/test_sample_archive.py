@@ -13,7 +13,8 @@ from hostile_archive import RESTORED, SKIPPED, make_hostile_archive
 from jobs.samples import ageing
 from jobs.samples.archive import LONG_SIDE, make_demo_archive, original
 from pipelines.errors import ERROR_CODES, ItemError
-from pipelines.media.photo.decode import PHOTO_SUFFIXES, DecodeLimits, Photo, decode
+from pipelines.media.kinds import PHOTO_SUFFIXES
+from pipelines.media.photo.decode import DecodeLimits, Photo, decode
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -17,15 +17,17 @@ import pyarrow.parquet as pq
 import pytest
 from archive_steps import archive_settings, full_row, picture, restore_without_model, save_photo
 
-from pipelines.audit.findings import PUBLISH_SIDECAR, RECORD_ROW, REDO, RESTORE, VERIFICATIONS, Findings, write_record
+from pipelines.audit.findings import PUBLISH_SIDECAR, RECORD_ROW, REDO, RESTORE, Findings, write_record
 from pipelines.audit.fixity import PROBLEM_SCHEMA, Check
 from pipelines.audit.repair import Mended, mend
 from pipelines.manifest.naming import item_id
-from pipelines.manifest.sidecar import sidecar_bytes, sidecar_path
-from pipelines.manifest.writer import MANIFEST, current_rows, new_run_id
+from pipelines.manifest.reader import current_rows
+from pipelines.manifest.runs import new_run_id
+from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.plan.plan import make_plan
 from pipelines.rows import Row
 from pipelines.settings import Settings
+from pipelines.store.layout import MANIFEST, VERIFICATIONS, sidecar_path
 from pipelines.store.lease import held
 from pipelines.store.store import Store, StoreError
 

@@ -25,8 +25,8 @@ from pipelines.capacity.store_requests import (
 )
 from pipelines.capacity.throughput import measure
 from pipelines.manifest.compact import ROWS
-from pipelines.manifest.sidecar import sidecar_path
-from pipelines.manifest.writer import MANIFEST, ManifestWriter, current_rows
+from pipelines.manifest.reader import current_rows
+from pipelines.manifest.writer import ManifestWriter
 from pipelines.media.photo.encode import encode
 from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, PENDING, RESTORED
@@ -36,6 +36,7 @@ from pipelines.stages.restore import Restore
 from pipelines.stages.stitch import Stitch
 from pipelines.stages.tile import Tile
 from pipelines.stages.write import Write
+from pipelines.store.layout import MANIFEST, sidecar_path
 from pipelines.store.lease import Fence, held
 from pipelines.store.store import Store, StoreError
 

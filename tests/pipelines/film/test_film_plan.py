@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.film.plan import Segment, cut
-from pipelines.film_join import joined
+from pipelines.film.segments import Segment, cut, joined
 
 
 @given(

@@ -13,20 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from archive_steps import MOMENT, archive_settings, full_row, restore_without_model, save_photo
 
-from pipelines.manifest.compact import COMPACTIONS, Compacted, compact_manifest
+from pipelines.manifest.compact import Compacted, compact_manifest
 from pipelines.manifest.index import located
-from pipelines.manifest.writer import (
-    MANIFEST,
-    STARTED,
-    ManifestWriter,
-    current_rows,
-    new_run_id,
-    read_rows,
-    settled,
-    write_run_record,
-)
+from pipelines.manifest.reader import current_rows, read_rows
+from pipelines.manifest.runs import all_runs_ended, new_run_id, write_run_record
+from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import make_plan
 from pipelines.rows import MANIFEST_SCHEMA, Row
+from pipelines.store.layout import COMPACTIONS, MANIFEST, STARTED
 from pipelines.store.lease import LeaseError, held
 from pipelines.store.store import Store, StoreError
 
@@ -313,12 +307,12 @@ def test_a_run_that_died_is_not_forgotten(tmp_path: Path) -> None:
     fill(store, runs=RUNS[:1], ended=False)
     fill(store, runs=RUNS[1:2])
     write_run_record(store, RUNS[1], {"only": "*.tif"})
-    assert not settled(store)
+    assert not all_runs_ended(store)
     compact(store)
     assert [Path(entry.path).stem for entry in store.list(STARTED)] == [RUNS[0]]
-    assert not settled(store)
+    assert not all_runs_ended(store)
     write_run_record(store, RUNS[1], {"only": ""})
-    assert settled(store)
+    assert all_runs_ended(store)
 
 
 def test_a_plan_is_the_same_afterwards(tmp_path: Path) -> None:

@@ -16,20 +16,11 @@ import pytest
 from archive_steps import MOMENT, full_row
 
 from pipelines.manifest import writer as manifest
-from pipelines.manifest.writer import (
-    MANIFEST,
-    RUNS,
-    STARTED,
-    ManifestWriter,
-    current_rows,
-    new_run_id,
-    newest,
-    read_rows,
-    settled,
-    write_run_record,
-    write_run_start,
-)
+from pipelines.manifest.reader import current_rows, newest, read_rows
+from pipelines.manifest.runs import all_runs_ended, new_run_id, write_run_record, write_run_start
+from pipelines.manifest.writer import ManifestWriter
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, Row
+from pipelines.store.layout import MANIFEST, RUNS, STARTED
 from pipelines.store.store import Store, StoreError
 
 ODD = "out #%? [1924] 'b'*"
@@ -208,33 +199,33 @@ def test_a_run_start_is_readable(tmp_path: Path) -> None:
 
 def test_a_store_is_settled_if_no_run_died(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    assert settled(store)  # there was none
+    assert all_runs_ended(store)  # there was none
     begin(store, "1")
-    assert not settled(store)
+    assert not all_runs_ended(store)
     end(store, "1")
-    assert settled(store)
+    assert all_runs_ended(store)
     begin(store, "2")
-    assert not settled(store)
+    assert not all_runs_ended(store)
     begin(store, "3")
     end(store, "3", "1924/*")
-    assert not settled(store)  # it looked at a part of what the second left
+    assert not all_runs_ended(store)  # it looked at a part of what the second left
     begin(store, "4")
     end(store, "4")
-    assert settled(store)  # whatever the second left, the fourth has found
+    assert all_runs_ended(store)  # whatever the second left, the fourth has found
     end(store, "5", "1924/*")
-    assert settled(store)
+    assert all_runs_ended(store)
 
 
 def test_older_stores_have_no_start_records_and_say_no_part(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     record(store, full_row(), run_id="1")
-    assert not settled(store)
+    assert not all_runs_ended(store)
     end(store, "1", None)
-    assert settled(store)
+    assert all_runs_ended(store)
     record(store, full_row(), run_id="2")
-    assert not settled(store)
+    assert not all_runs_ended(store)
     end(store, "3", None)
-    assert settled(store)
+    assert all_runs_ended(store)
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b"{", b"\xff"])
@@ -243,7 +234,7 @@ def test_a_damaged_end_record_is_none(tmp_path: Path, damage: bytes) -> None:
     begin(store, "1")
     store.publish(f"{RUNS}/1.json", damage)
     begin(store, "0")
-    assert not settled(store)
+    assert not all_runs_ended(store)
 
 
 def test_run_ids_sort_by_time_and_differ() -> None:

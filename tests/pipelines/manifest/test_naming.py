@@ -10,15 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.manifest.naming import (
-    SIDECAR_SUFFIX,
-    assign_outputs,
-    item_id,
-    output_format,
-    refusal,
-    suffix_of,
-    visible,
-)
+from pipelines.manifest.naming import assign_outputs, item_id, output_format, refusal, suffix_of, visible
+from pipelines.store.layout import SIDECAR_SUFFIX
 
 CHOICES = ("auto", "png", "tiff", "jpeg", "webp")
 # Few stems, so that names meet often; letters whose case or composition file systems confuse; one of nearly 255 bytes.

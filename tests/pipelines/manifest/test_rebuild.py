@@ -14,12 +14,15 @@ from archive_steps import archive_settings, full_row, picture, restore_without_m
 from pipelines.manifest import rebuild as module
 from pipelines.manifest.index import located
 from pipelines.manifest.naming import item_id
-from pipelines.manifest.rebuild import REBUILDS, SET_ASIDE, Rebuilt, rebuild_manifest
-from pipelines.manifest.sidecar import sidecar_bytes, sidecar_path
-from pipelines.manifest.writer import MANIFEST, ManifestWriter, current_rows, new_run_id, read_rows
+from pipelines.manifest.reader import current_rows, read_rows
+from pipelines.manifest.rebuild import Rebuilt, rebuild_manifest
+from pipelines.manifest.runs import new_run_id
+from pipelines.manifest.sidecar import sidecar_bytes
+from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, Row
 from pipelines.settings import Settings
+from pipelines.store.layout import MANIFEST, REBUILDS, SET_ASIDE, sidecar_path
 from pipelines.store.lease import held
 from pipelines.store.store import Store, StoreError
 

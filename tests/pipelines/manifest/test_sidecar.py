@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from archive_steps import full_row
 
-from pipelines.manifest.sidecar import identity, read_sidecar, sidecar_bytes, sidecar_path, software_versions
+from pipelines.manifest.identity import identity, software_versions
+from pipelines.manifest.sidecar import read_sidecar, sidecar_bytes
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, PAYLOAD_COLUMNS, new_row
+from pipelines.store.layout import sidecar_path
 
 # SHA-256 of "a\nb\nc\n1" by another program: manifests hold identities for decades.
 NEVER_CHANGES = "1ad34366a81d6e6632daf9d2f64b93eadae0b04426723de75419fd482298b80c"

@@ -10,11 +10,12 @@ import pytest
 from archive_steps import archive_settings, picture, restore_without_model, save_photo
 
 from pipelines.manifest.naming import item_id
-from pipelines.manifest.sidecar import sidecar_path
-from pipelines.manifest.writer import ManifestWriter, current_rows
+from pipelines.manifest.reader import current_rows
+from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import RESTORED, Row
 from pipelines.settings import Settings
+from pipelines.store.layout import sidecar_path
 from pipelines.store.store import Store, StoreError
 
 

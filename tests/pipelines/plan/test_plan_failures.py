@@ -9,7 +9,7 @@ import pytest
 from archive_steps import archive_settings, picture, restore_without_model, save_photo
 
 from pipelines.manifest.naming import item_id
-from pipelines.manifest.writer import current_rows
+from pipelines.manifest.reader import current_rows
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import FAILED, QUARANTINED, RESTORED, Row
 from pipelines.settings import Settings

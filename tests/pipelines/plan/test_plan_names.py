@@ -17,7 +17,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipelines.manifest.naming import assign_outputs, folders_of, item_id
-from pipelines.manifest.writer import ManifestWriter, current_rows
+from pipelines.manifest.reader import current_rows
+from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import FAILED, RESTORED, Row
 from pipelines.settings import Settings

@@ -15,14 +15,15 @@ from archive_steps import archive_settings, picture, restore_without_model, save
 from PIL import Image
 from s3_server import FlakyProxy
 
-from pipelines.manifest.index import scratch_database
-from pipelines.manifest.naming import SIDECAR_SUFFIX, item_id
-from pipelines.manifest.sidecar import sidecar_path
-from pipelines.manifest.writer import MANIFEST, RUNS, current_rows, write_run_start
-from pipelines.plan.inventory import RECORD_SCHEMA, Filling, create_table
+from pipelines.manifest.naming import item_id
+from pipelines.manifest.reader import current_rows
+from pipelines.manifest.runs import write_run_start
+from pipelines.manifest.scratch import Filling, create_table, scratch_database
+from pipelines.plan.inventory import RECORD_SCHEMA
 from pipelines.plan.orphans import Adoption
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.settings import Settings
+from pipelines.store.layout import MANIFEST, RUNS, SIDECAR_SUFFIX, sidecar_path
 from pipelines.store.store import Store, StoreError
 
 

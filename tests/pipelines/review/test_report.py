@@ -9,7 +9,8 @@ from typing import Any
 from archive_steps import full_row
 from typer.testing import CliRunner
 
-from pipelines.manifest.writer import ManifestWriter, write_run_record
+from pipelines.manifest.runs import write_run_record
+from pipelines.manifest.writer import ManifestWriter
 from pipelines.review.report import make_report, publish_report
 from pipelines.rows import FAILED, QUARANTINED, RESTORED
 from pipelines.store.store import Store

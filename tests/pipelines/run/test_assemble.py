@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.manifest.writer import current_rows, new_run_id
+from pipelines.manifest.reader import current_rows
+from pipelines.manifest.runs import new_run_id
 from pipelines.plan.plan import make_plan
 from pipelines.rows import PART_DONE, Row
 from pipelines.run.driver import run
 from pipelines.settings import Settings
-from pipelines.stages.tile_parts import PARTS, part_path
+from pipelines.stages.tile_parts import part_path
+from pipelines.store.layout import PARTS
 from pipelines.store.store import Store
 
 pytestmark = pytest.mark.ray
@@ -24,12 +26,12 @@ FAST = {"preset": "tiny", "steps": 2, "guidance_scale": 1.0, "replicas": 1, "til
 def scans(tmp_path: Path) -> Path:
     from skimage import data
 
-    folder = tmp_path / "scans"
-    folder.mkdir()
-    Image.fromarray(data.astronaut()[:190, :150]).save(folder / "large.png")
-    Image.fromarray(data.camera()[:40, :40]).save(folder / "small.png")
-    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    return folder
+    parts_folder = tmp_path / "scans"
+    parts_folder.mkdir()
+    Image.fromarray(data.astronaut()[:190, :150]).save(parts_folder / "large.png")
+    Image.fromarray(data.camera()[:40, :40]).save(parts_folder / "small.png")
+    (parts_folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return parts_folder
 
 
 def restored(settings: Settings) -> dict[str, Row]:

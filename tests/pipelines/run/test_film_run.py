@@ -13,8 +13,8 @@ import pytest
 from film_clips import decoded, moving_frames, times_and_sound, write_film
 from PIL import Image
 
+from pipelines.manifest.reader import current_rows
 from pipelines.manifest.sidecar import read_sidecar
-from pipelines.manifest.writer import current_rows
 from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, PART_DONE, RESTORED, Row
 from pipelines.run.driver import Outcome, run

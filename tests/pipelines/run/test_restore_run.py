@@ -11,13 +11,15 @@ import pytest
 from hostile_archive import make_hostile_archive
 from tiny_llava import save_tiny_llava
 
-from pipelines.manifest.writer import current_rows, new_run_id
+from pipelines.manifest.reader import current_rows
+from pipelines.manifest.runs import new_run_id
 from pipelines.media.photo.decode import DecodeLimits, decode
 from pipelines.plan.plan import make_plan
 from pipelines.rows import MANIFEST_SCHEMA, RESTORED, Row
 from pipelines.run.driver import Outcome, run
 from pipelines.settings import Settings
-from pipelines.store.store import PRIVATE, Store
+from pipelines.store.layout import PRIVATE
+from pipelines.store.store import Store
 
 pytestmark = pytest.mark.ray
 FAST = {"preset": "tiny", "steps": 2, "guidance_scale": 1.0, "replicas": 1}

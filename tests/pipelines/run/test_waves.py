@@ -15,7 +15,8 @@ import pipelines.audit.verify
 import pipelines.run.driver
 from pipelines.audit.findings import Findings
 from pipelines.audit.verify import verify
-from pipelines.manifest.writer import current_rows, new_run_id
+from pipelines.manifest.reader import current_rows
+from pipelines.manifest.runs import new_run_id
 from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, RESTORED, Row
 from pipelines.run.assembly import build_stream, final_rows

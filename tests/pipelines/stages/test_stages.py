@@ -16,7 +16,8 @@ from archive_steps import archive_settings, picture, save_photo, table_of
 from PIL import Image
 
 from pipelines.errors import ItemError
-from pipelines.manifest.sidecar import identity, read_sidecar, sidecar_path
+from pipelines.manifest.identity import identity
+from pipelines.manifest.sidecar import read_sidecar
 from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, PART_DONE, PENDING, RESTORED, Row, fail, get_pixels, new_row, put_pixels
 from pipelines.settings import Settings
@@ -26,6 +27,7 @@ from pipelines.stages.restore import Restore
 from pipelines.stages.tile import Tile
 from pipelines.stages.tiling import pixels_of, places
 from pipelines.stages.write import Write
+from pipelines.store.layout import sidecar_path
 
 
 def planned(settings: Settings) -> list[Row]:

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from archive_steps import archive_settings, picture, table_of
 
-from pipelines.manifest.sidecar import read_sidecar, sidecar_path
-from pipelines.manifest.writer import MANIFEST
+from pipelines.manifest.sidecar import read_sidecar
 from pipelines.media.photo.decode import DecodeLimits, decode
 from pipelines.media.photo.encode import encode
 from pipelines.plan.plan import make_plan
@@ -21,8 +20,9 @@ from pipelines.stages.decode import Decode
 from pipelines.stages.restore import Restore
 from pipelines.stages.stitch import Stitch
 from pipelines.stages.tile import Tile
-from pipelines.stages.tile_parts import PARTS, folder, part_path, read_part
+from pipelines.stages.tile_parts import part_path, read_part
 from pipelines.stages.write import Write
+from pipelines.store.layout import MANIFEST, PARTS, parts_folder, sidecar_path
 from pipelines.store.store import Store
 
 SIZE = (90, 70)  # of the scan; 180 x 140 restored, which is 2 x 2 tiles of 128
@@ -133,7 +133,7 @@ def test_stitching_publishes_and_clears_up(settings: Settings, models: dict[str,
     assert {name: sidecar[name] for name in MANIFEST_SCHEMA.names} == {
         name: row[name] for name in MANIFEST_SCHEMA.names
     }
-    assert not output.exists(folder(identity))
+    assert not output.exists(parts_folder(identity))
     assert not output.exists(MANIFEST)
 
 
@@ -170,6 +170,6 @@ def test_a_lost_or_damaged_tile_is_made_again(settings: Settings, models: dict[s
 def test_a_store_that_refuses_a_tile_is_a_row(settings: Settings, models: dict[str, Restore]) -> None:
     path = Path(settings.output) / PARTS
     path.parent.mkdir(parents=True)
-    path.write_bytes(b"a file where the folder should be")
+    path.write_bytes(b"a file where the parts_folder should be")
     rows = parts_of(settings, models["adain"])
     assert {(row["status"], row["error_code"]) for row in rows} == {(FAILED, "write_error")}

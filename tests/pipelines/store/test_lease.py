@@ -17,18 +17,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.store.lease import (
-    DRAINING,
-    HELD,
-    LEASES,
-    LOST,
-    RELEASED,
-    LeaseError,
-    Record,
-    held,
-    lease_path,
-    process_mark,
-)
+from pipelines.store.layout import LEASES, lease_path
+from pipelines.store.lease import DRAINING, HELD, LOST, RELEASED, LeaseError, Record, held, process_mark
 from pipelines.store.store import Store
 
 

@@ -21,11 +21,12 @@ from archive_steps import archive_settings, picture, restore_without_model, save
 from moving_files import moving_url
 from s3_server import FlakyProxy
 
-from pipelines.manifest.sidecar import read_sidecar, sidecar_path
+from pipelines.manifest.sidecar import read_sidecar
 from pipelines.plan.plan import make_plan
 from pipelines.settings import Settings
 from pipelines.store.cleanup import clear_unfinished
-from pipelines.store.store import PARTIAL, PRIVATE, Store
+from pipelines.store.layout import PRIVATE, sidecar_path
+from pipelines.store.store import PARTIAL, Store
 
 WRITER = Path(__file__).parents[2] / "support" / "dying_writer.py"
 

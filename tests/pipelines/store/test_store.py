@@ -13,7 +13,8 @@ import pytest
 from moving_files import moving_url
 
 from pipelines.plan.stores import check_apart
-from pipelines.store.store import PRIVATE, Store, StoreError, version_of
+from pipelines.store.layout import PRIVATE
+from pipelines.store.store import Store, StoreError, version_of
 
 NAMES = (
     "plain.png",

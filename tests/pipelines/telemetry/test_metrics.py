@@ -11,8 +11,8 @@ import pytest
 from metrics_run import ROOT, run_watched, watched_archive
 from ports import free_port
 
-import pipelines.ray_agent
-from pipelines.ray_agent import check_metrics_port, left_out
+import pipelines.run.ray_patches
+from pipelines.run.ray_patches import check_metrics_port, left_out
 from pipelines.store.store import StoreError
 from pipelines.telemetry.metrics import METRICS, change
 
@@ -113,7 +113,7 @@ def test_without_ray_s_agent_a_port_is_refused_and_its_absence_lasts_for_a_block
     with left_out(), pytest.raises(StoreError, match=r"pip install 'faitharchive\[cluster\]'"):
         check_metrics_port(free_port())
     check_metrics_port(free_port())
-    assert pipelines.ray_agent.ray._private.utils.get_dashboard_dependency_error() is None
+    assert pipelines.run.ray_patches.ray._private.utils.get_dashboard_dependency_error() is None
 
 
 _LOCAL = """

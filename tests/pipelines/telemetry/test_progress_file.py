@@ -11,12 +11,13 @@ from archive_steps import archive_settings, restore_without_model, save_photo
 
 from pipelines.audit.status import STALLED_SECONDS, run_status
 from pipelines.manifest.rebuild import rebuild_manifest
-from pipelines.manifest.writer import new_run_id, settled, write_run_record, write_run_start
+from pipelines.manifest.runs import all_runs_ended, new_run_id, write_run_record, write_run_start
 from pipelines.plan.plan import make_plan
 from pipelines.settings import Settings
-from pipelines.store.lease import held, lease_path, newest_lease
+from pipelines.store.layout import PROGRESS, lease_path, progress_path
+from pipelines.store.lease import held, newest_lease
 from pipelines.store.store import Store
-from pipelines.telemetry.progress import DRAINING, PROGRESS, Progress, Publisher, progress_path, read_progress, run_ids
+from pipelines.telemetry.progress import DRAINING, Progress, Publisher, read_progress, run_ids
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_it_counts_as_nothing(tmp_path: Path) -> None:
     before = rebuild_manifest(store, run_id=new_run_id(), lease_seconds=30)
     number, _ = newest_lease(store)
     publish(store, new_run_id(), planned=3)
-    assert settled(store)
+    assert all_runs_ended(store)
     plan = make_plan(settings)
     assert (len(plan.pending), len(plan.settled), plan.done) == (0, 0, 1)
     after = rebuild_manifest(store, run_id=new_run_id(), lease_seconds=30)

@@ -16,8 +16,7 @@ from typing import Any
 import av
 
 from pipelines.errors import ItemError
-from pipelines.media.film.complaints import Complaints
-from pipelines.media.film.container.damage import Coded, References
+from pipelines.media.film.container.damage import Coded, Complaints, References
 from pipelines.media.film.container.packets import mended, needed
 from pipelines.media.film.container.probe import Input, label
 

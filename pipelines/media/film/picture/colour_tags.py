@@ -19,6 +19,16 @@ TRANSFERS = {
     11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084",
     17: "smpte428", 18: "arib-std-b67",
 }  # fmt: skip
+# The same the other way round, with the names that FFmpeg's options take besides. Of matrices, those that are computed here.
+PRIMARIES_NUMBERS = {name: number for number, name in PRIMARIES.items()} | {"jedec-p22": 22}
+TRANSFER_NUMBERS = {name: number for number, name in TRANSFERS.items()} | {
+    "gamma22": 4, "gamma28": 5, "log": 9, "log_sqrt": 10,
+}  # fmt: skip
+MATRIX_NUMBERS = {
+    "rgb": 0, "gbr": 0, "bt709": 1, "fcc": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "bt2020nc": 9,
+}  # fmt: skip
+UNKNOWN = 2  # of each of the three
+LIMITED, FULL_RANGE = 1, 2  # FFmpeg's numbers of ranges
 # FFmpeg's numbers for "not said": 0 is a matrix (RGB) and a reserved value of the others.
 _OPEN = {"matrix": (2, 3), "colour_range": (0,), "primaries": (0, 2), "transfer": (0, 2)}
 

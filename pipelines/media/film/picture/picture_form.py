@@ -6,8 +6,15 @@ import cv2
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
-from pipelines.media.film.colour_codes import FULL_RANGE, LIMITED, MATRICES, PRIMARIES, TRANSFERS, UNKNOWN
 from pipelines.media.film.facts import FilmFacts
+from pipelines.media.film.picture.colour_tags import (
+    FULL_RANGE,
+    LIMITED,
+    MATRIX_NUMBERS,
+    PRIMARIES_NUMBERS,
+    TRANSFER_NUMBERS,
+    UNKNOWN,
+)
 from pipelines.media.film.picture.planes import LUMA_WEIGHTS, gbr, to_bits, to_yuv
 
 _HD_LINES = 720  # from here on players take BT.709 where they do not read tags
@@ -46,13 +53,13 @@ class PictureForm:
 
     def tag(self, context: VideoCodecContext) -> None:
         """Tell an encoder, before it is opened, what colours are meant."""
-        context.color_primaries = PRIMARIES.get(self._facts.primaries, UNKNOWN)
-        context.color_trc = TRANSFERS.get(self._facts.transfer, UNKNOWN)
+        context.color_primaries = PRIMARIES_NUMBERS.get(self._facts.primaries, UNKNOWN)
+        context.color_trc = TRANSFER_NUMBERS.get(self._facts.transfer, UNKNOWN)
         if self.pixel_format.startswith("yuv"):
-            context.color_range, context.colorspace = LIMITED, MATRICES[self._matrix]
+            context.color_range, context.colorspace = LIMITED, MATRIX_NUMBERS[self._matrix]
         else:
             context.color_range = FULL_RANGE
-            context.colorspace = UNKNOWN if self.pixel_format.startswith("gray") else MATRICES["gbr"]
+            context.colorspace = UNKNOWN if self.pixel_format.startswith("gray") else MATRIX_NUMBERS["gbr"]
 
     def planes(self, pixels_HWC: np.ndarray) -> list[np.ndarray]:
         """A picture, uint16 [H, W, 3], RGB, full range, as the pixel format has it."""

@@ -25,7 +25,7 @@ from photo_files import (
 )
 from PIL import Image, ImageCms
 
-from pipelines.media.photo.decode import PHOTO_SUFFIXES
+from pipelines.media.kinds import PHOTO_SUFFIXES
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

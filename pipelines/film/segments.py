@@ -1,13 +1,56 @@
-"""A film's restored frames in order: segments read one after the other, cross-faded where they overlap."""
+"""A film's segments: shots cut into pieces that are restored side by side, and joined again in order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
-from pipelines.film.plan import Segment
+from pipelines.store.layout import parts_folder
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Frames that are restored together: the unit of scheduling, and what a crash costs.
+
+    Attributes:
+        number: of the part.
+        shot: that it belongs to.
+        first, count: frames of the timeline.
+        shared: how many of its first frames the segment before has, too.
+    """
+
+    number: int
+    shot: int
+    first: int
+    count: int
+    shared: int
+
+
+def cut(shots: list[tuple[int, int]], frames: int, overlap: int) -> list[Segment]:
+    """Shots into segments of nearly equal length.
+
+    Args:
+        shots: first frame and number of frames of each, covering the film.
+        frames: most frames of a segment.
+        overlap: frames that neighbours within a shot share, at most a third of `frames`, so that no frame is in three segments.
+    """
+    segments: list[Segment] = []
+    for shot, (first, count) in enumerate(shots):
+        pieces = 1 if count <= frames else -(-(count - overlap) // (frames - overlap))
+        starts = [first + piece * (count - overlap) // pieces for piece in range(pieces)]
+        for piece, start in enumerate(starts):
+            end = starts[piece + 1] + overlap if piece + 1 < pieces else first + count
+            segments.append(Segment(len(segments), shot, start, end - start, overlap if piece else 0))
+    return segments
+
+
+def segment_path(identity: str, number: int) -> str:
+    """Where a restored segment is."""
+    return f"{parts_folder(identity)}/{number:05d}.mkv"
+
 
 ReadSegment = Callable[[int], Iterator[np.ndarray]]
 

@@ -1,0 +1,18 @@
+"""The command line's exit codes, and the one that a run's summary stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ALL_DONE, SOME_FAILED, NOTHING_RAN, STOPPED = 0, 1, 2, 3
+SIGNALLED = 128  # plus the signal's number, as shells have it
+
+
+def exit_code(summary: Mapping[str, Any]) -> int:
+    """The exit code of a run that came to its end, from the summary of the flow `restore-archive`."""
+    if summary["signal"]:
+        return SIGNALLED + int(summary["signal"])
+    if summary["stopped"]:
+        return STOPPED
+    return SOME_FAILED if summary["failed"] or summary["quarantined"] else ALL_DONE

@@ -1,0 +1,67 @@
+"""Manifest rows chosen by status and written as CSV."""
+
+from __future__ import annotations
+
+import csv
+import fnmatch
+import io
+from datetime import datetime
+from typing import Any
+
+from faithdiff_model.redaction import redact_url
+from jobs.console.tables import printable
+from pipelines.manifest.reader import newest, read_rows
+from pipelines.rows import MANIFEST_COLUMNS, Row
+from pipelines.store.store import Store, StoreError
+
+# What a spreadsheet takes for a formula, or drops to find one; wide forms count in Japanese ones.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def select(output: str, *, status: str, code: str, path: str, run: str, every: bool) -> list[Row]:
+    """Rows that match all given filters, by source path.
+
+    Raises:
+        StoreError: there is no manifest.
+    """
+    rows = read_rows(Store(output)).to_pylist()
+    if not rows:
+        raise StoreError(f"output {redact_url(output)}: has no manifest yet; run faitharchive restore first")
+    chosen = rows if every else list(newest(rows).values())
+    wanted = [
+        row
+        for row in chosen
+        if (not status or row["status"] == status)
+        and (not code or row["error_code"] == code)
+        and (not run or row["run_id"] == run)
+        and (not path or fnmatch.fnmatchcase(row["source_path"], path))
+    ]
+    return sorted(wanted, key=lambda row: (row["source_path"], row["run_id"]))
+
+
+def to_csv(rows: list[Row], *, visible: bool = False) -> str:
+    """CSV text; lists are joined by `; `, times are ISO 8601.
+
+    Args:
+        rows: whole manifest rows.
+        visible: for eyes and not for programs: control characters are made visible.
+    """
+    buffer = io.StringIO()
+    names = [column.name for column in MANIFEST_COLUMNS]
+    writer = csv.writer(buffer)  # lines end as in RFC 4180; so a lone carriage return in a name is quoted, too
+    writer.writerow(names)
+    writer.writerows([_cell(row[name], visible) for name in names] for row in rows)
+    return buffer.getvalue()
+
+
+def _cell(value: Any, visible: bool) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, list):
+        value = "; ".join(value)
+    if isinstance(value, str):
+        if value.startswith(_FORMULAS):
+            value = "'" + value  # a file's name must not become a spreadsheet's formula
+        if visible:
+            value = printable(value)
+    return value

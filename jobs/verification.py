@@ -1,0 +1,152 @@
+"""A verification from its first look to its record, with repair: what the command and the flow `verify-archive` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from jobs.console.exit_codes import ALL_DONE, STOPPED
+from jobs.console.findings import CheckProgress, count_items, print_findings
+from jobs.console.tables import printable
+from pipelines.settings import Settings
+from pipelines.store.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from pipelines.audit.findings import Findings
+
+PROBLEMS = 1
+
+# Restores what SETTINGS name, and makes the results of these items again; the exit code of `faitharchive restore`.
+Restore = Callable[[Settings, Sequence[str]], int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """What a verification does, beside the settings.
+
+    Attributes:
+        repair: mend what can be mended.
+        results_only: leave the sources unread.
+        sample: share of the items.
+        limit: problems to show.
+    """
+
+    repair: bool = False
+    results_only: bool = False
+    sample: float = 1.0
+    limit: int = 50
+
+
+def run_verify(
+    settings: Settings, options: VerifyOptions, *, restore: Restore, out: Console | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Check, show, repair if `options` say so, record; the exit code and the record.
+
+    Args:
+        settings: source, output, and those that results are made with.
+        options: what to do.
+        restore: makes missing and damaged results again in a repair.
+        out: where findings are printed; standard output by default. Progress goes to standard error.
+
+    Raises:
+        ValueError: the share makes no sense.
+        StoreError: a store cannot be used, or there is nothing to check.
+    """
+    if not 0 < options.sample <= 1:
+        raise ValueError(f"--sample is {options.sample:g}: give a share above 0, at most 1, such as 0.1")
+    out = out or Console()
+    output = _open(settings, options)
+    from pipelines.audit.findings import Findings, write_record
+    from pipelines.run.cluster import connected
+
+    with connected(settings):
+        findings = Findings(output)
+        _check(settings, findings, results_only=options.results_only, sample=options.sample)
+        findings.flush()
+        print_findings(findings, out, options.limit)
+        code, repaired = PROBLEMS if findings.unsound else ALL_DONE, None
+        if options.repair and findings.unsound:
+            code, repaired = _repair(settings, findings, options, restore, out)
+        scope = {"only": settings.only, "sample": options.sample, "results_only": options.results_only}
+        source = "" if options.results_only else Store(settings.source).uri("")
+        record = findings.record(
+            source=source, output=output.uri(""), **scope, settings=settings.result_settings(), repair=repaired
+        )
+        uri = write_record(output, record)
+    out.print(Text(f"Record: {printable(uri)}"), soft_wrap=True)
+    return code, record
+
+
+def _open(settings: Settings, options: VerifyOptions) -> Store:
+    """The output store, after both have been looked at: what is wrong is said before hours of reading."""
+    from pipelines.plan.stores import open_stores
+
+    if options.results_only and not options.repair:
+        if not settings.output:
+            raise StoreError("output is needed: faitharchive verify SOURCE OUTPUT --results-only")
+        output = Store(settings.output, settings.retry_seconds)
+    else:
+        output = open_stores(settings)[1]
+    if not output.exists():
+        raise StoreError(f"output {output.uri('')}: there is no such folder; check the path")
+    output.check_writable()  # for the record
+    return output
+
+
+def _check(settings: Settings, findings: Findings, **scope: Any) -> Findings:
+    """A verification with progress on the terminal."""
+    from pipelines.audit.verify import verify as check
+
+    shown: list[CheckProgress] = []
+
+    def begin(count: int) -> None:
+        shown.append(CheckProgress(count, Console(stderr=True)))
+        shown[0].__enter__()
+
+    def count(sound: bool) -> None:
+        shown[0].item(sound)
+
+    try:
+        return check(settings, findings, **scope, on_count=begin, on_item=count)
+    finally:
+        for progress in shown:
+            progress.__exit__(None, None, None)
+
+
+def _repair(
+    settings: Settings, findings: Findings, options: VerifyOptions, restore: Restore, out: Console
+) -> tuple[int, dict[str, Any]]:
+    """Mend, restore again, and check the same items once more: the exit code and what was done."""
+    from pipelines.audit.findings import PUBLISH_SIDECAR, RECORD_ROW, REDO, RESTORE, Findings
+    from pipelines.audit.repair import mend
+
+    known = findings
+    if options.results_only:  # what is to be made again needs a sound source
+        known = _check(settings, Findings(), item_ids=findings.unsound)
+    mended = mend(settings, known.remedies[PUBLISH_SIDECAR] | known.remedies[RECORD_ROW], run_id=findings.id)
+    if mended.sidecars or mended.rows:
+        out.print(f"sidecars written again: {mended.sidecars}; lost rows recorded: {mended.rows}")
+    damaged = known.remedies[REDO] | (known.altered_sources if settings.redo else set())
+    restored = ALL_DONE
+    if damaged or known.remedies[RESTORE]:
+        # --redo means altered sources here, and not the whole archive.
+        restored = restore(settings.model_copy(update={"redo": False}), sorted(damaged))
+    left = _check(settings, Findings(), item_ids=findings.unsound)
+    out.print(f"After the repair: {count_items(len(left.unsound))} still with problems")
+    if left.unsound:
+        print_findings(left, out, options.limit)
+    done = {
+        "sidecars_written": mended.sidecars,
+        "rows_recorded": mended.rows,
+        "to_restore": len(damaged | known.remedies[RESTORE]),
+        "restore_exit_code": restored,
+        "left": dict(sorted(left.counts.items())),
+        "items_left": len(left.unsound),
+    }
+    if restored >= STOPPED:
+        return restored, done
+    return PROBLEMS if left.unsound else ALL_DONE, done

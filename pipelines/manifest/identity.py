@@ -1,0 +1,29 @@
+"""What an output is determined by: a digest of source, settings, model and seed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from functools import lru_cache
+
+
+def identity(source_sha256: str, settings_digest: str, model_digest: str, seed: int) -> str:
+    """What determines a result (DESIGN.md, contract 3), as 64 hexadecimal digits."""
+    return hashlib.sha256(f"{source_sha256}\n{settings_digest}\n{model_digest}\n{seed}".encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def software_versions() -> str:
+    """JSON of what a result may depend on."""
+    names = (
+        "faitharchive", "torch", "diffusers", "transformers", "pillow", "opencv-python-headless", "numpy", "ray", "av",
+    )  # fmt: skip
+    versions = {"python": platform.python_version(), "platform": platform.machine()}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return json.dumps(versions, sort_keys=True)

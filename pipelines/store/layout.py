@@ -1,0 +1,40 @@
+"""The map of an output store: the name of every folder and file of ours that lies beside the results."""
+
+from __future__ import annotations
+
+PRIVATE = "_faitharchive"  # our own folder; nothing else in a store that we write to begins so
+MANIFEST = f"{PRIVATE}/manifest"  # Parquet files, a folder a run
+RUNS = f"{PRIVATE}/runs"  # summaries of runs that came to their end
+STARTED = f"{PRIVATE}/started"  # which runs began
+LEASES = f"{PRIVATE}/lease"  # which run holds the store
+PROGRESS = f"{PRIVATE}/progress"  # how far runs are
+PARTS = f"{PRIVATE}/parts"  # tiles and segments until they are joined
+REPORTS = f"{PRIVATE}/reports"
+VERIFICATIONS = f"{PRIVATE}/verifications"
+COMPACTIONS = f"{PRIVATE}/compactions"
+REBUILDS = f"{PRIVATE}/rebuilds"
+SET_ASIDE = f"{PRIVATE}/set-aside"  # manifest files that a rebuild replaced
+
+PARTIAL = ".faitharchive-partial-"  # begins the name of a local file that is not whole yet
+SIDECAR_SUFFIX = ".restoration.json"
+FRAME_LIST = ".sha256"  # ending of the list of a restored sequence's frames; they lie in a folder beside it
+
+
+def sidecar_path(output_path: str) -> str:
+    """Where the sidecar of a restored file is."""
+    return output_path + SIDECAR_SUFFIX
+
+
+def parts_folder(identity: str) -> str:
+    """Where an identity's parts are."""
+    return f"{PARTS}/{identity[:2]}/{identity}"
+
+
+def lease_path(number: int) -> str:
+    """Where lease `number` is."""
+    return f"{LEASES}/{number:08d}.json"
+
+
+def progress_path(run_id: str) -> str:
+    """Where a run's progress is."""
+    return f"{PROGRESS}/{run_id}.json"
