@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.manifest.reader import read_manifest_file
-from pipelines.manifest.scratch import _one, insert, scratch_database
+from pipelines.manifest.scratch import count, insert, scratch_database
 from pipelines.rows import RESTORED, Row
 from pipelines.store.layout import MANIFEST
 from pipelines.store.store import Store
@@ -38,9 +38,9 @@ class CurrentRows:
 
     def __init__(self, database: Any, files: Sequence[str]) -> None:
         self._database, self._files = database, files
-        self.items: int = _one(database, "select count(*) from newest")
-        self.count: int = _one(database, "select count(*) from chosen")
-        self.bytes: int = _one(database, "select coalesce(sum(bytes), 0) from chosen")
+        self.items: int = count(database, "select count(*) from newest")
+        self.count: int = count(database, "select count(*) from chosen")
+        self.bytes: int = count(database, "select coalesce(sum(bytes), 0) from chosen")
 
     def blocks(self, *, rows: int, size: int) -> Iterator[pa.Table]:
         """Blocks of at most `rows` rows, and of `size` bytes of sources and results where one row is not larger."""

@@ -39,14 +39,9 @@ def insert(database: Any, name: str, table: pa.Table) -> None:
     database.unregister("arriving")
 
 
-def _one(database: Any, query: str) -> int:
-    ((number,),) = database.execute(query).fetchall()
-    return int(number)
-
-
 _TYPES = {"string": "varchar", "int64": "bigint", "int32": "integer"}
 
-_BATCH = 20_000
+BATCH = 20_000  # rows
 
 
 class Filling:
@@ -65,7 +60,7 @@ class Filling:
     def add(self, *values: Any) -> None:
         """A row, its values in the order of the columns."""
         self._rows.append(values)
-        if len(self._rows) >= _BATCH:
+        if len(self._rows) >= BATCH:
             self._flush()
 
     def __enter__(self) -> Filling:
@@ -91,7 +86,7 @@ def create_table(database: Any, name: str, schema: pa.Schema) -> None:
     database.execute(f"create table {name} ({columns})")
 
 
-def batches(database: Any, query: str, rows: int = _BATCH) -> Iterator[pa.Table]:
+def batches(database: Any, query: str, rows: int = BATCH) -> Iterator[pa.Table]:
     """The result of a query, part by part; other queries may run meanwhile."""
     with database.cursor() as cursor:
         for batch in cursor.sql(query).to_arrow_reader(rows):

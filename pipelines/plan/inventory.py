@@ -16,7 +16,7 @@ import pyarrow as pa
 from faithdiff_model.redaction import redact_url
 from pipelines.manifest.naming import folded, refusal, suffix_of
 from pipelines.manifest.reader import read_manifest_file
-from pipelines.manifest.scratch import _BATCH, Filling, create_table, insert
+from pipelines.manifest.scratch import BATCH, Filling, create_table, insert
 from pipelines.rows import MANIFEST_SCHEMA
 from pipelines.store.concurrency import in_threads
 from pipelines.store.layout import MANIFEST, PRIVATE, SIDECAR_SUFFIX
@@ -76,7 +76,7 @@ def load_manifest(database: Any, output: Store) -> list[str]:
     waiting: list[pa.Table] = []
     for number, table in enumerate(in_threads(lambda path: _read(output, path), files, _READERS)):
         waiting.append(as_records(table, number, range(table.num_rows)))
-        if sum(map(len, waiting)) >= _BATCH:
+        if sum(map(len, waiting)) >= BATCH:
             insert(database, "records", pa.concat_tables(waiting))
             waiting = []
     if waiting:

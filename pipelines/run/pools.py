@@ -10,7 +10,7 @@ from typing import Any
 import ray
 
 from faithdiff_model.presets import PRESETS
-from pipelines.run.ray_patches import _largest_cluster
+from pipelines.run.ray_patches import largest_cluster
 from pipelines.setting_types import node_labels
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
@@ -63,7 +63,7 @@ def cluster_pools(settings: Settings) -> Resources:
         StoreError: no node could ever hold one.
     """
     local = settings.ray_address == "local"
-    growing = None if local else _largest_cluster()
+    growing = None if local else largest_cluster()
     gpus = max(ray.cluster_resources().get("GPU", 0.0), (growing or {}).get("GPU", 0.0))
     auto = 1.0 if gpus and settings.device != "cpu" else 0.0
     share = auto if settings.gpus_per_replica < 0 else settings.gpus_per_replica

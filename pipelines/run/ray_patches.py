@@ -61,15 +61,15 @@ def end_released_actors() -> None:
     _ActorPool._release_running_actor = _release_and_end
 
 
-def _largest_cluster() -> dict[str, float] | None:
+def largest_cluster() -> dict[str, float] | None:
     """What the cluster has when its autoscaler has brought all nodes it may; None without an autoscaler."""
     if ray.util.client.ray.is_connected():  # only a process of the cluster can ask
-        found: dict[str, float] | None = ray.get(ray.remote(num_cpus=0)(_told_by_autoscaler).remote())
+        found: dict[str, float] | None = ray.get(ray.remote(num_cpus=0)(_autoscaler_maximum).remote())
         return found
-    return _told_by_autoscaler()
+    return _autoscaler_maximum()
 
 
-def _told_by_autoscaler() -> dict[str, float] | None:
+def _autoscaler_maximum() -> dict[str, float] | None:
     from ray._private.state import state  # Ray has no public way to ask
 
     found = state.get_max_resources_from_cluster_config()
