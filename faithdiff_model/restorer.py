@@ -13,7 +13,7 @@ from torch import Tensor
 from faithdiff_model.image.colour import adain, wavelet
 from faithdiff_model.image.colour_statistics import ColourStatistics
 from faithdiff_model.image.resize import from_unit_float, to_grey, to_unit_float
-from faithdiff_model.image.windows import Place, Rect, WindowGrid, plan_tiles
+from faithdiff_model.image.windows import Rect, TilePlacement, WindowGrid, plan_tiles
 from faithdiff_model.network.config import MIN_SIDE, NetworkConfig
 from faithdiff_model.network.text import PromptEncoder, TextEmbedding
 from faithdiff_model.network.unet import FaithDiffUNet
@@ -78,7 +78,7 @@ class Restorer:
         images: Sequence[np.ndarray],
         prompts: Sequence[str],
         seeds: Sequence[int],
-        places: Sequence[Place | None] | None = None,
+        places: Sequence[TilePlacement | None] | None = None,
         *,
         noises: Sequence[np.ndarray | None] | None = None,
         colours: Sequence[Colour | None] | None = None,
@@ -201,7 +201,7 @@ class Restorer:
 class _Job:
     """One input, brought to padded RGB, and what is needed to bring the result back."""
 
-    def __init__(self, config: NetworkConfig, image: np.ndarray, place: Place | None, overlap: float) -> None:
+    def __init__(self, config: NetworkConfig, image: np.ndarray, place: TilePlacement | None, overlap: float) -> None:
         self.source = image
         self.place = place
         pixels = to_unit_float(image[..., None] if image.ndim == 2 else image)
@@ -218,7 +218,7 @@ class _Job:
         self.padded = _pad(rgb, -height % scale, -width % scale)
         if place is None:
             grid = config.grid(height, width, overlap)
-            place_ = Place(
+            place_ = TilePlacement(
                 height=grid.height,
                 width=grid.width,
                 original_height=height,

@@ -29,7 +29,7 @@ class VerifyOptions:
     """What a verification does, beside the settings.
 
     Attributes:
-        repair: mend what can be mended.
+        repair: mend what can be repaired.
         results_only: leave the sources unread.
         sample: share of the items.
         limit: problems to show.
@@ -122,14 +122,14 @@ def _repair(
 ) -> tuple[int, dict[str, Any]]:
     """Mend, restore again, and check the same items once more: the exit code and what was done."""
     from pipelines.audit.findings import PUBLISH_SIDECAR, RECORD_ROW, REDO, RESTORE, Findings
-    from pipelines.audit.repair import mend
+    from pipelines.audit.repair import repair
 
     known = findings
     if options.results_only:  # what is to be made again needs a sound source
         known = _check(settings, Findings(), item_ids=findings.unsound)
-    mended = mend(settings, known.remedies[PUBLISH_SIDECAR] | known.remedies[RECORD_ROW], run_id=findings.id)
-    if mended.sidecars or mended.rows:
-        out.print(f"sidecars written again: {mended.sidecars}; lost rows recorded: {mended.rows}")
+    repaired = repair(settings, known.remedies[PUBLISH_SIDECAR] | known.remedies[RECORD_ROW], run_id=findings.id)
+    if repaired.sidecars or repaired.rows:
+        out.print(f"sidecars written again: {repaired.sidecars}; lost rows recorded: {repaired.rows}")
     damaged = known.remedies[REDO] | (known.altered_sources if settings.redo else set())
     restored = ALL_DONE
     if damaged or known.remedies[RESTORE]:
@@ -140,8 +140,8 @@ def _repair(
     if left.unsound:
         print_findings(left, out, options.limit)
     done = {
-        "sidecars_written": mended.sidecars,
-        "rows_recorded": mended.rows,
+        "sidecars_written": repaired.sidecars,
+        "rows_recorded": repaired.rows,
         "to_restore": len(damaged | known.remedies[RESTORE]),
         "restore_exit_code": restored,
         "left": dict(sorted(left.counts.items())),

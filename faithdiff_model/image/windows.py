@@ -173,7 +173,7 @@ def _core_edges(length: int, step: int, tile: int) -> list[int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class TilePlacement:
     """Where a tile lies in its image. All in latent pixels of the whole image.
 
     Attributes:

@@ -119,7 +119,7 @@ def capacity(
 
 def _archive(items: int, megapixels: float, upscale: int, preset: str, found: Measured | None) -> Archive:
     """Tiles are those of a square photograph with the default tile size."""
-    from pipelines.stages.tiling import places
+    from pipelines.stages.tiling import tile_places
 
     size = megapixels or (found.megapixels if found else 0.0)
     enlargement = float(upscale**2) or (found.enlargement if found else float(Settings().upscale ** 2))
@@ -127,7 +127,7 @@ def _archive(items: int, megapixels: float, upscale: int, preset: str, found: Me
         preset=preset or (found.preset if found else "sdxl"), upscale=max(1, round(math.sqrt(enlargement)))
     )
     side = max(1, round(math.sqrt(size * 1e6)))
-    return Archive(items=items, megapixels=size, enlargement=enlargement, tiles=len(places(side, side, settings)))
+    return Archive(items=items, megapixels=size, enlargement=enlargement, tiles=len(tile_places(side, side, settings)))
 
 
 def _plain(

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from faithdiff_model.redaction import redact_url
-from pipelines.plan.stores import check_apart
+from pipelines.plan.stores import check_disjoint
 from pipelines.settings import Settings
 from pipelines.store.store import Store
 
@@ -140,6 +140,6 @@ def _output(settings: Settings) -> str:
         return "none given"
     store = Store(settings.output)
     if settings.source:
-        check_apart(Store(settings.source), store)
+        check_disjoint(Store(settings.source), store)
     store.check_writable()
     return f"{store.uri('')} can be written, read and listed"

@@ -23,7 +23,7 @@ def print_plan(plan: Plan, console: Console, limit: int) -> None:
     table.add_row("already done", str(plan.done))
     if plan.quarantined:
         table.add_row("quarantined (--redo tries them)", str(len(plan.quarantined)))
-    refused = sum(row["status"] == "failed" for row in plan.settled)
+    refused = sum(row["status"] == "failed" for row in plan.final_rows)
     if refused:
         table.add_row("cannot be read at all", str(refused))
     skipped = sum(plan.skipped.values())

@@ -10,12 +10,12 @@ from prefect.logging import get_run_logger
 from pydantic import Field
 
 from jobs.flows.restore import restore_archive
-from jobs.flows.states import ending, told
+from jobs.flows.states import final_state, refusals_as_states
 from pipelines.settings import Settings
 
 
 @flow(name="backfill-archive", persist_result=False)
-@told
+@refusals_as_states
 def backfill_archive(settings: Settings, parts: Annotated[list[str], Field(min_length=1)]) -> list[dict[str, Any]]:
     """Restore parts of an archive in order, with one time budget for all; what is left is for the next run.
 
@@ -47,5 +47,5 @@ def backfill_archive(settings: Settings, parts: Annotated[list[str], Field(min_l
     total = {name: sum(part[name] for part in done) for name in ("restored", "failed", "already_done", "quarantined")}
     unfinished = done[-1] if done else {"signal": 0, "stopped": "", "left": 0}
     more = f"; {len(parts) - len(done)} parts were not begun" if len(done) < len(parts) else ""
-    parts_done: list[dict[str, Any]] = ending({**unfinished, **total}, done, more)
+    parts_done: list[dict[str, Any]] = final_state({**unfinished, **total}, done, more)
     return parts_done

@@ -6,11 +6,11 @@ from prefect import flow
 
 from jobs.flows.artifacts import show_report
 from jobs.flows.restore import report_task
-from jobs.flows.states import told
+from jobs.flows.states import refusals_as_states
 
 
 @flow(name="report-archive", persist_result=False)
-@told
+@refusals_as_states
 def report_archive(output: str, name: str = "") -> str:
     """Make the report of an output store; its URI.
 

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from jobs.console.progress import RunProgress, rate_per_hour
 from jobs.flows.artifacts import show_report, show_run
-from jobs.flows.states import PATIENT, announce, ending, may_pass, same, told
+from jobs.flows.states import PATIENT, copy_state, emit_run_event, final_state, is_retryable, refusals_as_states
 from pipelines.manifest.runs import all_runs_ended, new_run_id, write_run_record, write_run_start
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.plan.stores import open_stores
@@ -27,17 +27,17 @@ from pipelines.run.cluster import connected
 from pipelines.run.driver import Outcome, run
 from pipelines.settings import Settings
 from pipelines.store.cleanup import clear_unfinished
-from pipelines.store.lease import Lease, held
+from pipelines.store.lease import Lease, hold_lease
 from pipelines.store.store import Store
 
 _SHOWN_FAILURES = 50
 # Rows are never kept as Prefect results: the manifest is the record, and results would copy it into Prefect's own store.
 # What fails in passing is tried again; nothing else is.
-_TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "retry_condition_fn": may_pass}
+_TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "retry_condition_fn": is_retryable}
 
 
 @task(name="plan", **_TASK, **PATIENT)
-@told
+@refusals_as_states
 def plan_task(settings: Settings, run_id: str, holding: Any, damaged: Collection[str] = ()) -> Any:
     """Take the output, and compare: sources minus what is covered. Refuses what cannot work before any work starts.
 
@@ -55,7 +55,7 @@ def plan_task(settings: Settings, run_id: str, holding: Any, damaged: Collection
     output = open_stores(settings)[1]
     with ExitStack() as attempt:
         lease = attempt.enter_context(
-            held(output, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease)
+            hold_lease(output, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease)
         )
         output.check_writable()
         if not all_runs_ended(output):
@@ -77,7 +77,7 @@ def run_task(plan: Plan, settings: Settings, lease: Any, flow_run_id: str) -> An
         progress(row)
         _note_failure(failures, row)
 
-    for row in plan.settled:
+    for row in plan.final_rows:
         _note_failure(failures, row)
     identity: dict[str, Any] = {"run_id": hold.run_id, "flow_run_id": flow_run_id, "lease": hold}
     if not plan.pending:
@@ -123,7 +123,7 @@ def report_task(output: str, name: str) -> str:
 
 
 @flow(name="restore-archive", persist_result=False)
-@told
+@refusals_as_states
 def restore_archive(settings: Settings, damaged: list[str] | None = None, report: bool = False) -> dict[str, Any]:
     """Restore what is new in an archive. Holds the output store for the time: a second run on it is refused.
 
@@ -140,7 +140,7 @@ def restore_archive(settings: Settings, damaged: list[str] | None = None, report
     with ExitStack() as holding:
         planned = plan_task(settings, run_id, quote(holding), damaged or ())
         if isinstance(planned, State):
-            refused: dict[str, Any] = same(planned)  # in truth a state, which Prefect takes as this run's
+            refused: dict[str, Any] = copy_state(planned)  # in truth a state, which Prefect takes as this run's
             return refused
         lease, plan = _unquoted(planned)
         output = Store(settings.output, settings.retry_seconds)
@@ -155,10 +155,10 @@ def restore_archive(settings: Settings, damaged: list[str] | None = None, report
             if not outcome.stopped:  # a store that is full or down is why it stopped, and cannot take the record either
                 raise
     show_run(summary, failures)
-    announce(settings.output, summary)
+    emit_run_event(settings.output, summary)
     if report and not lease.lost:
         show_report(report_task(settings.output, run_id.replace(".", "-")))
-    result: dict[str, Any] = ending(summary, {**summary, "failures": failures})
+    result: dict[str, Any] = final_state(summary, {**summary, "failures": failures})
     return result
 
 

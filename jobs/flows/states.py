@@ -20,7 +20,7 @@ from prefect.states import Completed, Failed
 from faithdiff_model.redaction import redact, redact_url
 from pipelines.run.stop import BUDGET
 from pipelines.store.lease import LeaseError
-from pipelines.store.retries import is_passing
+from pipelines.store.retries import is_transient
 
 # A state's name is in the event that Prefect sends of it: prefect.flow-run.Skipped is what automations see.
 SKIPPED = "Skipped"
@@ -53,13 +53,13 @@ def deployed() -> bool:
     return deployment.id is not None
 
 
-def may_pass(_task: Any, _run: Any, state: State) -> bool:
+def is_retryable(_task: Any, _run: Any, state: State) -> bool:
     """Whether a task that failed is worth another try: the store, or the way to it, was down, and nobody sits before it. A bad
     setting, a missing folder, a full disk and a store that another run holds stay what they are."""
-    return isinstance(state.data, BaseException) and is_passing(state.data) and deployed()
+    return isinstance(state.data, BaseException) and is_transient(state.data) and deployed()
 
 
-def told(call: Callable[P, Result]) -> Callable[P, Result]:
+def refusals_as_states(call: Callable[P, Result]) -> Callable[P, Result]:
     """A flow's or task's function whose refusals end a deployment's run in a state with one line, not in a traceback.
 
     What another try may mend is raised, so that it is retried. A flow within a flow raises: the outer one tells.
@@ -70,7 +70,7 @@ def told(call: Callable[P, Result]) -> Callable[P, Result]:
         try:
             return call(*args, **kwargs)
         except (ValueError, UnsoundError) as error:
-            if is_passing(error) or not deployed() or flow_run.parent_flow_run_id:
+            if is_transient(error) or not deployed() or flow_run.parent_flow_run_id:
                 raise
             return refusal(error)
 
@@ -87,12 +87,12 @@ def refusal(error: Exception) -> State:
     return Failed(message=text)
 
 
-def same(state: State) -> Any:
+def copy_state(state: State) -> Any:
     """A task's refusal as its flow's: a state that is not yet any run's."""
     return State(type=state.type, name=state.name, message=state.message)
 
 
-def ending(summary: dict[str, Any], result: Any, more: str = "") -> Any:
+def final_state(summary: dict[str, Any], result: Any, more: str = "") -> Any:
     """What a flow returns: the result itself, or of a deployment's run a state whose message has the counts.
 
     A run that was stopped by its time budget or by a signal is completed, since the next goes on; any other stop is a failure.
@@ -123,7 +123,7 @@ def in_words(summary: dict[str, Any]) -> str:
     return text + (f"; stopped: {redact(summary['stopped'])}" if summary["stopped"] else "")
 
 
-def announce(output: str, summary: dict[str, Any]) -> None:
+def emit_run_event(output: str, summary: dict[str, Any]) -> None:
     """Send the event that a run has come to its end, for automations; nothing without a server of one's own.
 
     Its resource is the output store, with labels that triggers can match: `faitharchive.failed` and `faitharchive.left` are

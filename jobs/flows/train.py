@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 
-from jobs.flows.states import told
+from jobs.flows.states import refusals_as_states
 from jobs.settings.train import TrainSettings
 from jobs.training import run_training
 
@@ -34,7 +34,7 @@ def train_task(settings: TrainSettings) -> str:
 
 
 @flow(name="train-stage", persist_result=False)
-@told
+@refusals_as_states
 def train_stage_flow(settings: TrainSettings) -> str:
     """Train one stage; returns the path of the weights file.
 

@@ -14,7 +14,7 @@ from jobs.console.exit_codes import exit_code
 from jobs.console.tables import print_summary
 from jobs.flows.artifacts import show_verification
 from jobs.flows.restore import restore_archive
-from jobs.flows.states import UnsoundError, finished, may_pass, told
+from jobs.flows.states import UnsoundError, finished, is_retryable, refusals_as_states
 from jobs.verification import PROBLEMS, VerifyOptions, run_verify
 from pipelines.settings import Settings
 
@@ -25,7 +25,7 @@ from pipelines.settings import Settings
     persist_result=False,
     retries=1,  # from the start: hours of reading, so not at once
     retry_delay_seconds=900,
-    retry_condition_fn=may_pass,
+    retry_condition_fn=is_retryable,
 )
 def verify_task(settings: Settings, options: VerifyOptions) -> tuple[int, dict[str, Any]]:
     """Read and hash everything again; repair if the options say so."""
@@ -40,7 +40,7 @@ def _restore(settings: Settings, damaged: Sequence[str]) -> int:
 
 
 @flow(name="verify-archive", persist_result=False)
-@told
+@refusals_as_states
 def verify_archive(
     settings: Settings,
     sample: Annotated[float, Field(gt=0, le=1)] = 1.0,

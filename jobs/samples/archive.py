@@ -20,7 +20,7 @@ from faithdiff_model.degradation.archive.surface import crease, dust, scratches
 from faithdiff_model.degradation.archive.tone import colour_cast, fade, grey, sepia
 from faithdiff_model.degradation.blur import soften
 from faithdiff_model.degradation.codec import jpeg
-from jobs.samples import ageing
+from jobs.samples import print_effects
 from pipelines.media.photo.decode import DecodeLimits, decode
 from pipelines.media.photo.encode import encode
 
@@ -61,12 +61,12 @@ def make_demo_archive(folder: Path, *, seed: int = 0) -> list[Path]:
 
 def _cat_at_the_dacha(rng: np.random.Generator) -> bytes:
     """A sepia print, photographed lying on its side: JPEG with an EXIF orientation."""
-    image = ageing.shrink(original("chelsea.png"), LONG_SIDE)
-    image = ageing.vignette(soften(sepia(image), 0.8), 0.35)
+    image = print_effects.shrink(original("chelsea.png"), LONG_SIDE)
+    image = print_effects.vignette(soften(sepia(image), 0.8), 0.35)
     image = fade(grain(image, rng, 0.035), 0.12, 0.90)
     image = dust(scratches(crease(image, rng), rng, 12, _SCRATCH), rng, 108)
     # Stored turned a quarter to the left; orientation 6 tells readers to turn it back.
-    turned = np.rot90(ageing.to_levels(jpeg(image, 40), np.uint8), 1)
+    turned = np.rot90(print_effects.to_levels(jpeg(image, 40), np.uint8), 1)
     exif = Image.Exif()
     exif[_ORIENTATION_TAG] = 6
     file = io.BytesIO()
@@ -76,48 +76,50 @@ def _cat_at_the_dacha(rng: np.random.Generator) -> bytes:
 
 def _portrait(rng: np.random.Generator) -> bytes:
     """A faded studio portrait in grey, scanned with 16 bits: TIFF."""
-    image = grey(ageing.shrink(original("astronaut.png")[:400, 60:380], LONG_SIDE))
-    image = fade(ageing.vignette(soften(image, 0.7), 0.3), 0.22, 0.82)
+    image = grey(print_effects.shrink(original("astronaut.png")[:400, 60:380], LONG_SIDE))
+    image = fade(print_effects.vignette(soften(image, 0.7), 0.3), 0.22, 0.82)
     image = dust(scratches(grain(image, rng, 0.028), rng, 16, _SCRATCH), rng, 120)
-    return encode(ageing.to_levels(image[..., :1], np.uint16), format="TIFF", dpi=(600, 600))
+    return encode(print_effects.to_levels(image[..., :1], np.uint16), format="TIFF", dpi=(600, 600))
 
 
 def _torn_launch(rng: np.random.Generator) -> bytes:
     """A torn print cut out of its background: PNG with alpha."""
-    image = ageing.shrink(original("rocket.jpg"), LONG_SIDE)
+    image = print_effects.shrink(original("rocket.jpg"), LONG_SIDE)
     image = fade(colour_cast(soften(image, 0.6), 0.35), 0.08, 0.94)
     image = scratches(crease(grain(image, rng, 0.03), rng), rng, 14, _SCRATCH)
-    alpha = ageing.torn_edge(image.shape[:2], rng)
-    return encode(ageing.to_levels(np.concatenate([image, alpha], axis=2), np.uint8), format="PNG", dpi=(300, 300))
+    alpha = print_effects.torn_edge(image.shape[:2], rng)
+    return encode(
+        print_effects.to_levels(np.concatenate([image, alpha], axis=2), np.uint8), format="PNG", dpi=(300, 300)
+    )
 
 
 def _coins(rng: np.random.Generator) -> bytes:
     """A plate of a museum catalogue that someone once made small for a web page: WebP."""
-    small = ageing.shrink(original("coins.png"), LONG_SIDE * 3 // 4)
+    small = print_effects.shrink(original("coins.png"), LONG_SIDE * 3 // 4)
     image = fade(sepia(soften(small, 0.5)), 0.10, 0.98)
     image = jpeg(dust(grain(image, rng, 0.03), rng, 90), 25)
     file = io.BytesIO()
-    Image.fromarray(ageing.to_levels(image, np.uint8)).save(file, "WEBP", quality=60)
+    Image.fromarray(print_effects.to_levels(image, np.uint8)).save(file, "WEBP", quality=60)
     return file.getvalue()
 
 
 def _photographer(rng: np.random.Generator) -> bytes:
     """A scratched press negative: grey JPEG 2000, as libraries keep it."""
-    image = ageing.shrink(original("camera.png"), LONG_SIDE)
-    image = grain(ageing.vignette(soften(image, 0.9), 0.2), rng, 0.045, size=0.9)
+    image = print_effects.shrink(original("camera.png"), LONG_SIDE)
+    image = grain(print_effects.vignette(soften(image, 0.9), 0.2), rng, 0.045, size=0.9)
     image = dust(scratches(fade(image, 0.06, 0.92), rng, 24, _SCRATCH), rng, 120)
     file = io.BytesIO()
-    levels = ageing.to_levels(image[..., 0], np.uint8)
+    levels = print_effects.to_levels(image[..., 0], np.uint8)
     Image.fromarray(levels).save(file, "JPEG2000", quality_mode="dB", quality_layers=[38])
     return file.getvalue()
 
 
 def _morning_coffee(rng: np.random.Generator) -> bytes:
     """A colour slide that has gone red, scanned with 16 bits: RGB TIFF."""
-    image = ageing.shrink(original("coffee.png"), LONG_SIDE)
+    image = print_effects.shrink(original("coffee.png"), LONG_SIDE)
     image = fade(colour_cast(soften(image, 0.6), 0.45), 0.05, 0.95)
-    image = dust(ageing.vignette(grain(image, rng, 0.03), 0.25), rng, 120)
-    return encode(ageing.to_levels(image, np.uint16), format="TIFF", dpi=(2400, 2400))
+    image = dust(print_effects.vignette(grain(image, rng, 0.03), 0.25), rng, 120)
+    return encode(print_effects.to_levels(image, np.uint16), format="TIFF", dpi=(2400, 2400))
 
 
 # Names as archives have them: spaces, several scripts, years as folders.

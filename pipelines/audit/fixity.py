@@ -14,7 +14,7 @@ from pipelines.manifest.sidecar import NewerSidecarError, SidecarError, parse_si
 from pipelines.media.kinds import is_sequence
 from pipelines.rows import RESTORED, Row
 from pipelines.store.layout import FRAME_LIST, sidecar_path
-from pipelines.store.retries import GaveUpError
+from pipelines.store.retries import RetriesExhaustedError
 from pipelines.store.store import Store
 
 SOURCE, RESULT, SIDECAR, MANIFEST_ROW = "source", "result", "sidecar", "manifest row"
@@ -206,5 +206,5 @@ class _Item:
 
 
 def _line(error: Exception) -> str:
-    text = (error.strerror if isinstance(error, GaveUpError) else "") or f"{type(error).__name__}: {error}"
+    text = (error.strerror if isinstance(error, RetriesExhaustedError) else "") or f"{type(error).__name__}: {error}"
     return redact(text)[:300]

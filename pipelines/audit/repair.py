@@ -7,27 +7,27 @@ from typing import NamedTuple
 
 from faithdiff_model.redaction import redact_url
 from pipelines.audit.fixity import BEHIND, DAMAGED, DISAGREES, MANIFEST_ROW, MISSING, SIDECAR, Check
-from pipelines.manifest.index import located, read_block
+from pipelines.manifest.index import open_index, read_block
 from pipelines.manifest.sidecar import parse_sidecar, sidecar_bytes
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.rows import RESTORED, Row
 from pipelines.settings import Settings
 from pipelines.store.layout import sidecar_path
-from pipelines.store.lease import LeaseError, held
+from pipelines.store.lease import LeaseError, hold_lease
 from pipelines.store.store import Store
 
 _BLOCK_ROWS = 100
 _BLOCK_BYTES = 1 << 40  # a block is only read from the manifest here
 
 
-class Mended(NamedTuple):
+class RepairResult(NamedTuple):
     """How many sidecars were written again and how many rows recorded."""
 
     sidecars: int
     rows: int
 
 
-def mend(settings: Settings, item_ids: Collection[str], *, run_id: str) -> Mended:
+def repair(settings: Settings, item_ids: Collection[str], *, run_id: str) -> RepairResult:
     """Mend the sidecars and the manifest rows of items, holding the output store for the time.
 
     Each item is checked again first, since another run may have touched it after it was verified.
@@ -42,14 +42,14 @@ def mend(settings: Settings, item_ids: Collection[str], *, run_id: str) -> Mende
         StoreError: it cannot be read or written.
     """
     if not item_ids:
-        return Mended(0, 0)
+        return RepairResult(0, 0)
     output = Store(settings.output, settings.retry_seconds)
     check = Check("", settings.output, settings.retry_seconds)
     wanted = frozenset(item_ids)
     sidecars = rows = 0
-    with held(output, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease) as lease:
+    with hold_lease(output, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease) as lease:
         writer = ManifestWriter(output, run_id)
-        with located(output, choose=lambda name, path: name in wanted, statuses=(RESTORED,)) as current:
+        with open_index(output, choose=lambda name, path: name in wanted, statuses=(RESTORED,)) as current:
             for block in current.blocks(rows=_BLOCK_ROWS, size=_BLOCK_BYTES):
                 if lease.lost:
                     raise LeaseError(
@@ -65,7 +65,7 @@ def mend(settings: Settings, item_ids: Collection[str], *, run_id: str) -> Mende
                         writer.add(_recorded(output, row))
                         rows += 1
         writer.flush()
-    return Mended(sidecars, rows)
+    return RepairResult(sidecars, rows)
 
 
 def _recorded(output: Store, row: Row) -> Row:

@@ -18,7 +18,7 @@ from ray.data import DataContext
 from faithdiff_model.redaction import redact_url
 from pipelines.audit.findings import Findings
 from pipelines.audit.fixity import COLUMNS, Check
-from pipelines.manifest.index import Choose, CurrentRows, located, read_block
+from pipelines.manifest.index import Choose, ManifestIndex, open_index, read_block
 from pipelines.rows import RESTORED
 from pipelines.run.streaming import tables
 from pipelines.settings import Settings
@@ -49,7 +49,7 @@ def build_check(blocks: Sequence[pa.Table], settings: Settings, *, results_only:
     return ds.map_batches(_checker(settings, results_only), batch_size=None, batch_format="pyarrow", num_cpus=1)
 
 
-def _waves(current: CurrentRows) -> Iterator[list[pa.Table]]:
+def _waves(current: ManifestIndex) -> Iterator[list[pa.Table]]:
     """Blocks enough for all CPUs, as many at a time as a driver can hold."""
     spread = int(4 * ray.cluster_resources().get("CPU", 1))
     blocks = current.blocks(rows=max(1, min(_BLOCK_ROWS, current.count // spread)), size=_BLOCK_BYTES)
@@ -84,7 +84,7 @@ def verify(
     """
     choose = _choice(settings.only, sample, findings.id, item_ids)
     statuses = (RESTORED,) if item_ids is None else None
-    with located(Store(settings.output, settings.retry_seconds), choose=choose, statuses=statuses) as current:
+    with open_index(Store(settings.output, settings.retry_seconds), choose=choose, statuses=statuses) as current:
         if not current.count:
             raise StoreError(_nothing(settings, current))
         if on_count:
@@ -104,7 +104,7 @@ def verify(
     return findings
 
 
-def _nothing(settings: Settings, current: CurrentRows) -> str:
+def _nothing(settings: Settings, current: ManifestIndex) -> str:
     name = f"output {redact_url(settings.output)}"
     if current.items:
         return f"{name}: none of the {current.items} items that were chosen is restored; run faitharchive restore first"

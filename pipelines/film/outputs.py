@@ -16,7 +16,7 @@ from pipelines.media.film.write.comparison import ComparisonWriter
 from pipelines.media.film.write.writer import FilmWriter
 from pipelines.rows import Row
 from pipelines.settings import Settings
-from pipelines.store.concurrency import ahead
+from pipelines.store.concurrency import prefetch
 from pipelines.store.large_files import publishing
 from pipelines.store.store import Store
 
@@ -112,4 +112,4 @@ class FilmOutputs(AbstractContextManager["FilmOutputs"]):
                 for frame in reader.frames(self._plan.timeline, 0, len(self._plan.timeline)):
                     yield frame.pixels
 
-        return stack.enter_context(closing(ahead(frames())))
+        return stack.enter_context(closing(prefetch(frames())))

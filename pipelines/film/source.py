@@ -13,7 +13,7 @@ from pipelines.media.film.sequence.names import SequenceGrouper, frame_path
 from pipelines.media.kinds import is_sequence, suffix
 from pipelines.media.limits import limits_of
 from pipelines.settings import Settings
-from pipelines.store.concurrency import in_threads
+from pipelines.store.concurrency import map_threaded
 from pipelines.store.large_files import folder_files, opener
 from pipelines.store.listing import OutsideError
 from pipelines.store.store import Store
@@ -67,7 +67,7 @@ def source_digest(store: Store, path: str) -> tuple[str, int]:
 
     frames = frames_of(store, path)
     names = [frame_path(path, number) for number in frames.numbers]
-    digests = in_threads(store.sha256, names, _HASHERS)
+    digests = map_threaded(store.sha256, names, _HASHERS)
     lines = ((sha256, name.rpartition("/")[2]) for name, (sha256, _) in zip(names, digests, strict=True))
     return sequence_digest(lines), frames.size
 

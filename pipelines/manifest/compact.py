@@ -36,7 +36,7 @@ from pipelines.manifest.runs import write_run_start
 from pipelines.manifest.sidecar import json_bytes
 from pipelines.rows import MANIFEST_SCHEMA, SCHEMA_VERSION
 from pipelines.store.layout import COMPACTIONS, MANIFEST, RUNS, STARTED, lease_path
-from pipelines.store.lease import Lease, LeaseError, held
+from pipelines.store.lease import Lease, LeaseError, hold_lease
 from pipelines.store.store import Store, StoreError
 
 # Most of a new file. A plan reads eight files at a time, so they must not be large (tests/benchmarks/compaction.py).
@@ -107,7 +107,7 @@ def compact_manifest(
         raise StoreError(f"output {redact_url(output.url)}: there is no such folder; check the path")
     done = Compacted()
     try:
-        with held(output, run_id=compaction_id, seconds=lease_seconds, steal=steal) as lease:
+        with hold_lease(output, run_id=compaction_id, seconds=lease_seconds, steal=steal) as lease:
             _finish_others(output, lease, done)
             sizes = {e.path: e.size for e in output.list(MANIFEST) if e.path.endswith(".parquet")}
             done.files_before, done.bytes_before = len(sizes), sum(sizes.values())
@@ -250,7 +250,7 @@ def _finish_others(output: Store, lease: Lease, done: Compacted) -> None:
 class _Runs:
     """Runs that only a folder of manifest files tells of: before it goes, they get the record that they began.
 
-    Without it `manifest.settled` would forget a run that died, and its results would be made again instead of taken over.
+    Without it `all_runs_ended` would forget a run that died, and its results would be made again instead of taken over.
     """
 
     def __init__(self, output: Store, files: dict[str, int], by: str) -> None:

@@ -27,7 +27,7 @@ _FETCH = 4096
 Choose = Callable[[str, str], bool]
 
 
-class CurrentRows:
+class ManifestIndex:
     """The current rows of a manifest, as blocks that can be read anywhere.
 
     Attributes:
@@ -65,9 +65,9 @@ class CurrentRows:
 
 
 @contextmanager
-def located(
+def open_index(
     store: Store, *, choose: Choose | None = None, statuses: Collection[str] | None = (RESTORED,)
-) -> Iterator[CurrentRows]:
+) -> Iterator[ManifestIndex]:
     """Find the current row of each item.
 
     Args:
@@ -96,11 +96,11 @@ def located(
             f"create table chosen as select file, position, bytes from newest where {condition}",
             [] if wanted is None else [wanted],
         )
-        yield CurrentRows(database, files)
+        yield ManifestIndex(database, files)
 
 
 def read_block(store: Store, block: pa.Table, columns: Sequence[str]) -> list[Row]:
-    """The rows of a block of `CurrentRows`, with some of their columns.
+    """The rows of a block of `ManifestIndex`, with some of their columns.
 
     Raises:
         StoreError: a manifest file cannot be read; named.

@@ -23,8 +23,8 @@ from pipelines.manifest.sidecar import SidecarError, json_bytes, parse_sidecar
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.rows import RESTORED, Row
 from pipelines.store.layout import MANIFEST, PRIVATE, REBUILDS, SET_ASIDE, SIDECAR_SUFFIX
-from pipelines.store.lease import Lease, LeaseError, held
-from pipelines.store.retries import GaveUpError
+from pipelines.store.lease import Lease, LeaseError, hold_lease
+from pipelines.store.retries import RetriesExhaustedError
 from pipelines.store.store import Store, StoreError
 
 _LISTED = 10_000  # entries that go to the database together
@@ -86,7 +86,10 @@ def rebuild_manifest(
     done = Rebuilt(run_id=run_id)
     started = datetime.now(UTC)
     try:
-        with held(output, run_id=run_id, seconds=lease_seconds, steal=steal) as lease, scratch_database() as database:
+        with (
+            hold_lease(output, run_id=run_id, seconds=lease_seconds, steal=steal) as lease,
+            scratch_database() as database,
+        ):
             _read_manifest(output, database, done)
             _list_files(output, database)
             _adopt(output, database, done, lease, on_sidecars)
@@ -217,5 +220,5 @@ def _is_utf8(path: str) -> bool:
 
 
 def _line(error: Exception) -> str:
-    text = (error.strerror if isinstance(error, GaveUpError) else "") or str(error) or type(error).__name__
+    text = (error.strerror if isinstance(error, RetriesExhaustedError) else "") or str(error) or type(error).__name__
     return redact(text)[:300]

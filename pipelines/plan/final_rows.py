@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipelines.manifest.reader import read_manifest_file
 from pipelines.manifest.scratch import batches
-from pipelines.plan.pending import PENDING_SCHEMA, CompactRows, Expander, Spool, whole_rows
+from pipelines.plan.pending import PENDING_SCHEMA, ArrowSpill, CompactRows, RowBuilder, whole_rows
 from pipelines.plan.verdicts import ADOPTED, DONE
 from pipelines.rows import MANIFEST_SCHEMA, QUARANTINED, RESTORED, Row, drop_payload, to_table
 from pipelines.store.store import Store
@@ -22,18 +22,18 @@ _BATCH = 1000
 _FIRST_MOMENT, _LAST_MOMENT = -62135596800 * 10**6, 253402300799 * 10**6
 
 
-class Settling:
+class FinalRows:
     """Collects them.
 
     Args:
         database: with all tables of the plan, when they are needed.
         output: the output store.
-        expander: of the plan's pending rows.
+        builder: of the plan's pending rows.
     """
 
-    def __init__(self, database: Any, output: Store, expander: Expander) -> None:
-        self._database, self._output, self._expander = database, output, expander
-        self._spool = Spool(MANIFEST_SCHEMA)
+    def __init__(self, database: Any, output: Store, builder: RowBuilder) -> None:
+        self._database, self._output, self._builder = database, output, builder
+        self._spill = ArrowSpill(MANIFEST_SCHEMA)
         self._waiting: list[Row] = []
 
     def add(self, row: Row) -> None:
@@ -52,7 +52,7 @@ class Settling:
             f"where d.reason = '{QUARANTINED}' and p.status is distinct from '{QUARANTINED}' order by s.path"
         )
         for table in batches(self._database, query, _BATCH):
-            rows = self._expander(table.select(PENDING_SCHEMA.names))
+            rows = self._builder(table.select(PENDING_SCHEMA.names))
             for row, code, reason in zip(
                 rows, *(table[n].to_pylist() for n in ("error_code", "error_reason")), strict=True
             ):
@@ -79,7 +79,7 @@ class Settling:
                 chosen = list(places)
                 rows = read_manifest_file(self._output, manifest_files[file], None)
                 rows = rows.take([place["position"] for place in chosen])
-                self._spool.add(_with_possible_times(_with_versions(rows, [place["version"] for place in chosen])))
+                self._spill.add(_with_possible_times(_with_versions(rows, [place["version"] for place in chosen])))
 
     def adopt(self, rows: pa.Table) -> None:
         """Rows of sidecars that cover their sources.
@@ -92,16 +92,16 @@ class Settling:
             f"join claimed c on c.item_id = s.item_id where d.reason = '{ADOPTED}' order by s.path"
         )
         for table in batches(self._database, query, _BATCH):
-            self._spool.add(_with_versions(rows.take(table["position"]), table["version"].to_pylist()))
+            self._spill.add(_with_versions(rows.take(table["position"]), table["version"].to_pylist()))
 
     def rows(self) -> CompactRows:
         """All of them, as the last thing."""
         self._flush()
-        return CompactRows(self._spool.table(), whole_rows)
+        return CompactRows(self._spill.table(), whole_rows)
 
     def _flush(self) -> None:
         if self._waiting:
-            self._spool.add(to_table(self._waiting))
+            self._spill.add(to_table(self._waiting))
             self._waiting = []
 
 

@@ -18,7 +18,7 @@ from pipelines.manifest.naming import folded, refusal, suffix_of
 from pipelines.manifest.reader import read_manifest_file
 from pipelines.manifest.scratch import BATCH, Filling, create_table, insert
 from pipelines.rows import MANIFEST_SCHEMA
-from pipelines.store.concurrency import in_threads
+from pipelines.store.concurrency import map_threaded
 from pipelines.store.layout import MANIFEST, PRIVATE, SIDECAR_SUFFIX
 from pipelines.store.store import Store, StoreError
 
@@ -74,7 +74,7 @@ def load_manifest(database: Any, output: Store) -> list[str]:
     create_table(database, "adopted", RECORD_SCHEMA)
     files = [entry.path for entry in output.list(MANIFEST) if entry.path.endswith(".parquet")]
     waiting: list[pa.Table] = []
-    for number, table in enumerate(in_threads(lambda path: _read(output, path), files, _READERS)):
+    for number, table in enumerate(map_threaded(lambda path: _read(output, path), files, _READERS)):
         waiting.append(as_records(table, number, range(table.num_rows)))
         if sum(map(len, waiting)) >= BATCH:
             insert(database, "records", pa.concat_tables(waiting))

@@ -9,18 +9,18 @@ from pipelines.manifest.naming import item_id
 from pipelines.manifest.scratch import batches, count
 from pipelines.manifest.sidecar import read_sidecar
 from pipelines.plan.inventory import as_records, insert
-from pipelines.plan.pending import Spool
+from pipelines.plan.pending import ArrowSpill
 from pipelines.rows import MANIFEST_SCHEMA, Row, to_table
-from pipelines.store.concurrency import in_threads
+from pipelines.store.concurrency import map_threaded
 from pipelines.store.layout import sidecar_path
-from pipelines.store.retries import GaveUpError
+from pipelines.store.retries import RetriesExhaustedError
 from pipelines.store.store import Store, StoreError
 
 _THREADS = 32  # a sidecar is a few kilobytes: reading it is waiting for the store
 _BATCH = 1000
 
 
-class Adoption:
+class OrphanSidecars:
     """Reads sidecars into `adopted` (see `pipelines/plan/inventory.py`), each once.
 
     Args:
@@ -33,10 +33,10 @@ class Adoption:
 
     def __init__(self, database: Any, output: Store) -> None:
         self._database, self._output = database, output
-        self.rows = Spool(MANIFEST_SCHEMA)
+        self.rows = ArrowSpill(MANIFEST_SCHEMA)
         self._given_up = 0
 
-    def read_unknown(self) -> None:
+    def read_unlisted(self) -> None:
         """Read those that lie where no run says that it wrote: their rows were lost, or are of another archive."""
         self._read(
             "select path from sidecars where path not in (select output_path from records where output_path is not null)"
@@ -53,7 +53,7 @@ class Adoption:
         if not count(self._database, "select count(*) from to_read"):
             return
         for table in batches(self._database, "select path from to_read order by path", _BATCH):
-            found = [row for row in in_threads(self._row, table["path"].to_pylist(), _THREADS) if row is not None]
+            found = [row for row in map_threaded(self._row, table["path"].to_pylist(), _THREADS) if row is not None]
             if found:
                 rows = to_table(found).select(MANIFEST_SCHEMA.names)
                 insert(
@@ -65,7 +65,7 @@ class Adoption:
         """The row of the sidecar beside `path`, if it is whole and of just that file."""
         try:
             data = self._output.read(sidecar_path(path))
-        except GaveUpError as error:
+        except RetriesExhaustedError as error:
             self._given_up += 1
             if self._given_up >= _THREADS:  # not a file, but the store
                 raise StoreError(

@@ -21,7 +21,7 @@ _GIVEN = pa.schema([("path", pa.string()), ("output", pa.string())])
 _CANDIDATES = pa.schema([("folder", pa.string()), ("path", pa.string()), ("key", pa.string())])
 
 
-def give_names(database: Any, choice: str) -> None:
+def assign_output_names(database: Any, choice: str) -> None:
     """Make the view `named`: the sources, each with the output that it gets.
 
     Args:

@@ -35,7 +35,7 @@ _BATCH = 1000  # whole rows held at a time, some 5 KB each
 Expand = Callable[[pa.Table], list[Row]]
 
 
-class Expander:
+class RowBuilder:
     """Makes pending rows of a compact table, in any process. Can be pickled.
 
     Args:
@@ -84,11 +84,11 @@ class CompactRows(Sequence[Row]):
 
     Args:
         table: what they are made of.
-        expander: makes rows of a part of the table.
+        builder: makes rows of a part of the table.
     """
 
-    def __init__(self, table: pa.Table, expander: Expand) -> None:
-        self.table, self.expander = table, expander
+    def __init__(self, table: pa.Table, builder: Expand) -> None:
+        self.table, self.builder = table, builder
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -100,14 +100,14 @@ class CompactRows(Sequence[Row]):
     def __getitem__(self, index: int | slice) -> Row | CompactRows:
         places = range(len(self))[index]
         if isinstance(places, int):
-            return self.expander(self.table.slice(places, 1))[0]
+            return self.builder(self.table.slice(places, 1))[0]
         if places.step == 1:
-            return type(self)(self.table.slice(places.start, len(places)), self.expander)
-        return type(self)(self.table.take(list(places)), self.expander)
+            return type(self)(self.table.slice(places.start, len(places)), self.builder)
+        return type(self)(self.table.take(list(places)), self.builder)
 
     def __iter__(self) -> Iterator[Row]:
         for start in range(0, len(self), _BATCH):
-            yield from self.expander(self.table.slice(start, _BATCH))
+            yield from self.builder(self.table.slice(start, _BATCH))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or len(self) != len(other):
@@ -121,24 +121,24 @@ class CompactRows(Sequence[Row]):
 
 
 class PendingRows(CompactRows):
-    """A plan's pending rows, by path: a table of `PENDING_SCHEMA` and its `Expander`."""
+    """A plan's pending rows, by path: a table of `PENDING_SCHEMA` and its `RowBuilder`."""
 
-    expander: Expander
+    builder: RowBuilder
 
     def select(self, item_ids: Collection[str]) -> PendingRows:
         """The rows of some items, in the same order."""
         wanted = pa.array(list(item_ids), pa.string())
-        return PendingRows(self.table.filter(pc.is_in(self.table["item_id"], value_set=wanted)), self.expander)
+        return PendingRows(self.table.filter(pc.is_in(self.table["item_id"], value_set=wanted)), self.builder)
 
     def of_kind(self, kind: str) -> PendingRows:
         """The photographs, or the films."""
-        return PendingRows(self.table.filter(pc.equal(self.table["media_kind"], kind)), self.expander)
+        return PendingRows(self.table.filter(pc.equal(self.table["media_kind"], kind)), self.builder)
 
     def waves(self, most: int) -> Iterator[PendingRows]:
         """All rows in order, at most so many at a time. Each has memory of its own: a slice is pickled with its whole table."""
         for start in range(0, len(self), most):
             places = pa.array(range(start, min(start + most, len(self))))
-            yield PendingRows(self.table.take(places), self.expander)
+            yield PendingRows(self.table.take(places), self.builder)
 
     def counts(self) -> dict[str, int]:
         """Rows by reason."""
@@ -170,7 +170,7 @@ class Texts(Sequence[str]):
                 yield from chunk.slice(start, _BATCH).to_pylist()
 
 
-class Spool:
+class ArrowSpill:
     """Tables put together on local disk. The whole is mapped into memory and takes none of it that the system needs.
 
     Args:
@@ -190,7 +190,7 @@ class Spool:
         self.rows += table.num_rows
 
     def table(self) -> pa.Table:
-        """All of it, as the last thing that the spool does. Its file loses its name here, and its space with the table."""
+        """All of it, as the last thing that the spill does. Its file loses its name here, and its space with the table."""
         self._writer.close()
         with self._folder:
             return pa.ipc.open_file(pa.memory_map(str(self._path))).read_all()

@@ -1,8 +1,8 @@
 """The plan: which sources there are, which are already covered, and why the rest are pending.
 
 Everything that grows with the archive lies in a temporary database on local disk, so that millions of sources take little
-memory. In the order of reading: `inventory` (what the output store holds, what the manifest says), `adoption` (sidecars that
-the manifest does not know), `discover` (photographs and films), `claims` (which output each gets), `covered` (done, or why
+memory. In the order of reading: `inventory` (what the output store holds, what the manifest says), `orphans` (sidecars that
+the manifest does not know), `discover` (photographs and films), `output_names` (which output each gets), `verdicts` (done, or why
 not).
 """
 
@@ -20,11 +20,11 @@ from faithdiff_model.weights.files import captioner_digest, model_digest
 from pipelines.manifest.scratch import batches, count, scratch_database
 from pipelines.plan.catalogue import load_catalogue
 from pipelines.plan.discover import discover
-from pipelines.plan.final_rows import Settling
+from pipelines.plan.final_rows import FinalRows
 from pipelines.plan.inventory import load_manifest, load_output
-from pipelines.plan.orphans import Adoption
-from pipelines.plan.output_names import give_names
-from pipelines.plan.pending import PENDING_SCHEMA, CompactRows, Expander, PendingRows, Spool, Texts
+from pipelines.plan.orphans import OrphanSidecars
+from pipelines.plan.output_names import assign_output_names
+from pipelines.plan.pending import PENDING_SCHEMA, ArrowSpill, CompactRows, PendingRows, RowBuilder, Texts
 from pipelines.plan.stores import open_stores
 from pipelines.plan.verdicts import ADOPTED, DONE, decide
 from pipelines.rows import QUARANTINED
@@ -40,7 +40,7 @@ class Plan:
 
     Attributes:
         pending: rows to restore, by path.
-        settled: final rows found while planning (adopted from sidecars, moved fixity, unusable names): the manifest gets them.
+        final_rows: rows that need no run (taken from sidecars, fixity of moved sources, unusable): for the manifest.
         done: number of sources that are covered.
         quarantined: paths that failed too often.
         skipped: files that are neither photographs nor films, by extension.
@@ -49,7 +49,7 @@ class Plan:
     """
 
     pending: PendingRows
-    settled: CompactRows
+    final_rows: CompactRows
     done: int = 0
     quarantined: list[str] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -93,28 +93,28 @@ def make_plan(settings: Settings, *, damaged: Collection[str] = (), memory: str 
         catalogue = load_catalogue(
             settings.catalogue, path_column=settings.catalogue_path, text_column=settings.catalogue_text
         )
-    expander = Expander(source, output, settings_digest=digest, model_digest=model, seed=settings.seed)
+    builder = RowBuilder(source, output, settings_digest=digest, model_digest=model, seed=settings.seed)
     skipped: Counter[str] = Counter()
     with _database(memory) as database:
         # 1. what is there, and what was recorded of it
         load_output(database, output)
         manifest_files = load_manifest(database, output)
         # 2. results of which no manifest row tells: their sidecars do
-        adoption = Adoption(database, output)
-        adoption.read_unknown()
+        orphans = OrphanSidecars(database, output)
+        orphans.read_unlisted()
         # 3. sources, each with the output that it gets
-        settling = Settling(database, output, expander)
-        discover(database, source, output, settings, catalogue, skipped, settling.add, film_digest=film_digest)
-        give_names(database, settings.formats)
+        final = FinalRows(database, output, builder)
+        discover(database, source, output, settings, catalogue, skipped, final.add, film_digest=film_digest)
+        assign_output_names(database, settings.formats)
         # 4. done or not
-        decide(database, adoption, source, output, settings, digest=digest, model=model, damaged=damaged)
+        decide(database, orphans, source, output, settings, digest=digest, model=model, damaged=damaged)
         # 5. rows for the manifest, and rows to restore
-        settling.quarantine()
-        settling.record_versions(manifest_files)
-        settling.adopt(adoption.rows.table())
+        final.quarantine()
+        final.record_versions(manifest_files)
+        final.adopt(orphans.rows.table())
         return Plan(
-            pending=_pending(database, expander),
-            settled=settling.rows(),
+            pending=_pending(database, builder),
+            final_rows=final.rows(),
             done=count(database, f"select count(*) from decided where reason in ('{DONE}', '{ADOPTED}')"),
             quarantined=_paths(database, QUARANTINED),
             skipped=skipped,
@@ -141,8 +141,8 @@ def _database(memory: str) -> Iterator[Any]:
         ) from error
 
 
-def _pending(database: Any, expander: Expander) -> PendingRows:
-    spool = Spool(PENDING_SCHEMA)
+def _pending(database: Any, builder: RowBuilder) -> PendingRows:
+    spill = ArrowSpill(PENDING_SCHEMA)
     query = (
         "select s.item_id, s.path as source_path, s.kind as media_kind, s.size as source_size, s.version as source_version, "
         "s.output as output_path, s.caption, s.digest as settings_digest, d.attempt, d.reason "
@@ -150,8 +150,8 @@ def _pending(database: Any, expander: Expander) -> PendingRows:
         f"where d.reason not in ('{DONE}', '{ADOPTED}', '{QUARANTINED}') order by s.path"
     )
     for table in batches(database, query):
-        spool.add(table)
-    return PendingRows(spool.table(), expander)
+        spill.add(table)
+    return PendingRows(spill.table(), builder)
 
 
 def _paths(database: Any, reason: str) -> list[str]:

@@ -11,7 +11,7 @@ from pipelines.settings import Settings
 from pipelines.store.store import Store, StoreError
 
 
-def check_apart(source: Store, output: Store) -> None:
+def check_disjoint(source: Store, output: Store) -> None:
     """Refuse an output store that could touch the sources.
 
     Raises:
@@ -61,7 +61,7 @@ def open_stores(settings: Settings) -> tuple[Store, Store]:
     refuse_secrets(settings)
     source = Store(settings.source, settings.retry_seconds)
     output = Store(settings.output, settings.retry_seconds)
-    check_apart(source, output)
+    check_disjoint(source, output)
     if not source.exists():
         raise StoreError(f"source {redact_url(settings.source)}: there is no such folder; check the path")
     if source.fs.isfile(source.root):

@@ -15,10 +15,10 @@ from pipelines.film.source import source_digest
 from pipelines.manifest.runs import all_runs_ended
 from pipelines.manifest.scratch import Filling, batches, count, create_table
 from pipelines.plan.inventory import NEWEST
-from pipelines.plan.orphans import Adoption
+from pipelines.plan.orphans import OrphanSidecars
 from pipelines.rows import QUARANTINED, RESTORED
 from pipelines.settings import Settings
-from pipelines.store.concurrency import in_threads
+from pipelines.store.concurrency import map_threaded
 from pipelines.store.store import Store
 
 DONE, ADOPTED = "done", "adopted"
@@ -30,7 +30,7 @@ _MOST_ATTEMPTS = 2**31 - 2
 
 def decide(
     database: Any,
-    adoption: Adoption,
+    orphans: OrphanSidecars,
     source: Store,
     output: Store,
     settings: Settings,
@@ -43,8 +43,8 @@ def decide(
     source is pending.
 
     Args:
-        database: with all tables of `inventory`, `discover` and `claims`.
-        adoption: reads the sidecars that can tell something.
+        database: with all tables of `inventory`, `discover` and `output_names`.
+        orphans: reads the sidecars that can tell something.
         source, output: the stores.
         settings: `redo`, `seed`, `max_attempts`.
         digest: of the settings, where a source has none of its own.
@@ -59,14 +59,14 @@ def decide(
     with Filling(database, "damaged", _DAMAGED) as ids:
         for name in set(damaged):
             ids.add(name)
-    judge = _Judge(database, source, settings, digest=digest, model=model)
+    judge = _Verdicts(database, source, settings, digest=digest, model=model)
     database.execute(
         "create table prior as select * from records semi join sources using (item_id) "
         f"qualify row_number() over (partition by item_id order by {NEWEST}) = 1"
     )
     judge.verdicts("prior")
     if not settings.redo:
-        _read_what_may_cover(database, adoption, output)
+        _read_what_may_cover(database, orphans, output)
     database.execute(
         "create table claimed as select adopted.* from adopted join named "
         "on named.item_id = adopted.item_id and named.output = adopted.output_path"
@@ -85,17 +85,17 @@ def decide(
     )
 
 
-def _read_what_may_cover(database: Any, adoption: Adoption, output: Store) -> None:
+def _read_what_may_cover(database: Any, orphans: OrphanSidecars, output: Store) -> None:
     """After a run that died, a sidecar may be newer than its item's row. Otherwise the rows tell all."""
     database.execute(
         "create table wanted as select named.output as path from named join prior_verdicts v on v.path = named.path "
         f"where v.verdict <> '{DONE}' and named.item_id not in (select item_id from damaged)"
     )
     if count(database, "select count(*) from wanted semi join sidecars using (path)") and not all_runs_ended(output):
-        adoption.read_wanted()
+        orphans.read_wanted()
 
 
-class _Judge:
+class _Verdicts:
     def __init__(self, database: Any, source: Store, settings: Settings, *, digest: str, model: str) -> None:
         self._database, self._source, self._settings = database, source, settings
         self._values = {"digest": digest, "model": model, "seed": settings.seed, "most": settings.max_attempts}
@@ -149,7 +149,7 @@ class _Judge:
         with Filling(self._database, "hashed", _HASHED) as hashed:
             for found in batches(self._database, "select path from to_hash order by path"):
                 paths = found["path"].to_pylist()
-                for path, sha256 in zip(paths, in_threads(self._sha256, paths, _HASHERS), strict=True):
+                for path, sha256 in zip(paths, map_threaded(self._sha256, paths, _HASHERS), strict=True):
                     hashed.add(path, sha256)
 
     def _sha256(self, path: str) -> str:

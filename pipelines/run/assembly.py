@@ -46,7 +46,7 @@ def build_stream(
     resources: Resources,
     fence: Fence,
     *,
-    alone: bool = False,
+    isolated: bool = False,
 ) -> Any:
     """Planned rows -> a lazy Ray dataset of final rows, without any all-to-all step.
 
@@ -56,14 +56,14 @@ def build_stream(
         settings: all settings.
         resources: where the models go.
         fence: of the run's lease.
-        alone: a row a block and a call, so that whichever kills its process takes no other row with it.
+        isolated: a row a block and a call, so that whichever kills its process takes no other row with it.
     """
-    together = 1 if alone else resources.rows_per_call
+    together = 1 if isolated else resources.rows_per_call
     # 1. planned rows, small ones several a block                                            (driver)
-    spread = len(rows) if alone else 4 * resources.replicas
+    spread = len(rows) if isolated else 4 * resources.replicas
     ds = ray.data.from_arrow(list(blocks(rows.table, spread=spread)))
     # 2. read, hash and decode                            1:1, a CPU task a block; cutting blocks into rows costs more
-    decode = guarded_task(Decode, settings, fence, expand=_stamped(rows.expander, dict(stamp)))
+    decode = guarded_task(Decode, settings, fence, expand=_stamped(rows.builder, dict(stamp)))
     ds = ds.map_batches(decode, batch_size=None, batch_format="pyarrow", **_TASK)
     # 3. describe                                         1:1, LLaVA actors, a GPU each; left out without LLaVA
     if settings.captions == "llava":
@@ -71,7 +71,7 @@ def build_stream(
     # 4. enlarge and cut into tiles                       1:N, a CPU task, one with step 2 where nothing stands between
     ds = ds.map_batches(guarded_task(Tile, settings, fence), batch_size=None, batch_format="pyarrow", **_TASK)
     # 5. restore                                          1:1, FaithDiff actors, a replica each, windows of rows batched
-    model = {"threads": resources.threads, "digest": rows.expander.model_digest}
+    model = {"threads": resources.threads, "digest": rows.builder.model_digest}
     ds = _on_actors(ds, Restore, fence, resources.restore, settings, rows=together, **model)
     # 6. publish: a photograph with its sidecar, or a durable tile               1:1, a CPU task, goes on while draining
     write = guarded_task(Write, settings, fence, writes=True)
@@ -85,14 +85,14 @@ def build_film_stream(
     resources: Resources,
     fence: Fence,
     *,
-    alone: bool = False,
+    isolated: bool = False,
 ) -> Any:
     """Planned films -> a lazy Ray dataset of rows of durable segments, or of films that failed. Arguments as `build_stream`."""
-    together = 1 if alone else resources.rows_per_call
+    together = 1 if isolated else resources.rows_per_call
     # 1. planned rows, a film a block                                                         (driver)
     ds = ray.data.from_arrow(list(blocks(rows.table, spread=len(rows))))
     # 2. read each once: hash, facts, timeline, shots     1:N, a row a shot; a CPU task a film
-    survey = guarded_task(SurveyFilm, settings, fence, expand=_stamped(rows.expander, dict(stamp)))
+    survey = guarded_task(SurveyFilm, settings, fence, expand=_stamped(rows.builder, dict(stamp)))
     ds = ds.map_batches(survey, batch_size=None, batch_format="pyarrow", **_TASK)
     # 3. describe each shot by its key frame               1:1, LLaVA actors, a GPU each; left out without LLaVA
     if settings.captions == "llava":
@@ -102,7 +102,7 @@ def build_film_stream(
     # 5. a segment a block, so that those of one film spread over all replicas
     ds = ds.repartition(target_num_rows_per_block=1)
     # 6. read, restore and publish a segment as a part     1:1, FaithDiff actors, a replica each, frame by frame
-    model = {"threads": resources.threads, "digest": rows.expander.model_digest, "writing_fence": fence}
+    model = {"threads": resources.threads, "digest": rows.builder.model_digest, "writing_fence": fence}
     return _on_actors(ds, RestoreFilm, fence, resources.restore, settings, rows=1, **model)
 
 

@@ -26,9 +26,9 @@ from pipelines.run.outage import OutageWatch
 from pipelines.run.pools import cluster_pools
 from pipelines.run.ray_patches import end_released_actors
 from pipelines.run.run_observer import Observer
-from pipelines.run.stop import Abandoned, Stop, listening, within
+from pipelines.run.stop import DrainTimeout, Stop, handle_signals, time_budget
 from pipelines.settings import Settings
-from pipelines.store.lease import Lease, held
+from pipelines.store.lease import Lease, hold_lease
 from pipelines.store.store import Store
 
 OnRow = Callable[[Row], None]
@@ -105,7 +105,7 @@ def run(
     """
     store = Store(settings.output, settings.retry_seconds)
     if lease is None:
-        with held(store, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease) as own:
+        with hold_lease(store, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease) as own:
             told: dict[str, Any] = {"on_row": on_row, "on_part": on_part}
             return run(plan, settings, run_id=run_id, flow_run_id=flow_run_id, lease=own, stop=stop, **told)
     stop = stop or Stop()
@@ -114,7 +114,7 @@ def run(
         lambda: stop.request("another run has taken the output over, or it could not be reached for too long")
     )
     observer = Observer(plan, settings, store, lease, stop)
-    with listening(stop, settings.drain_seconds), within(stop, settings.budget_hours), observer:
+    with handle_signals(stop, settings.drain_seconds), time_budget(stop, settings.budget_hours), observer:
         stamp = {"run_id": run_id, "flow_run_id": flow_run_id}
         return _Run(plan, settings, store, lease, stop, observer, on_row, on_part, stamp).go()
 
@@ -146,7 +146,7 @@ class _Run:
         """All of it; the manifest gets what is final, however this ends."""
         outcome = self.outcome
         try:
-            for row in self.plan.settled:
+            for row in self.plan.final_rows:
                 self._record({**row, **self.stamp})
                 if row["status"] == FAILED:  # what was adopted was restored by another run
                     outcome.count(row)
@@ -156,7 +156,7 @@ class _Run:
                     break
                 self._passes(build, rows)
                 gc.collect()  # its blocks lie in cycles, 8 KB each (measured: tests/benchmarks/scale.py)
-        except Abandoned:
+        except DrainTimeout:
             self.stop.request("interrupted")
         finally:
             self._safely(self.writer.flush)
@@ -184,49 +184,49 @@ class _Run:
 
     def _passes(self, build: Build, rows: PendingRows) -> None:
         fault: RayError | None = None
-        alone = nodes_went = False
+        isolated = nodes_went = False
         for _ in range(_MOST_PASSES):
             before = _nodes()
             try:
                 fault = None
-                self._pass(build, rows, alone=alone)
+                self._pass(build, rows, isolated=isolated)
             except RayError as error:  # the stream broke: what it had finished is finished
                 fault = error
             rows = rows.select(self.waiting.intersection(rows.table["item_id"].to_pylist()))
             if not rows or self.stop.requested:
                 return
             nodes_went = not before <= _nodes()
-            if alone and not fault and not nodes_went:
+            if isolated and not fault and not nodes_went:
                 break  # what is still missing took its processes along by itself
-            alone = True
+            isolated = True
         if fault is not None and not self.outcome.restored + self.outcome.failed:
             raise fault
         cause = type(fault).__name__ if fault else "nodes went" if nodes_went else ""
         for row in rows:
-            self._settle(fail(row, "run", _gone(row, cause)))
+            self._finish_row(fail(row, "run", _gone(row, cause)))
         if fault is not None and self.waiting:
             self.stop.request(
                 f"the cluster failed again and again ({type(fault).__name__}); look at its nodes and logs"
             )
 
-    def _pass(self, build: Build, rows: PendingRows, *, alone: bool) -> None:
+    def _pass(self, build: Build, rows: PendingRows, *, isolated: bool) -> None:
         """Stream a wave's rows; then join what was cut."""
         resources = cluster_pools(self.settings)
         configure = partial(_configure_ray_data, local=self.settings.ray_address == "local")
         self.observer.replicas(resources.restore.most or 0)
         trace, fence = self.observer.trace, self.lease.fence(self.observer.trace.traceparent)
         kind = rows.table["media_kind"][0].as_py()
-        about = {"run_id": self.lease.run_id, "alone": alone, "media_kind": kind}
-        stream = partial(build, rows, self.stamp, self.settings, resources, fence, alone=alone)
+        about = {"run_id": self.lease.run_id, "alone": isolated, "media_kind": kind}
+        stream = partial(build, rows, self.stamp, self.settings, resources, fence, isolated=isolated)
         complete: list[Row] = []
         with trace.step("pass", **about, items=len(rows)):
             for row in self._items(final_rows(stream, configure), complete):
-                self._settle(row)
+                self._finish_row(row)
         if complete and not self.stop.requested:
             with trace.step("assemble", **about, items=len(complete)):
                 for row in final_rows(partial(build_assembly, complete, self.settings, fence), configure):
                     if row["item_id"] in self.waiting:
-                        self._settle(row)
+                        self._finish_row(row)
 
     def _items(self, rows: Iterator[Row], complete: list[Row]) -> Iterator[Row]:
         """Parts to items: an item's final row, once; those whose parts are all durable are noted in `complete`."""
@@ -245,7 +245,7 @@ class _Run:
             if len(parts) == row["parts"]:
                 complete.append({**row, "status": PENDING})
 
-    def _settle(self, row: Row) -> None:
+    def _finish_row(self, row: Row) -> None:
         """A row that came out: final, or held back."""
         assert row["status"] in (RESTORED, FAILED, HELD_BACK), row["status"]
         if row["status"] == HELD_BACK:

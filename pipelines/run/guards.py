@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.rows import HELD_BACK, PENDING, Row, drop_payload, new_row, to_table
-from pipelines.run.stage_observer import StageWatch
+from pipelines.run.stage_observer import StageObserver
 from pipelines.store.lease import HELD, LOST, Fence
 
 _HEAVY = ["pixels", "icc_profile"]
@@ -43,19 +43,19 @@ def guarded_task(
         if expand is not None:
             table = to_table(expand(table))
         if "watch" not in made:
-            made["watch"] = StageWatch(stage, settings, fence)
+            made["watch"] = StageObserver(stage, settings, fence)
             _make(made, make)
         if "fault" in made:
             yield held_back(table, made["fault"])
         else:
-            yield from map(made["watch"].told, made["stage"].stream(table))
+            yield from map(made["watch"].log_failures, made["stage"].stream(table))
 
     call.__name__ = stage.__name__
     return call
 
 
 def _asking(
-    core: Callable[[Row], Iterable[Row]], fence: Fence, writes: bool, watch: StageWatch
+    core: Callable[[Row], Iterable[Row]], fence: Fence, writes: bool, watch: StageObserver
 ) -> Callable[[Row], Iterator[Row]]:
     def asked(row: Row) -> Iterator[Row]:
         if _may_go_on(fence, writes):
@@ -76,7 +76,7 @@ def guarded_actor(stage: type) -> type:
     class Guarded:
         def __init__(self, fence: Fence, **arguments: Any) -> None:
             self.fence = fence
-            self.watch = StageWatch(stage, arguments.get("settings"), fence)
+            self.watch = StageObserver(stage, arguments.get("settings"), fence)
             self.made: dict[str, Any] = {"watch": self.watch}
             started = time.monotonic()
             _make(self.made, lambda: stage(**arguments))

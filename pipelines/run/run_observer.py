@@ -53,7 +53,7 @@ class Observer:
     def __enter__(self) -> Observer:
         settings, plan = self._settings, self._plan
         logs.configure(settings.log_format, settings.log_level)
-        self._event("run planned", pending=len(plan.pending), already_done=plan.done, refused=len(plan.settled))
+        self._event("run planned", pending=len(plan.pending), already_done=plan.done, refused=len(plan.final_rows))
         self._event(
             "run started",
             source=redact_url(settings.source),

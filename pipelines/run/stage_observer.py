@@ -22,7 +22,7 @@ _NAMED = ["run_id", "item_id", "source_path", "part"]
 _TOLD = [*_NAMED, "error_code", "error_reason"]
 
 
-class StageWatch:
+class StageObserver:
     """Stands beside one stage in one process.
 
     Args:
@@ -74,9 +74,9 @@ class StageWatch:
         done = stage(table)
         if pending:
             self._record(time.perf_counter() - started, pending, began)
-        return self.told(done)
+        return self.log_failures(done)
 
-    def told(self, table: pa.Table) -> pa.Table:
+    def log_failures(self, table: pa.Table) -> pa.Table:
         """A table as it leaves the stage, after its failures were logged and its rows traced."""
         codes: dict[str, str] = {}
         failed = pc.and_(pc.equal(table["status"], FAILED), pc.equal(table["error_stage"], self.stage))

@@ -12,7 +12,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 BUDGET = "the time budget"  # how the reason of an end that was asked for begins
 
 
-class Abandoned(BaseException):
+class DrainTimeout(BaseException):
     """What was in flight did not finish in time, or a second signal came: leave it. Not an `Exception`, as nobody handles it
     on the way."""
 
@@ -48,14 +48,14 @@ class Stop:
 
 
 @contextmanager
-def listening(stop: Stop, grace: float) -> Iterator[None]:
+def handle_signals(stop: Stop, grace: float) -> Iterator[None]:
     """Turn SIGINT and SIGTERM into requests to stop, for the length of a block.
 
     Outside the main thread, where Python lets nobody listen, signals keep their meaning.
 
     Args:
         stop: gets the request.
-        grace: seconds after a request until the block is left by `Abandoned`, at a second signal at once.
+        grace: seconds after a request until the block is left by `DrainTimeout`, at a second signal at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -63,11 +63,11 @@ def listening(stop: Stop, grace: float) -> Iterator[None]:
 
     def asked(number: int, frame: FrameType | None) -> None:
         if stop.requested:
-            raise Abandoned
+            raise DrainTimeout
         stop.request(f"interrupted by {signal.Signals(number).name}", number)
 
     def over(number: int, frame: FrameType | None) -> None:
-        raise Abandoned
+        raise DrainTimeout
 
     before = {number: signal.signal(number, asked) for number in _SIGNALS}
     before_alarm = signal.signal(signal.SIGALRM, over)
@@ -83,7 +83,7 @@ def listening(stop: Stop, grace: float) -> Iterator[None]:
 
 
 @contextmanager
-def within(stop: Stop, hours: float) -> Iterator[None]:
+def time_budget(stop: Stop, hours: float) -> Iterator[None]:
     """Request the stop once a block has taken its time.
 
     Args:

@@ -23,7 +23,7 @@ from pipelines.rows import RESTORED, Row, drop_payload
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.stages.faithfulness import psnr_db
-from pipelines.stages.publish import writing
+from pipelines.stages.publish import write_errors
 from pipelines.store.large_files import opener
 from pipelines.store.layout import parts_folder, sidecar_path
 from pipelines.store.store import Store
@@ -64,7 +64,7 @@ class Mux:
         segments = cut(plan.shots, settings.segment_frames, settings.segment_overlap)
         records = [self._record(row, segment) for segment in segments]
         whole = self._whole(row, plan, segments, records)
-        with writing(row["output_path"]), ExitStack() as stack:
+        with write_errors(row["output_path"]), ExitStack() as stack:
             outputs = stack.enter_context(FilmOutputs(whole, plan, settings, self.source, self.output))
             for number, pixels in enumerate(joined(segments, lambda number: self._frames(row, number))):
                 outputs.write(number, pixels)
@@ -81,7 +81,7 @@ class Mux:
             seconds_write=time.monotonic() - started,
             finished_at=datetime.now(UTC),
         )
-        with writing(row["output_path"]):
+        with write_errors(row["output_path"]):
             self.output.publish(sidecar_path(row["output_path"]), sidecar_bytes(whole))
         self.output.remove_folder(parts_folder(key))
         yield drop_payload(whole)

@@ -59,7 +59,7 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
     )
     if pixels_HWC.dtype == np.uint16 and kind in ("jpeg", "webp"):
         row["warnings"] = [*row["warnings"], f"16 bits a channel reduced to the 8 that {kind.upper()} has"]
-    with writing(row["output_path"]):
+    with write_errors(row["output_path"]):
         store.retract(sidecar_path(row["output_path"]))
         store.publish(row["output_path"], data)
         row["seconds_write"] = time.monotonic() - started
@@ -69,7 +69,7 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
 
 
 @contextmanager
-def writing(what: str) -> Iterator[None]:
+def write_errors(what: str) -> Iterator[None]:
     """Turn a failure to write into an `ItemError`: `no_space` where the output is full, else `write_error`.
 
     Args:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from faithdiff_model.image.colour_statistics import ColourStatistics
 from faithdiff_model.image.resize import from_unit_float, to_unit_float
-from faithdiff_model.image.windows import Place
+from faithdiff_model.image.windows import TilePlacement
 from pipelines.errors import ItemError
 from pipelines.manifest.identity import software_versions
 from pipelines.rows import PENDING, Row, fail, get_pixels, put_pixels, to_table
@@ -18,7 +18,7 @@ from pipelines.stages.adapter import describe
 from pipelines.stages.faithfulness import psnr_db, squared_error
 from pipelines.stages.replica import load_replica
 from pipelines.stages.tile_parts import PartStatistics
-from pipelines.stages.tiling import places
+from pipelines.stages.tiling import tile_places
 
 STAGE = "restore"
 
@@ -100,7 +100,7 @@ class Restore:
         for row, change in zip(rows, changes, strict=True):
             row.update(change)
 
-    def _changes(self, lq: np.ndarray, restored: np.ndarray, place: Place | None) -> Row:
+    def _changes(self, lq: np.ndarray, restored: np.ndarray, place: TilePlacement | None) -> Row:
         """A row's columns that restoring it changes."""
         change: Row = {}
         if place is None:
@@ -111,12 +111,12 @@ class Restore:
             put_pixels(change, from_unit_float(restored, np.dtype(np.uint16)))
         return change
 
-    def _place(self, row: Row) -> Place | None:
+    def _place(self, row: Row) -> TilePlacement | None:
         if row["parts"] == 1:
             return None
-        return places(row["width"], row["height"], self.settings)[row["part"]]
+        return tile_places(row["width"], row["height"], self.settings)[row["part"]]
 
-    def _statistics(self, lq: np.ndarray, restored: np.ndarray, place: Place) -> PartStatistics:
+    def _statistics(self, lq: np.ndarray, restored: np.ndarray, place: TilePlacement) -> PartStatistics:
         scale = self.restorer.config.pixels_per_latent
         core = place.tile.core.within(place.tile.region).scaled(scale)
         inside = lq[core.top : core.top + restored.shape[0], core.left : core.left + restored.shape[1]]

@@ -24,9 +24,9 @@ from pipelines.rows import HELD_BACK, PART_DONE, PENDING, Row, drop_payload, fai
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
 from pipelines.stages.faithfulness import squared_error
-from pipelines.stages.publish import writing
+from pipelines.stages.publish import write_errors
 from pipelines.stages.replica import load_replica
-from pipelines.store.concurrency import ahead
+from pipelines.store.concurrency import prefetch
 from pipelines.store.large_files import publishing
 from pipelines.store.lease import LOST, Fence
 from pipelines.store.store import Store
@@ -96,7 +96,7 @@ class RestoreFilm:
         segment = cut(plan.shots, self.settings.segment_frames, self.settings.segment_overlap)[number]
         row.update(device=self.device, software=software_versions(), model_preset=self.settings.preset)
         row["model_trained"] = self.restorer.trained
-        with writing(f"{path}: segment {number}"), publishing(self.output, segment_path(key, number)) as local:
+        with write_errors(f"{path}: segment {number}"), publishing(self.output, segment_path(key, number)) as local:
             self._write(row, plan, segment, local)
             if self.fence is not None and self.fence.state() == LOST:
                 raise _LostError
@@ -113,7 +113,7 @@ class RestoreFilm:
         )  # read, not yet restored: the look-ahead of the fusion, no more
 
         def shot_frames() -> Iterator[ShotFrame]:
-            for frame in ahead(steps.read(self._open(row), segment)):
+            for frame in prefetch(steps.read(self._open(row), segment)):
                 seen = steps.seen(frame)
                 waiting.append((steps.is_slate(frame), seen))
                 yield steps.shot_frame(frame, seen)

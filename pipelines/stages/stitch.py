@@ -22,7 +22,7 @@ from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.stages.faithfulness import psnr_db, squared_error
 from pipelines.stages.publish import publish_result
 from pipelines.stages.tile_parts import PartStatistics, read_part
-from pipelines.stages.tiling import places
+from pipelines.stages.tiling import tile_places
 from pipelines.store.layout import parts_folder
 from pipelines.store.store import Store
 
@@ -90,7 +90,7 @@ class Stitch:
         lq = functools.reduce(operator.add, (item.lq for item in statistics))
         restored = functools.reduce(operator.add, (item.restored for item in statistics))
         gain, offset = (values.astype(np.float32) for values in restored.transfer_to(lq))
-        for place, core in zip(places(row["width"], row["height"], self.settings), cores, strict=True):
+        for place, core in zip(tile_places(row["width"], row["height"], self.settings), cores, strict=True):
             values = to_unit_float(core)
             if self.settings.restore_options(1).colour_fix == "adain":
                 values[..., :3] = values[..., :3] * gain + offset

@@ -21,7 +21,7 @@ from pipelines.media.film.survey.survey import Surveyor
 from pipelines.rows import Row, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
-from pipelines.stages.publish import writing
+from pipelines.stages.publish import write_errors
 from pipelines.store.store import Store
 
 STAGE = "survey"
@@ -70,7 +70,7 @@ class SurveyFilm:
         reader: FilmReader | None = None
         if plan is None or self.settings.redo:
             reader, plan = self._survey(path)
-            with writing(f"{path}: survey"):
+            with write_errors(f"{path}: survey"):
                 self.output.publish(plan_path(row["identity"]), plan.to_bytes())
         row["seconds_decode"] = time.monotonic() - started
         self._fill(row, plan)

@@ -15,7 +15,7 @@ from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.stages.tile_parts import has_part
-from pipelines.stages.tiling import pixels_of, places
+from pipelines.stages.tiling import pixels_of, tile_places
 from pipelines.store.store import Store
 
 STAGE = "tile"
@@ -54,7 +54,7 @@ class Tile:
                 "raise --upscale",
             )
         row["identity"] = identity(row["source_sha256"], row["settings_digest"], row["model_digest"], row["seed"])
-        tiles = places(width, height, settings)
+        tiles = tile_places(width, height, settings)
         source = get_pixels(row)
         row.update(output_width=width * settings.upscale, output_height=height * settings.upscale, parts=len(tiles))
         for number, place in enumerate(tiles):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from faithdiff_model.image.windows import Place, Rect, plan_tiles
+from faithdiff_model.image.windows import Rect, TilePlacement, plan_tiles
 from faithdiff_model.presets import PRESETS
 from pipelines.settings import Settings
 
 
 @lru_cache(maxsize=64)
-def places(width: int, height: int, settings: Settings) -> tuple[Place, ...]:
+def tile_places(width: int, height: int, settings: Settings) -> tuple[TilePlacement, ...]:
     """Every tile's place in the enlarged photograph; one alone for most photographs.
 
     Args:
@@ -23,7 +23,7 @@ def places(width: int, height: int, settings: Settings) -> tuple[Place, ...]:
     grid = config.grid(result_height, result_width, settings.window_overlap)
     tiles = plan_tiles(grid, tile=max(1, settings.tile // scale), halo=settings.tile_halo // scale)
     return tuple(
-        Place(
+        TilePlacement(
             height=grid.height,
             width=grid.width,
             original_height=result_height,
@@ -34,7 +34,7 @@ def places(width: int, height: int, settings: Settings) -> tuple[Place, ...]:
     )
 
 
-def pixels_of(area: Rect, place: Place, settings: Settings) -> Rect:
+def pixels_of(area: Rect, place: TilePlacement, settings: Settings) -> Rect:
     """A latent rectangle in pixels of the result, without the padding at the photograph's right and lower border."""
     scaled = area.scaled(PRESETS[settings.preset].pixels_per_latent)
     return Rect(

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_rows, stream_rows
-from pipelines.stages.publish import publish_result, writing
+from pipelines.stages.publish import publish_result, write_errors
 from pipelines.stages.tile_parts import write_part
 from pipelines.store.store import Store
 
@@ -43,7 +43,7 @@ class Write:
         if row["parts"] == 1:
             yield publish_result(row, get_pixels(row), self.output, self.settings)
             return
-        with writing(f"{row['source_path']}: tile {row['part']}"):
+        with write_errors(f"{row['source_path']}: tile {row['part']}"):
             write_part(self.output, row, get_pixels(row), row["statistics"])
         row["status"] = PART_DONE
         yield drop_payload(row)

@@ -14,7 +14,7 @@ from typing import Any
 
 from faithdiff_model.redaction import redact
 from pipelines.store.listing import Entry, local_entries, other_entries
-from pipelines.store.retries import patiently
+from pipelines.store.retries import retry_transient
 from pipelines.store.store import PARTIAL, Store
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def _abort_uploads(store: Store, before: datetime) -> int:
 
     def call(method: str, **named: Any) -> dict[str, Any]:
         ask = partial(store.fs.call_s3, method, Bucket=bucket, **named)
-        answer: dict[str, Any] = patiently(ask, f"clearing uploads to {store.url}", store.retry_seconds)
+        answer: dict[str, Any] = retry_transient(ask, f"clearing uploads to {store.url}", store.retry_seconds)
         return answer
 
     while True:

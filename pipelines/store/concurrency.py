@@ -13,7 +13,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> Iterator[_Result]:
+def map_threaded(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> Iterator[_Result]:
     """`map` with several calls at a time and few results waiting. Raises what `function` raises.
 
     Args:
@@ -34,7 +34,7 @@ def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item], thr
         pool.shutdown(cancel_futures=True)
 
 
-def ahead(items: Iterable[_Item], depth: int = 2) -> Generator[_Item, None, None]:
+def prefetch(items: Iterable[_Item], depth: int = 2) -> Generator[_Item, None, None]:
     """The same items, made in a thread of their own while the caller works. Raises what making them raises.
 
     Args:

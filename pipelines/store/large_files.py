@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from pipelines.store.atomic import flush_folder, partial_beside
 from pipelines.store.listing import Entry, OutsideError, is_inside, version_of
-from pipelines.store.retries import patiently
+from pipelines.store.retries import retry_transient
 from pipelines.store.store import PARTIAL, Store
 
 _CHUNK = 4 << 20
@@ -35,7 +35,7 @@ def opener(store: Store, path: str) -> Callable[[], BinaryIO | str]:
 
 
 def _open(store: Store, key: str, path: str) -> BinaryIO:
-    file: BinaryIO = patiently(
+    file: BinaryIO = retry_transient(
         lambda: store.fs.open(key, "rb", block_size=_CHUNK), f"opening {path}", store.retry_seconds
     )
     return file
@@ -54,7 +54,7 @@ def folder_files(store: Store, folder: str) -> Iterator[Entry]:
         return
     if store.s3:
         store.fs.invalidate_cache()
-    for info in patiently(lambda: store.fs.ls(root, detail=True), f"listing {folder}", store.retry_seconds):
+    for info in retry_transient(lambda: store.fs.ls(root, detail=True), f"listing {folder}", store.retry_seconds):
         name = info["name"][len(store.root) + 1 :]
         if info["type"] != "directory" and name != folder and PARTIAL not in name:
             yield Entry(name, int(info.get("size") or 0), version_of(info))

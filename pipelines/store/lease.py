@@ -191,7 +191,7 @@ class Fence:
 
 
 @contextmanager
-def held(store: Store, *, run_id: str, seconds: float, steal: bool = False) -> Iterator[Lease]:
+def hold_lease(store: Store, *, run_id: str, seconds: float, steal: bool = False) -> Iterator[Lease]:
     """Hold an output store for the length of a block.
 
     Args:
@@ -240,7 +240,7 @@ def _take(store: Store, run_id: str, seconds: float, steal: bool) -> Lease:
             ) from error
         if created:
             lease = Lease(store, number + 1, record, seconds)
-            _forget(store, number + 1)
+            prune(store, number + 1)
             if blocked:
                 _await_release(store, number, seconds)
             return lease
@@ -273,7 +273,7 @@ def _await_release(store: Store, number: int, seconds: float) -> None:
         time.sleep(min(0.5, seconds / _BEATS))
 
 
-def _forget(store: Store, number: int) -> None:
+def prune(store: Store, number: int) -> None:
     for old in _numbers(store):
         if old <= number - _KEPT:
             store.remove(lease_path(old))

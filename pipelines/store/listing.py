@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from pipelines.store.retries import GaveUpError, patiently
+from pipelines.store.retries import RetriesExhaustedError, retry_transient
 
 OnRefused = Callable[[str, OSError], None]
 Found = TypeVar("Found")
@@ -68,7 +68,7 @@ def local_entries(root: str, folder: str, on_refused: OnRefused, seconds: float)
                 inside = _listed(partial(look, entry.path), path, on_refused, seconds)
                 yield from visit(inside)
 
-    yield from visit(patiently(partial(look, folder), f"listing {folder}", seconds))
+    yield from visit(retry_transient(partial(look, folder), f"listing {folder}", seconds))
 
 
 def is_inside(path: str, root: str) -> bool:
@@ -91,7 +91,7 @@ def s3_entries(fs: Any, root: str, folder: str, seconds: float) -> Iterator[Entr
     more: dict[str, Any] = {}
     while True:
         ask = partial(fs.call_s3, "list_objects_v2", Bucket=bucket, Prefix=prefix and f"{prefix}/", **more)
-        page = patiently(ask, f"listing {folder}", seconds)
+        page = retry_transient(ask, f"listing {folder}", seconds)
         for found in page.get("Contents", ()):
             if not found["Key"].endswith("/"):
                 yield Entry(found["Key"][start:], found["Size"], version_of(found))
@@ -130,7 +130,7 @@ def other_entries(fs: Any, root: str, folder: str, on_refused: OnRefused, second
             elif not name.endswith("/") and name != folder:  # a key may be a file's and a folder's at once
                 yield Entry(path, int(info.get("size") or 0), version_of(info))
 
-    yield from visit(folder, patiently(partial(look, folder), f"listing {folder}", seconds))
+    yield from visit(folder, retry_transient(partial(look, folder), f"listing {folder}", seconds))
 
 
 def version_of(info: dict[str, Any]) -> str:
@@ -153,8 +153,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _listed(look: Callable[[], list[Found]], path: str, on_refused: OnRefused, seconds: float) -> list[Found]:
     """What a folder inside holds; nothing if it was removed since its own folder was listed, or may not be listed."""
     try:
-        return patiently(look, f"listing {path}", seconds)
-    except GaveUpError:  # the store is at fault, not the folder: each of the rest would take as long
+        return retry_transient(look, f"listing {path}", seconds)
+    except RetriesExhaustedError:  # the store is at fault, not the folder: each of the rest would take as long
         raise
     except (FileNotFoundError, NotADirectoryError):
         return []

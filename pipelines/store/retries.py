@@ -29,11 +29,11 @@ _PASSING_CLASSES = re.compile(
 Result = TypeVar("Result")
 
 
-class GaveUpError(OSError):
+class RetriesExhaustedError(OSError):
     """A store kept failing; `strerror` says at what, for how long and how."""
 
 
-def patiently(call: Callable[[], Result], what: str, seconds: float) -> Result:
+def retry_transient(call: Callable[[], Result], what: str, seconds: float) -> Result:
     """The result of a call to a store, tried again while its failures pass.
 
     Args:
@@ -46,7 +46,7 @@ def patiently(call: Callable[[], Result], what: str, seconds: float) -> Result:
         Exception: any other failure, as it came.
     """
     retrying = Retrying(
-        retry=retry_if_exception(is_passing),
+        retry=retry_if_exception(is_transient),
         wait=wait_exponential_jitter(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT, jitter=_FIRST_WAIT),
         stop=stop_after_delay(seconds),
         reraise=True,
@@ -54,13 +54,13 @@ def patiently(call: Callable[[], Result], what: str, seconds: float) -> Result:
     try:
         return retrying(call)
     except Exception as error:
-        if not is_passing(error):
+        if not is_transient(error):
             harmless = without_secrets(error)
             if harmless is error:
                 raise
             raise harmless from None
         text = redact(f"{type(error).__name__}: {error}")
-        raise GaveUpError(errno.ETIMEDOUT, f"{what} failed for {seconds:.0f} s ({text[:200]})") from (
+        raise RetriesExhaustedError(errno.ETIMEDOUT, f"{what} failed for {seconds:.0f} s ({text[:200]})") from (
             error if without_secrets(error) is error else None
         )
 
@@ -79,7 +79,7 @@ def without_secrets(error: Exception) -> Exception:
         return OSError(*said)
 
 
-def is_passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether a failure may be gone in a moment. What a store says on purpose (not there, forbidden, full) is not."""
     if isinstance(
         error, FileNotFoundError | FileExistsError | PermissionError | IsADirectoryError | NotADirectoryError

@@ -29,7 +29,7 @@ from pipelines.store.listing import (  # fmt: skip
     s3_entries,
     version_of,
 )
-from pipelines.store.retries import GaveUpError, patiently
+from pipelines.store.retries import RetriesExhaustedError, retry_transient
 
 RETRY_SECONDS = 60.0
 _CHUNK = 4 << 20  # bytes of a file in memory at a time while it is hashed
@@ -287,7 +287,7 @@ class Store:
     def _patiently(self, call: Callable[[], Result], doing: str, path: str) -> Result:
         what = f"{doing} {path or redact_url(self.url)}"
         try:
-            return patiently(call, what, self.retry_seconds)
+            return retry_transient(call, what, self.retry_seconds)
         except (OSError, ValueError, MemoryError):
             raise
         except Exception as error:  # botocore's, gcsfs's, azure's own: those who call us know OSError
@@ -307,7 +307,7 @@ class Store:
                 raise OSError("what was written did not come back")
             self.fs.rm_file(self.key(path))
         except Exception as error:  # stores raise what they like; all of it means no
-            words = error.strerror if isinstance(error, GaveUpError) else None
+            words = error.strerror if isinstance(error, RetriesExhaustedError) else None
             text = redact(words or f"{type(error).__name__}: {error}")
             raise StoreError(
                 f"output {redact_url(self.url)}: cannot be written ({text}); check the path and permissions"

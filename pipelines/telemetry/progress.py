@@ -105,9 +105,9 @@ class Publisher:
         progress.written_at = time.time()
         self._safely(lambda: self._store.publish(progress_path(progress.run_id), progress.dumps()))
         if not self._next:
-            self._safely(self._forget)
+            self._safely(self._prune)
 
-    def _forget(self) -> None:
+    def _prune(self) -> None:
         for old in run_ids(self._store)[:-_KEPT]:
             self._store.remove(progress_path(old))
 

@@ -30,7 +30,7 @@ from facts import RESULTS, peak_mb, text_table, write_results
 
 from pipelines.manifest.compact import compact_manifest
 from pipelines.manifest.identity import software_versions
-from pipelines.manifest.index import located
+from pipelines.manifest.index import open_index
 from pipelines.manifest.runs import new_run_id
 from pipelines.plan.plan import make_plan
 from pipelines.settings import Settings
@@ -118,7 +118,7 @@ def measure(settings: Settings, folder: Path) -> dict[str, Any]:
 
 
 def _located(folder: Path) -> int:
-    with located(Store(str(folder))) as found:
+    with open_index(Store(str(folder))) as found:
         return found.count
 
 

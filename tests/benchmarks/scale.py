@@ -24,7 +24,7 @@ import pyarrow as pa
 from facts import RESULTS, resident, text_table, write_results
 
 from pipelines.manifest.naming import item_id
-from pipelines.plan.pending import PENDING_SCHEMA, Expander, PendingRows
+from pipelines.plan.pending import PENDING_SCHEMA, PendingRows, RowBuilder
 from pipelines.store.store import Store
 
 MIB = 1 << 20
@@ -98,7 +98,7 @@ def _pending(count: int) -> PendingRows:
     columns["source_path"] = [f"box {number // 1000}/{number}.jpg" for number in range(count)]
     columns["item_id"] = [item_id(path) for path in columns["source_path"]]
     columns["source_size"] = [20_000_000] * count
-    expander = Expander(Store("."), Store("."), settings_digest="", model_digest="", seed=0)
+    expander = RowBuilder(Store("."), Store("."), settings_digest="", model_digest="", seed=0)
     return PendingRows(pa.table(columns, schema=PENDING_SCHEMA), expander)
 
 

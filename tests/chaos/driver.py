@@ -28,7 +28,7 @@ from pipelines.plan.plan import make_plan
 from pipelines.rows import Row
 from pipelines.run.driver import run
 from pipelines.settings import Settings
-from pipelines.store.lease import held
+from pipelines.store.lease import hold_lease
 from pipelines.store.store import Store
 
 
@@ -65,7 +65,7 @@ def main(start: Callable[[Settings], None], on_row: Callable[[int], None] = lamb
     store = Store(settings.output, settings.retry_seconds)
     run_id = new_run_id()
     lasting = {"seconds": settings.lease_seconds, "steal": settings.steal_lease}
-    with held(store, run_id=run_id, **lasting) as lease:
+    with hold_lease(store, run_id=run_id, **lasting) as lease:
         start(settings)
         plan = make_plan(settings)
         write_run_start(store, run_id, {"only": settings.only})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from faithdiff_model.build import build_restorer
 from faithdiff_model.image.resize import enlarge
-from faithdiff_model.image.windows import Place, Rect, WindowGrid, plan_tiles
+from faithdiff_model.image.windows import Rect, TilePlacement, WindowGrid, plan_tiles
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.sampling.merging import WindowMerger
@@ -101,7 +101,9 @@ def joined(restorer: Restorer, image: np.ndarray, tile: int, halo: int) -> tuple
     grid = restorer.grid(height, width)
     result, border = np.empty_like(image), np.zeros((height, width), bool)
     for piece in plan_tiles(grid, tile=tile, halo=halo):
-        place = Place(height=grid.height, width=grid.width, original_height=height, original_width=width, tile=piece)
+        place = TilePlacement(
+            height=grid.height, width=grid.width, original_height=height, original_width=width, tile=piece
+        )
         region, core = piece.region.scaled(8), piece.core.scaled(8)
         result[core.slices] = restorer.restore([image[region.slices]], [""], [0], [place])[0]
         if core.top:

@@ -57,7 +57,7 @@ def check(settings: Settings, plan: Plan) -> None:
     listed = Counter(entry.path for entry in Store(settings.source).list())
     photographs = {path for path in listed if PurePosixPath(path).suffix.lower() in PHOTO_SUFFIXES}
     pending = list(plan.pending)
-    failed = [row for row in plan.settled if row["status"] == FAILED]
+    failed = [row for row in plan.final_rows if row["status"] == FAILED]
     assert len(pending) + plan.done + len(plan.quarantined) + len(failed) + sum(plan.skipped.values()) == len(listed)
     places = Counter([row["item_id"] for row in pending] + [row["item_id"] for row in failed])
     places.update(item_id(path) for path in plan.quarantined)
@@ -65,7 +65,7 @@ def check(settings: Settings, plan: Plan) -> None:
     assert set(places) <= {item_id(path) for path in photographs}
     assert all(row["status"] == PENDING for row in pending)
     to_table(pending)
-    to_table(list(plan.settled))
+    to_table(list(plan.final_rows))
     output = Store(settings.output)
     for row in pending:
         output.key(row["output_path"])  # does not leave the store

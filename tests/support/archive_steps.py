@@ -69,7 +69,7 @@ def restore_without_model(
     plan = plan or make_plan(settings)
     stamp = {"run_id": run_id or new_run_id(), "flow_run_id": ""}
     decode, tile, write = Decode(settings), Tile(settings), Write(settings)
-    rows = [{**row, **stamp} for row in plan.settled]
+    rows = [{**row, **stamp} for row in plan.final_rows]
     for planned in plan.pending:
         table = decode(table_of({**planned, **stamp}))
         (row,) = tile(table).to_pylist()

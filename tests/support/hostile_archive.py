@@ -8,9 +8,9 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from jobs.samples.ageing import shrink, to_levels
 from PIL import Image
 
-from jobs.samples.ageing import shrink, to_levels
 from jobs.samples.archive import original
 from pipelines.media.photo.encode import encode
 

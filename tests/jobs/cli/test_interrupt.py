@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipelines.manifest.reader import current_rows
 from pipelines.store.layout import RUNS
-from pipelines.store.lease import held
+from pipelines.store.lease import hold_lease
 from pipelines.store.store import Store
 
 
@@ -56,7 +56,7 @@ def test_control_c_drains_and_the_same_command_goes_on(tmp_path: Path) -> None:
 
 def test_an_output_that_another_run_holds_is_refused_in_one_line(tmp_path: Path) -> None:
     scans, out = archive(tmp_path, 1), tmp_path / "out"
-    with held(Store(str(out)), run_id="theirs", seconds=300):
+    with hold_lease(Store(str(out)), run_id="theirs", seconds=300):
         process = start("restore", scans, out, *FAST)
         said, complained = process.communicate(timeout=120)
     assert process.returncode == 2, said + complained

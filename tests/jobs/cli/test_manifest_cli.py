@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from jobs.cli import manifest as manifest_cli
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.rows import FAILED, MANIFEST_COLUMNS, QUARANTINED, RESTORED
-from pipelines.store.lease import held
+from pipelines.store.lease import hold_lease
 from pipelines.store.store import Store, StoreError
 
 NAMES = [column.name for column in MANIFEST_COLUMNS]
@@ -190,7 +190,7 @@ def test_rebuild_says_what_it_did(tmp_path: Path) -> None:
     assert "unusable b.png" not in result.output
     assert "... and 1 more unusable sidecars" in result.output
 
-    with held(Store(settings.output), run_id="another run", seconds=60):
+    with hold_lease(Store(settings.output), run_id="another run", seconds=60):
         refused = CliRunner().invoke(manifest_cli.app, ["rebuild", settings.output])
         assert isinstance(refused.exception, StoreError)
         assert "another run" in str(refused.exception)
@@ -198,7 +198,7 @@ def test_rebuild_says_what_it_did(tmp_path: Path) -> None:
 
 def test_rebuild_can_take_the_store_over(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with held(Store(str(tmp_path / "out")), run_id="another run", seconds=3) as other:
+    with hold_lease(Store(str(tmp_path / "out")), run_id="another run", seconds=3) as other:
         result = CliRunner().invoke(manifest_cli.app, ["rebuild", str(tmp_path / "out"), "--steal-lease"])
         assert result.exit_code == 0
         assert other.lost

@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 from jobs.cli.main import app
 from jobs.cli.status import exit_code, plain, shown
 from pipelines.audit.status import RunStatus, run_status
-from pipelines.store.lease import held
+from pipelines.store.lease import hold_lease
 from pipelines.store.store import Store
 from pipelines.telemetry.logs import ABOUT
 from pipelines.telemetry.progress import Progress, Publisher
@@ -183,7 +183,7 @@ def test_a_store_without_a_run_and_stores_that_are_none(tmp_path: Path) -> None:
 def test_watching_on_a_terminal_ends_with_the_run(tmp_path: Path) -> None:
     """On a terminal one picture is refreshed; without a run it is the last one at once."""
     store = Store(str(tmp_path))
-    with held(store, run_id="one", seconds=30):
+    with hold_lease(store, run_id="one", seconds=30):
         progress = Progress(run_id="one", planned=4, restored=1, started_at=time.time() - 30)
         Publisher(store, lambda: progress).publish()
         controller, terminal = pty.openpty()
@@ -240,7 +240,7 @@ def test_an_s3_store_can_be_looked_at(s3_server: str) -> None:
 
     fsspec.filesystem("s3").mkdir("watched")
     store = Store("s3://watched/out")
-    with held(store, run_id="one", seconds=30):
+    with hold_lease(store, run_id="one", seconds=30):
         Publisher(store, lambda: Progress(run_id="one", planned=3, started_at=time.time())).publish()
         assert run_status(Store("s3://watched/out")).state == "running"
     assert run_status(Store("s3://watched/out")).state == "none"

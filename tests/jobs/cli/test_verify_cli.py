@@ -23,7 +23,7 @@ from pipelines.manifest.reader import current_rows
 from pipelines.manifest.sidecar import read_sidecar
 from pipelines.settings import Settings
 from pipelines.store.layout import VERIFICATIONS
-from pipelines.store.lease import LeaseError, held
+from pipelines.store.lease import LeaseError, hold_lease
 from pipelines.store.store import Store, StoreError
 
 pytestmark = pytest.mark.ray
@@ -167,7 +167,7 @@ def test_a_repair_of_results_alone_looks_at_their_sources_first(settings: Settin
 def test_a_store_that_another_run_holds_is_not_repaired(settings: Settings, ray_session: None) -> None:
     sidecar = Path(settings.output) / "sound.png.restoration.json"
     sidecar.unlink()
-    with held(Store(settings.output), run_id="another run", seconds=60):
+    with hold_lease(Store(settings.output), run_id="another run", seconds=60):
         assert verify(settings).exit_code == 1  # looking is free
         done = verify(settings, "--repair")
     assert isinstance(done.exception, LeaseError)

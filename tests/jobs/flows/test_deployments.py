@@ -14,7 +14,7 @@ from prefect_server import PrefectServer, postgresql, postgresql_binaries, prefe
 
 from jobs.settings.deployment import from_environment
 from pipelines.manifest.reader import current_rows
-from pipelines.store.lease import held
+from pipelines.store.lease import hold_lease
 from pipelines.store.store import Store
 
 ROOT = Path(__file__).parents[3]
@@ -149,7 +149,7 @@ def test_automations_from_the_file_and_that_nothing_ran_is_told(
 def test_one_run_at_a_time_of_a_deployment_and_of_an_output(deployed: PrefectServer, archive: Path) -> None:
     nightly, output = deployed.deployment("restore-archive/nightly"), Store(str(archive / "out"))
     output.check_writable()
-    with held(output, run_id="theirs", seconds=600):
+    with hold_lease(output, run_id="theirs", seconds=600):
         first, second = (
             deployed.start_run(nightly, settings=settings_of(deployed, "restore-archive/nightly")) for _ in range(2)
         )

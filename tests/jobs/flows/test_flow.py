@@ -20,7 +20,7 @@ from s3_server import FlakyProxy
 from pipelines.manifest.reader import current_rows
 from pipelines.settings import Settings
 from pipelines.store.lease import LeaseError
-from pipelines.store.retries import GaveUpError
+from pipelines.store.retries import RetriesExhaustedError
 from pipelines.store.store import Store, StoreError
 
 pytestmark = pytest.mark.ray
@@ -84,7 +84,7 @@ def _from(cause: Exception) -> StoreError:
     return error
 
 
-GAVE_UP = GaveUpError(errno.ETIMEDOUT, "reading x failed for 60 s")
+GAVE_UP = RetriesExhaustedError(errno.ETIMEDOUT, "reading x failed for 60 s")
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_what_is_tried_again(monkeypatch: pytest.MonkeyPatch, error: Exception, 
     from jobs.flows import states as endings
 
     state = Failed(data=error)
-    assert not endings.may_pass(None, None, state)  # somebody sits before it, and sees the error
+    assert not endings.is_retryable(None, None, state)  # somebody sits before it, and sees the error
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", str(uuid.uuid4()))
-    assert endings.may_pass(None, None, state) is again
+    assert endings.is_retryable(None, None, state) is again
     for task in (restore.plan_task, restore.run_task, restore.commit_task, restore.report_task, verify.verify_task):
         assert task.retries
-        assert task.retry_condition_fn is endings.may_pass
+        assert task.retry_condition_fn is endings.is_retryable
     assert not restore.summary_task.retries
     assert not backfill.backfill_archive.retries  # flows know no condition
 

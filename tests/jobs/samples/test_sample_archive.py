@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hostile_archive import RESTORED, SKIPPED, make_hostile_archive
 
-from jobs.samples import ageing
+from jobs.samples import print_effects
 from jobs.samples.archive import LONG_SIDE, make_demo_archive, original
 from pipelines.errors import ERROR_CODES, ItemError
 from pipelines.media.kinds import PHOTO_SUFFIXES
@@ -61,16 +61,16 @@ def test_originals_are_real_photographs(name: str) -> None:
 
 
 def test_ageing_steps_are_pure_and_stay_in_range() -> None:
-    image = ageing.shrink(original("chelsea.png"), 96)
+    image = print_effects.shrink(original("chelsea.png"), 96)
     before = image.copy()
-    aged = ageing.vignette(image, 0.4)
+    aged = print_effects.vignette(image, 0.4)
     assert aged.shape == image.shape
     assert aged.dtype == np.float32
     assert 0 <= aged.min() <= aged.max() <= 1
     assert abs(aged - image).max() > 0.02
     np.testing.assert_array_equal(image, before)
-    assert ageing.shrink(image, 500).shape == image.shape
-    assert ageing.torn_edge((40, 60), np.random.default_rng(0)).shape == (40, 60, 1)
+    assert print_effects.shrink(image, 500).shape == image.shape
+    assert print_effects.torn_edge((40, 60), np.random.default_rng(0)).shape == (40, 60, 1)
 
 
 def test_hostile_archive_is_what_it_says(tmp_path: Path) -> None:

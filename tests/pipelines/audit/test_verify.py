@@ -19,7 +19,7 @@ from archive_steps import archive_settings, full_row, picture, restore_without_m
 
 from pipelines.audit.findings import PUBLISH_SIDECAR, RECORD_ROW, REDO, RESTORE, Findings, write_record
 from pipelines.audit.fixity import PROBLEM_SCHEMA, Check
-from pipelines.audit.repair import Mended, mend
+from pipelines.audit.repair import RepairResult, repair
 from pipelines.manifest.naming import item_id
 from pipelines.manifest.reader import current_rows
 from pipelines.manifest.runs import new_run_id
@@ -28,7 +28,7 @@ from pipelines.plan.plan import make_plan
 from pipelines.rows import Row
 from pipelines.settings import Settings
 from pipelines.store.layout import MANIFEST, VERIFICATIONS, sidecar_path
-from pipelines.store.lease import held
+from pipelines.store.lease import hold_lease
 from pipelines.store.store import Store, StoreError
 
 NAMES = ("a.png", "1924/b.tif", "Семья #1?.jpg", "d.png")
@@ -314,7 +314,7 @@ def test_a_sidecar_is_written_again_from_the_manifest(settings: Settings, fault:
         os.truncate(sidecar(settings), 50)
     else:
         sidecar(settings).write_bytes(sidecar(settings, "d.png").read_bytes())
-    assert mend(settings, [item_id("a.png"), item_id("d.png")], run_id=new_run_id()) == Mended(1, 0)
+    assert repair(settings, [item_id("a.png"), item_id("d.png")], run_id=new_run_id()) == RepairResult(1, 0)
     assert sidecar(settings).read_bytes() == before
     assert result(settings).stat().st_mtime_ns == picture_before
     assert make_plan(settings).done == 4
@@ -323,7 +323,7 @@ def test_a_sidecar_is_written_again_from_the_manifest(settings: Settings, fault:
 def test_no_sidecar_is_written_beside_an_altered_result(settings: Settings) -> None:
     sidecar(settings).unlink()
     rot(result(settings))
-    assert mend(settings, [item_id("a.png")], run_id=new_run_id()) == Mended(0, 0)
+    assert repair(settings, [item_id("a.png")], run_id=new_run_id()) == RepairResult(0, 0)
     assert not sidecar(settings).exists()
 
 
@@ -332,7 +332,7 @@ def test_a_lost_row_is_recorded_again(settings: Settings) -> None:
     (restored, *_) = restore_without_model(changed, record=False)
     assert current_rows(Store(settings.output))[restored["item_id"]]["output_sha256"] != restored["output_sha256"]
     run_id = new_run_id()
-    assert mend(settings, [item_id(name) for name in NAMES], run_id=run_id) == Mended(0, 4)
+    assert repair(settings, [item_id(name) for name in NAMES], run_id=run_id) == RepairResult(0, 4)
     row = current_rows(Store(settings.output))[restored["item_id"]]
     assert row == {name: restored[name] for name in row}
     assert make_plan(changed).done == 4
@@ -340,10 +340,13 @@ def test_a_lost_row_is_recorded_again(settings: Settings) -> None:
 
 def test_nothing_is_mended_in_a_store_that_another_run_holds(settings: Settings) -> None:
     sidecar(settings).unlink()
-    with held(Store(settings.output), run_id="another run", seconds=60), pytest.raises(StoreError, match="another run"):
-        mend(settings, [item_id("a.png")], run_id=new_run_id())
+    with (
+        hold_lease(Store(settings.output), run_id="another run", seconds=60),
+        pytest.raises(StoreError, match="another run"),
+    ):
+        repair(settings, [item_id("a.png")], run_id=new_run_id())
     assert not sidecar(settings).exists()
-    assert mend(settings, [], run_id=new_run_id()) == Mended(0, 0)
+    assert repair(settings, [], run_id=new_run_id()) == RepairResult(0, 0)
 
 
 def test_a_row_that_leads_out_of_the_store_reads_nothing(settings: Settings) -> None:

@@ -37,7 +37,7 @@ from pipelines.stages.stitch import Stitch
 from pipelines.stages.tile import Tile
 from pipelines.stages.write import Write
 from pipelines.store.layout import MANIFEST, sidecar_path
-from pipelines.store.lease import Fence, held
+from pipelines.store.lease import Fence, hold_lease
 from pipelines.store.store import Store, StoreError
 
 
@@ -231,7 +231,7 @@ def test_requests_of_plans_as_a_server_counts_them(asked: Counter[str]) -> None:
 def test_requests_of_the_fence_as_a_server_counts_them(asked: Counter[str]) -> None:
     settings = on_s3("counted-fence", [])
     store = Store(settings.output)
-    with held(store, run_id="run1", seconds=60) as lease:
+    with hold_lease(store, run_id="run1", seconds=60) as lease:
         fence = Fence(store.url, lease.number, 60)
         fence._looked -= 11  # eleven seconds later
         asked.clear()

@@ -14,14 +14,14 @@ import pytest
 from archive_steps import MOMENT, archive_settings, full_row, restore_without_model, save_photo
 
 from pipelines.manifest.compact import Compacted, compact_manifest
-from pipelines.manifest.index import located
+from pipelines.manifest.index import open_index
 from pipelines.manifest.reader import current_rows, read_rows
 from pipelines.manifest.runs import all_runs_ended, new_run_id, write_run_record
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import make_plan
 from pipelines.rows import MANIFEST_SCHEMA, Row
 from pipelines.store.layout import COMPACTIONS, MANIFEST, STARTED
-from pipelines.store.lease import LeaseError, held
+from pipelines.store.lease import LeaseError, hold_lease
 from pipelines.store.store import Store, StoreError
 
 RUNS = [f"2026010{day}T000000.000Z-aaaaaa" for day in range(1, 6)]
@@ -66,7 +66,7 @@ def places(store: Store) -> list[str]:
     """What the plan's and `verify`'s way of finding current rows leads to: captions, which are all different."""
     from pipelines.manifest.index import read_block
 
-    with located(store, statuses=None) as found:
+    with open_index(store, statuses=None) as found:
         blocks = list(found.blocks(rows=100, size=1 << 60))
         return sorted(
             row["item_id"] + row["caption"]
@@ -243,7 +243,7 @@ def test_a_new_file_that_did_not_arrive_whole_removes_nothing(store: Store, monk
 
 
 def test_one_run_at_a_time(store: Store) -> None:
-    with held(store, run_id="another run", seconds=60), pytest.raises(LeaseError, match="another run"):
+    with hold_lease(store, run_id="another run", seconds=60), pytest.raises(LeaseError, match="another run"):
         compact(store)
     assert len(files_of(store)) == 20
 

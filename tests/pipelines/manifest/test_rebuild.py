@@ -12,7 +12,7 @@ import pytest
 from archive_steps import archive_settings, full_row, picture, restore_without_model, save_photo
 
 from pipelines.manifest import rebuild as module
-from pipelines.manifest.index import located
+from pipelines.manifest.index import open_index
 from pipelines.manifest.naming import item_id
 from pipelines.manifest.reader import current_rows, read_rows
 from pipelines.manifest.rebuild import Rebuilt, rebuild_manifest
@@ -23,7 +23,7 @@ from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, Row
 from pipelines.settings import Settings
 from pipelines.store.layout import MANIFEST, REBUILDS, SET_ASIDE, sidecar_path
-from pipelines.store.lease import held
+from pipelines.store.lease import hold_lease
 from pipelines.store.store import Store, StoreError
 
 
@@ -155,7 +155,7 @@ def test_a_touched_source_stays_known(settings: Settings, store: Store) -> None:
     path = Path(settings.source) / "c.jpg"
     path.touch()
     plan = make_plan(settings)
-    assert [row["source_path"] for row in plan.settled] == ["c.jpg"]
+    assert [row["source_path"] for row in plan.final_rows] == ["c.jpg"]
     restore_without_model(settings, plan)
     assert again(store).written == 0
 
@@ -203,7 +203,7 @@ def test_unusable_sidecars_are_named_with_why(
 def test_a_held_store_is_left_alone(settings: Settings, store: Store) -> None:
     for path in manifest_files(settings):
         path.unlink()
-    with held(store, run_id="another run", seconds=60), pytest.raises(StoreError, match="another run"):
+    with hold_lease(store, run_id="another run", seconds=60), pytest.raises(StoreError, match="another run"):
         again(store)
     assert read_rows(store).num_rows == 0
     assert again(store).written == 4
@@ -251,7 +251,7 @@ def test_current_rows_are_located_among_many_files(tmp_path: Path) -> None:
             if number % 7 == 0:
                 writer.flush()
         writer.flush()
-    with located(store) as current:
+    with open_index(store) as current:
         assert (current.count, current.items, current.bytes) == (30, 30, 3030)
         blocks = list(current.blocks(rows=4, size=1 << 30))
         from pipelines.manifest.index import read_block
@@ -264,7 +264,7 @@ def test_current_rows_are_located_among_many_files(tmp_path: Path) -> None:
         name: row["run_id"] for name, row in current_rows(store).items()
     }
     assert len(rows) == 30
-    with located(store, choose=lambda name, path: name in ("3", "5")) as current:
+    with open_index(store, choose=lambda name, path: name in ("3", "5")) as current:
         assert current.count == 2
-    with located(store, statuses=(FAILED,)) as current:
+    with open_index(store, statuses=(FAILED,)) as current:
         assert (current.count, current.items) == (0, 30)

@@ -41,7 +41,7 @@ def current(settings: Settings) -> dict[str, Row]:
 
 def record(settings: Settings, plan: Plan, run_id: str) -> None:
     writer = ManifestWriter(Store(settings.output), run_id)
-    for row in plan.settled:
+    for row in plan.final_rows:
         writer.add({**row, "run_id": run_id})
     writer.flush()
 
@@ -50,7 +50,7 @@ def test_a_new_archive_is_all_pending(settings: Settings) -> None:
     plan = make_plan(settings)
     assert reasons(plan) == {"1924/b.tif": "new", "a.png": "new"}
     assert plan.counts() == {"new": 2}
-    assert (plan.done, plan.settled, plan.quarantined, dict(plan.skipped)) == (0, [], [], {})
+    assert (plan.done, plan.final_rows, plan.quarantined, dict(plan.skipped)) == (0, [], [], {})
     row = plan.pending[1]
     assert row["item_id"] == item_id("a.png")
     assert row["source_uri"] == f"file://{settings.source}/a.png"
@@ -68,7 +68,7 @@ def test_what_is_restored_is_done(settings: Settings) -> None:
     rows = restore_without_model(settings)
     assert [row["status"] for row in rows] == [RESTORED, RESTORED]
     plan = make_plan(settings)
-    assert (plan.pending, plan.done, plan.settled) == ([], 2, [])
+    assert (plan.pending, plan.done, plan.final_rows) == ([], 2, [])
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_touched_source_is_done_and_recorded_anew(settings: Settings, monkeypa
     os.utime(Path(settings.source) / "a.png", (1, 1))
     plan = make_plan(settings)
     assert (plan.pending, plan.done) == ([], 2)
-    assert [(row["source_path"], row["source_version"]) for row in plan.settled] == [("a.png", "1.0")]
+    assert [(row["source_path"], row["source_version"]) for row in plan.final_rows] == [("a.png", "1.0")]
     record(settings, plan, "2")
     assert current(settings)["a.png"] == before | {"source_version": "1.0", "run_id": "2"}
     read = Store.read
@@ -137,7 +137,7 @@ def test_a_touched_source_is_done_and_recorded_anew(settings: Settings, monkeypa
         return read(store, path)
 
     monkeypatch.setattr(Store, "read", not_of_sources)
-    assert make_plan(settings).settled == []
+    assert make_plan(settings).final_rows == []
 
 
 def test_a_missing_or_altered_result_is_restored_again(settings: Settings) -> None:
@@ -160,14 +160,14 @@ def test_results_are_adopted_where_the_manifest_is_lost(settings: Settings) -> N
     made = {row["source_path"]: row for row in restore_without_model(settings, run_id="1", record=False)}
     plan = make_plan(settings)
     assert (plan.pending, plan.done) == ([], 2)
-    assert {row["source_path"]: row["output_sha256"] for row in plan.settled} == {
+    assert {row["source_path"]: row["output_sha256"] for row in plan.final_rows} == {
         path: row["output_sha256"] for path, row in made.items()
     }
     record(settings, plan, "2")
     assert {path: row | {"run_id": "1"} for path, row in current(settings).items()} == {
         path: {name: row[name] for name in current(settings)[path]} for path, row in made.items()
     }
-    assert make_plan(settings).settled == []
+    assert make_plan(settings).final_rows == []
 
 
 def test_an_adopted_result_of_other_settings_is_restored_again(settings: Settings) -> None:
@@ -183,7 +183,7 @@ def test_damaged_sidecars_are_not_adopted(settings: Settings, damage: bytes | st
     path.write_bytes(path.read_bytes()[:900] if isinstance(damage, str) else damage)
     plan = make_plan(settings)
     assert reasons(plan) == {"a.png": "new"}
-    assert [row["source_path"] for row in plan.settled] == ["1924/b.tif"]
+    assert [row["source_path"] for row in plan.final_rows] == ["1924/b.tif"]
 
 
 def test_a_sidecar_without_its_result_is_not_done(settings: Settings) -> None:

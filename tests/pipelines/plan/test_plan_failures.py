@@ -55,7 +55,7 @@ def test_the_way_into_quarantine_and_out(settings: Settings) -> None:
     assert "--redo" in row["error_reason"]
 
     plan = make_plan(settings)
-    assert (plan.pending, plan.quarantined, plan.settled) == ([], ["bad.png"], [])  # said once, not every night
+    assert (plan.pending, plan.quarantined, plan.final_rows) == ([], ["bad.png"], [])  # said once, not every night
 
     redo = Settings(**(settings.model_dump() | {"redo": True}))
     assert reasons(make_plan(redo)) == {"bad.png": ("redo", 1), "good.png": ("redo", 1)}
@@ -95,7 +95,7 @@ def test_touching_does_not_start_anew(settings: Settings) -> None:
     os.utime(Path(settings.source) / "bad.png", (1, 1))
     plan = make_plan(settings)
     assert reasons(plan) == {"bad.png": ("failed before", 2)}
-    assert plan.settled == []
+    assert plan.final_rows == []
 
 
 def test_a_link_to_nowhere_is_tried_and_quarantined(settings: Settings) -> None:
@@ -113,7 +113,7 @@ def test_a_name_that_is_not_utf8_fails_alone(settings: Settings) -> None:
     (Path(settings.source) / os.fsdecode(b"t\xe9.txt")).write_bytes(b"")
     plan = make_plan(settings)
     assert set(reasons(plan)) == {"bad.png", "good.png"}
-    (row,) = plan.settled
+    (row,) = plan.final_rows
     assert (row["status"], row["error_code"], row["error_stage"]) == (FAILED, "bad_name", "plan")
     assert row["item_id"] == item_id(name)
     assert row["source_path"] == "1924/caf\\xe9.png"
@@ -127,7 +127,7 @@ def test_a_name_that_is_not_utf8_fails_alone(settings: Settings) -> None:
 def test_names_that_are_not_utf8_do_not_meet_in_one_row(settings: Settings) -> None:
     for raw in (b"\xe9.png", b"\xe8.png"):
         save_photo(Path(settings.source) / os.fsdecode(raw))
-    assert len({row["item_id"] for row in make_plan(settings).settled}) == 2
+    assert len({row["item_id"] for row in make_plan(settings).final_rows}) == 2
 
 
 def test_a_failure_after_success_is_tried_again(settings: Settings) -> None:
@@ -163,7 +163,7 @@ def test_a_folder_that_may_not_be_listed_is_reported_and_the_rest_goes_on(
     monkeypatch.setattr(os, "scandir", refusing)
     plan = make_plan(settings)
     assert sorted(row["source_path"] for row in plan.pending) == ["bad.png", "good.png"]
-    [row] = plan.settled
+    [row] = plan.final_rows
     assert (row["source_path"], row["status"], row["error_code"]) == ("locked", FAILED, "unreadable")
     assert row["error_reason"] == "locked: this folder cannot be listed (Permission denied); check access"
 
@@ -178,7 +178,7 @@ def test_a_file_finished_just_before_a_crash_is_not_restored_again(settings: Set
         file.unlink()
     plan = make_plan(changed)
     assert [row["source_path"] for row in plan.pending] == ["bad.png"]
-    assert [(row["source_path"], row["seed"]) for row in plan.settled] == [("good.png", 4)]
+    assert [(row["source_path"], row["seed"]) for row in plan.final_rows] == [("good.png", 4)]
 
 
 def test_a_single_file_as_source_is_refused(settings: Settings) -> None:

@@ -88,7 +88,7 @@ def test_formats_and_films_on_one_name(tmp_path: Path) -> None:
 def test_a_photograph_named_like_a_sequence_is_told(tmp_path: Path) -> None:
     plan = make_plan(_archive(tmp_path, ["x%04d.png", "fine.png"]))
     assert [row["source_path"] for row in plan.pending] == ["fine.png"]
-    (row,) = plan.settled
+    (row,) = plan.final_rows
     assert (row["status"], row["error_code"]) == (FAILED, "bad_name")
     assert "rename it" in row["error_reason"]
 
@@ -127,7 +127,7 @@ def test_a_sequence_is_done_until_one_frame_changes(tmp_path: Path) -> None:
     frame = Path(settings.source, "reel/s.0002.dpx")
     os.utime(frame, (1, 1))  # touched: its bytes tell that nothing changed
     touched = make_plan(settings)
-    assert (len(touched.pending), touched.done, len(touched.settled)) == (0, 1, 1)
+    assert (len(touched.pending), touched.done, len(touched.final_rows)) == (0, 1, 1)
 
     frame.write_bytes(b"edited bytes...")
     assert make_plan(settings).reasons[0] == "source changed"

@@ -47,7 +47,7 @@ class Bucket:
 
 
 def failed(plan: Plan) -> dict[str, Row]:
-    return {row["source_path"]: row for row in plan.settled if row["status"] == FAILED}
+    return {row["source_path"]: row for row in plan.final_rows if row["status"] == FAILED}
 
 
 def outputs(plan: Plan) -> dict[str, str]:
@@ -103,7 +103,7 @@ def test_empty_parts_of_keys_fail_alone(s3_server: str) -> None:
         "a//b.png": "bad_name",
         "/top.png": "bad_name",
     }
-    assert len({row["item_id"] for row in plan.settled}) == 2
+    assert len({row["item_id"] for row in plan.final_rows}) == 2
 
 
 def test_long_names_of_an_object_store_that_fit_get_outputs_that_do() -> None:

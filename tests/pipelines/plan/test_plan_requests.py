@@ -20,7 +20,7 @@ from pipelines.manifest.reader import current_rows
 from pipelines.manifest.runs import write_run_start
 from pipelines.manifest.scratch import Filling, create_table, scratch_database
 from pipelines.plan.inventory import RECORD_SCHEMA
-from pipelines.plan.orphans import Adoption
+from pipelines.plan.orphans import OrphanSidecars
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.settings import Settings
 from pipelines.store.layout import MANIFEST, RUNS, SIDECAR_SUFFIX, sidecar_path
@@ -82,7 +82,7 @@ def test_what_a_run_that_died_had_finished_is_taken_over(settings: Settings, rea
     restore_without_model(other, plan, run_id="3", ended=True)
     assert {row["settings_digest"] for row in current_rows(Store(settings.output)).values()} == {other.result_digest()}
     read.clear()
-    assert make_plan(other).settled == []
+    assert make_plan(other).final_rows == []
     assert read == []
 
 
@@ -92,7 +92,7 @@ def test_new_items_of_a_run_that_died_are_taken_over_without_the_rest(settings: 
     restore_without_model(settings, run_id="2", record=False)
     read.clear()
     plan = make_plan(settings)
-    assert (plan.pending, plan.done, len(plan.settled)) == ([], 3, 1)
+    assert (plan.pending, plan.done, len(plan.final_rows)) == ([], 3, 1)
     assert read == ["new.png.restoration.json"]
 
 
@@ -105,7 +105,7 @@ def test_a_run_over_a_part_does_not_settle_what_was_before_it(settings: Settings
     restore_without_model(part, make_plan(part), run_id="3", ended=True)
     plan = make_plan(other)
     assert (plan.pending, plan.done) == ([], 2)
-    assert [row["source_path"] for row in plan.settled] == ["a.png"]
+    assert [row["source_path"] for row in plan.final_rows] == ["a.png"]
 
 
 def test_results_in_an_older_format_are_not_read_again_and_again(settings: Settings, read: list[str]) -> None:
@@ -132,7 +132,7 @@ def test_sidecars_that_lie_elsewhere_or_name_another_file_cover_nothing(settings
         (output / sidecar_path("a.png")).write_text(json.dumps(json.loads(text) | changes), encoding="utf-8")
         plan = make_plan(settings)
         assert (reasons(plan), plan.done) == ({"a.png": "new"}, 1)
-        assert [row["source_path"] for row in plan.settled] == ["1924/b.tif"]
+        assert [row["source_path"] for row in plan.final_rows] == ["1924/b.tif"]
 
 
 def test_results_known_to_be_damaged_are_made_again(settings: Settings) -> None:
@@ -150,7 +150,7 @@ def test_damaged_results_whose_manifest_was_lost_are_not_taken_over(settings: Se
     restore_without_model(settings, record=False)
     plan = make_plan(settings, damaged={item_id("a.png")})
     assert reasons(plan) == {"a.png": "result damaged"}
-    assert [row["source_path"] for row in plan.settled] == ["1924/b.tif"]
+    assert [row["source_path"] for row in plan.final_rows] == ["1924/b.tif"]
 
 
 @pytest.fixture
@@ -217,11 +217,11 @@ def test_a_store_that_no_longer_answers_is_not_asked_for_every_sidecar(
         with Filling(database, "sidecars", names) as sidecars:
             for number in range(200):
                 sidecars.add(f"{number}.png")
-        Adoption(database, output).read_unknown()  # they were listed, and are gone
+        OrphanSidecars(database, output).read_unlisted()  # they were listed, and are gone
         asked = proxy.requests["GET"]
         proxy.fail_for(600)
         with pytest.raises(
             StoreError, match=r"output s3://silent/restored: sidecars cannot be read \(reading .* failed for"
         ):
-            Adoption(database, output).read_unknown()
+            OrphanSidecars(database, output).read_unlisted()
         assert proxy.requests["GET"] - asked < 200

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from archive_steps import archive_settings, save_photo
 
-from pipelines.plan.pending import PENDING_SCHEMA, PendingRows, Spool
+from pipelines.plan.pending import PENDING_SCHEMA, ArrowSpill, PendingRows
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import ROW_SCHEMA
 from pipelines.settings import Settings
@@ -78,10 +78,10 @@ def test_a_row_that_is_changed_stays_so_only_where_it_is_kept(plan: Plan) -> Non
 def test_other_processes_expand_their_own_part(plan: Plan) -> None:
     rows = plan.pending
     assert rows.table.schema == PENDING_SCHEMA
-    expand = pickle.loads(pickle.dumps(rows.expander))
+    expand = pickle.loads(pickle.dumps(rows.builder))
     part = pickle.loads(pickle.dumps(rows.table.slice(2, 2)))
     assert expand(part) == list(rows)[2:4]
-    assert len(pickle.dumps(rows.expander)) < 2000
+    assert len(pickle.dumps(rows.builder)) < 2000
 
 
 def test_some_of_them(plan: Plan) -> None:
@@ -104,7 +104,7 @@ def test_reasons_go_with_them(plan: Plan) -> None:
 def test_a_spool_gives_back_what_it_took_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     schema = pa.schema([("a", pa.string()), ("b", pa.list_(pa.int32()))])
-    spool = Spool(schema)
+    spool = ArrowSpill(schema)
     parts = [pa.table({"b": [[1], []], "a": ["x", None]}), pa.table({"a": ["é"], "b": [None]})]
     for part in parts:
         spool.add(part)
@@ -114,7 +114,7 @@ def test_a_spool_gives_back_what_it_took_and_leaves_nothing(tmp_path: Path, monk
     assert list(tmp_path.iterdir()) == []
     assert table.schema == schema
     assert table.to_pylist() == [{"a": "x", "b": [1]}, {"a": None, "b": []}, {"a": "é", "b": None}]
-    assert Spool(schema).table().num_rows == 0
+    assert ArrowSpill(schema).table().num_rows == 0
 
 
 def test_a_plan_leaves_no_temporary_files(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from archive_steps import picture, table_of
 from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, Row, new_row, put_pixels, to_table
 from pipelines.run.guards import guarded_actor, guarded_task, held_back
 from pipelines.stages.adapter import stream_rows
-from pipelines.store.lease import Fence, held
+from pipelines.store.lease import Fence, hold_lease
 from pipelines.store.store import Store
 
 
@@ -62,7 +62,7 @@ def waited(fence: Fence, state: str) -> Fence:
 
 
 def test_while_the_lease_holds_drains_and_is_gone(store: Store) -> None:
-    with held(store, run_id="one", seconds=0.6) as lease:
+    with hold_lease(store, run_id="one", seconds=0.6) as lease:
         fence = lease.fence()
         assert [row["caption"] for row in through(fence)] == ["seen", "seen", None, None]
         lease.drain()
@@ -79,7 +79,7 @@ def test_while_the_lease_holds_drains_and_is_gone(store: Store) -> None:
 
 
 def test_a_stage_that_cannot_be_made_says_so_once_a_row(store: Store) -> None:
-    with held(store, run_id="one", seconds=30) as lease:
+    with hold_lease(store, run_id="one", seconds=30) as lease:
         for found in (
             through(lease.fence(), "broken"),
             guarded_actor(Marking)(lease.fence(), settings="broken")(table_of(*rows())).to_pylist(),
@@ -90,7 +90,7 @@ def test_a_stage_that_cannot_be_made_says_so_once_a_row(store: Store) -> None:
 
 
 def test_rows_are_made_where_they_are_needed(store: Store) -> None:
-    with held(store, run_id="one", seconds=30) as lease:
+    with hold_lease(store, run_id="one", seconds=30) as lease:
         call = guarded_task(Marking, None, lease.fence(), expand=lambda table: [new_row(source_path="a", run_id="r")])
         (table,) = call(None)
         assert table.to_pylist()[0]["caption"] == "seen"

@@ -25,7 +25,7 @@ from pipelines.stages.caption import CaptionStage
 from pipelines.stages.decode import Decode
 from pipelines.stages.restore import Restore
 from pipelines.stages.tile import Tile
-from pipelines.stages.tiling import pixels_of, places
+from pipelines.stages.tiling import pixels_of, tile_places
 from pipelines.stages.write import Write
 from pipelines.store.layout import sidecar_path
 
@@ -199,7 +199,7 @@ def test_tiles_cover_the_photograph_once(tmp_path: Path, size: tuple[int, int], 
     rows = tiled(settings)
     height, width = size[0] * upscale, size[1] * upscale
     covered = np.zeros((height, width), int)
-    for row, place in zip(rows, places(size[1], size[0], settings), strict=True):
+    for row, place in zip(rows, tile_places(size[1], size[0], settings), strict=True):
         core, region = pixels_of(place.tile.core, place, settings), pixels_of(place.tile.region, place, settings)
         covered[core.slices] += 1
         assert get_pixels(row).shape == (region.height, region.width, 3)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.store.concurrency import ahead
+from pipelines.store.concurrency import prefetch
 from pipelines.store.large_files import file_digest, folder_files, opener, publishing
 from pipelines.store.store import OutsideError, Store
 
@@ -84,7 +84,7 @@ def test_ahead_keeps_order_and_makes_few() -> None:
             made.append(number)
             yield number
 
-    for number, item in enumerate(ahead(items(), depth=2)):
+    for number, item in enumerate(prefetch(items(), depth=2)):
         assert item == number
         assert len(made) <= number + 5
 
@@ -96,8 +96,8 @@ def test_ahead_hands_errors_on_and_ends_its_thread() -> None:
 
     got = []
     with pytest.raises(ValueError, match="broken frame"):
-        got.extend(ahead(broken()))
-    taken = ahead(iter(range(10**9)))
+        got.extend(prefetch(broken()))
+    taken = prefetch(iter(range(10**9)))
     assert next(taken) == 0
     taken.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "ahead"]

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from pipelines.store.layout import LEASES, lease_path
-from pipelines.store.lease import DRAINING, HELD, LOST, RELEASED, LeaseError, Record, held, process_mark
+from pipelines.store.lease import DRAINING, HELD, LOST, RELEASED, LeaseError, Record, hold_lease, process_mark
 from pipelines.store.store import Store
 
 
@@ -50,8 +50,8 @@ def until(condition: Any, seconds: float = 10.0) -> None:
 
 
 def test_one_at_a_time_and_then_the_next(store: Store) -> None:
-    with held(store, run_id="one", seconds=30) as lease:
-        with pytest.raises(LeaseError) as caught, held(store, run_id="two", seconds=30):
+    with hold_lease(store, run_id="one", seconds=30) as lease:
+        with pytest.raises(LeaseError) as caught, hold_lease(store, run_id="two", seconds=30):
             pass
         text = str(caught.value)
         assert "run one" in text
@@ -59,22 +59,22 @@ def test_one_at_a_time_and_then_the_next(store: Store) -> None:
         assert "--steal-lease" in text
         assert lease.fence().state() == HELD
     assert record(store, 1).state == RELEASED
-    with held(store, run_id="two", seconds=30) as lease:
+    with hold_lease(store, run_id="two", seconds=30) as lease:
         assert (lease.number, lease.run_id) == (2, "two")
 
 
 def test_it_is_given_back_after_an_error(store: Store) -> None:
-    with pytest.raises(ZeroDivisionError), held(store, run_id="one", seconds=30):
+    with pytest.raises(ZeroDivisionError), hold_lease(store, run_id="one", seconds=30):
         raise ZeroDivisionError
     assert record(store, 1).state == RELEASED
 
 
 def test_it_is_renewed(store: Store) -> None:
-    with held(store, run_id="one", seconds=1.2) as lease:
+    with hold_lease(store, run_id="one", seconds=1.2) as lease:
         time.sleep(2.0)
         assert record(store, 1).expires_at > time.time()
         assert not lease.lost
-        with pytest.raises(LeaseError), held(store, run_id="two", seconds=1):
+        with pytest.raises(LeaseError), hold_lease(store, run_id="two", seconds=1):
             pass
 
 
@@ -90,10 +90,10 @@ def test_it_is_renewed(store: Store) -> None:
 def test_what_another_machine_left(store: Store, changes: dict[str, Any], free: bool) -> None:
     another_host(store, 7, **changes)
     if free:
-        with held(store, run_id="mine", seconds=30) as lease:
+        with hold_lease(store, run_id="mine", seconds=30) as lease:
             assert lease.number == 8
     else:
-        with pytest.raises(LeaseError, match="theirs on elsewhere"), held(store, run_id="mine", seconds=30):
+        with pytest.raises(LeaseError, match="theirs on elsewhere"), hold_lease(store, run_id="mine", seconds=30):
             pass
 
 
@@ -101,7 +101,7 @@ def test_what_another_machine_left(store: Store, changes: dict[str, Any], free: 
 def test_a_damaged_lease_holds_nothing_back(store: Store, content: bytes) -> None:
     store.publish(lease_path(1), content)
     store.publish(f"{LEASES}/notes.txt", b"not a lease")
-    with held(store, run_id="one", seconds=30) as lease:
+    with hold_lease(store, run_id="one", seconds=30) as lease:
         assert lease.number == 2
 
 
@@ -114,11 +114,11 @@ def test_nobody_waits_for_a_process_that_was_killed(tmp_path: Path) -> None:
     assert child.stdout
     assert child.stdout.readline() == b"held\n"
     store = Store(str(tmp_path))
-    with pytest.raises(LeaseError, match=f"process {child.pid}"), held(store, run_id="mine", seconds=30):
+    with pytest.raises(LeaseError, match=f"process {child.pid}"), hold_lease(store, run_id="mine", seconds=30):
         pass
     child.send_signal(signal.SIGKILL)
     child.wait()
-    with held(store, run_id="mine", seconds=30) as lease:
+    with hold_lease(store, run_id="mine", seconds=30) as lease:
         assert lease.number == 2
 
 
@@ -130,7 +130,7 @@ def test_a_later_process_of_the_same_number_is_another() -> None:
 
 def _contend(folder: str, name: str, results: Any) -> None:
     try:
-        with held(Store(folder), run_id=name, seconds=30):
+        with hold_lease(Store(folder), run_id=name, seconds=30):
             results.put(name)
             time.sleep(1.5)
     except LeaseError:
@@ -154,11 +154,11 @@ def test_of_many_that_begin_at_once_one_gets_it(tmp_path: Path) -> None:
 
 def test_a_thief_takes_over_and_the_robbed_is_told(store: Store) -> None:
     told = threading.Event()
-    with held(store, run_id="one", seconds=1.2) as one:
+    with hold_lease(store, run_id="one", seconds=1.2) as one:
         one.when_lost(told.set)
         fence = pickle.loads(pickle.dumps(one.fence()))
         assert fence.state() == HELD
-        with held(store, run_id="two", seconds=1.2, steal=True) as two:
+        with hold_lease(store, run_id="two", seconds=1.2, steal=True) as two:
             assert told.wait(5)
             assert one.lost
             until(lambda: fence.state() == LOST)
@@ -172,11 +172,11 @@ def test_a_thief_waits_for_the_robbed_to_stop(store: Store) -> None:
     taken: list[float] = []
 
     def rob() -> None:
-        with held(store, run_id="two", seconds=6, steal=True):
+        with hold_lease(store, run_id="two", seconds=6, steal=True):
             taken.append(time.monotonic())
 
     thief = threading.Thread(target=rob)
-    with held(store, run_id="one", seconds=6) as one:
+    with hold_lease(store, run_id="one", seconds=6) as one:
         thief.start()
         until(lambda: one.lost)
         assert not taken
@@ -186,7 +186,7 @@ def test_a_thief_waits_for_the_robbed_to_stop(store: Store) -> None:
 
 
 def test_workers_are_told_to_drain_and_that_it_is_over(store: Store) -> None:
-    with held(store, run_id="one", seconds=0.6) as lease:
+    with hold_lease(store, run_id="one", seconds=0.6) as lease:
         fence = lease.fence()
         lease.drain()
         until(lambda: fence.state() == DRAINING)
@@ -199,7 +199,7 @@ def test_who_cannot_renew_for_too_long_has_lost_it(tmp_path: Path) -> None:
     """The store goes away under a run: a file stands where its folder was."""
     folder = tmp_path / "out"
     told = threading.Event()
-    with held(Store(str(folder)), run_id="one", seconds=0.6) as lease:
+    with hold_lease(Store(str(folder)), run_id="one", seconds=0.6) as lease:
         lease.when_lost(told.set)
         fence = lease.fence()
         (folder / "_faitharchive").rename(folder / "moved")
@@ -211,5 +211,5 @@ def test_who_cannot_renew_for_too_long_has_lost_it(tmp_path: Path) -> None:
 def test_old_leases_are_forgotten(store: Store) -> None:
     another_host(store, 1, state=RELEASED)
     another_host(store, 40, state=RELEASED)
-    with held(store, run_id="one", seconds=30):
+    with hold_lease(store, run_id="one", seconds=30):
         assert [entry.path for entry in store.list(LEASES)] == [lease_path(40), lease_path(41)]

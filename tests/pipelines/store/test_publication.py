@@ -75,7 +75,7 @@ def check(settings: Settings, digest: str, *, file: bool, done: bool) -> None:
     if store.s3:
         assert not store.fs.call_s3("list_multipart_uploads", Bucket=store.root.split("/")[0]).get("Uploads")
     plan = make_plan(settings)
-    assert (plan.done, len(plan.pending), len(plan.settled)) == ((1, 0, 1) if done else (0, 1, 0))
+    assert (plan.done, len(plan.pending), len(plan.final_rows)) == ((1, 0, 1) if done else (0, 1, 0))
     restore_without_model(settings)
     assert hashlib.sha256(store.read(path)).hexdigest() == digest
     assert make_plan(settings).done == 1

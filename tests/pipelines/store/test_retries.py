@@ -13,8 +13,8 @@ from s3fs.errors import translate_boto_error
 
 from faithdiff_model.redaction import redact
 from pipelines.errors import ItemError
-from pipelines.stages.publish import writing
-from pipelines.store.retries import GaveUpError, is_passing, patiently, without_secrets
+from pipelines.stages.publish import write_errors
+from pipelines.store.retries import RetriesExhaustedError, is_transient, retry_transient, without_secrets
 from pipelines.store.store import Store, StoreError
 
 
@@ -51,7 +51,7 @@ def wrapped(outer: Exception, inner: Exception) -> Exception:
     ],
 )
 def test_what_passes(error: Exception) -> None:
-    assert is_passing(error)
+    assert is_transient(error)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_passes(error: Exception) -> None:
     ],
 )
 def test_what_does_not(error: Exception) -> None:
-    assert not is_passing(error)
+    assert not is_transient(error)
     calls = []
 
     def fail() -> None:
@@ -79,7 +79,7 @@ def test_what_does_not(error: Exception) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        patiently(fail, "reading x", 30)
+        retry_transient(fail, "reading x", 30)
     assert calls == [1]
 
 
@@ -110,9 +110,9 @@ def test_what_s3fs_makes_of_an_answer(code: str, status: int, passing: bool) -> 
     answer = {"Error": {"Code": code, "Message": "as it says"}, "ResponseMetadata": {"HTTPStatusCode": status}}
     error = translate_boto_error(ClientError(answer, "PutObject"))
     assert isinstance(error, OSError)
-    assert is_passing(error) is passing
+    assert is_transient(error) is passing
     if code.endswith(("QuotaExceeded", "StorageFull")):
-        with pytest.raises(ItemError) as caught, writing("1924/a.png"):
+        with pytest.raises(ItemError) as caught, write_errors("1924/a.png"):
             raise error
         assert caught.value.code == "no_space"
         assert caught.value.reason.startswith("1924/a.png: cannot be written")
@@ -126,7 +126,7 @@ def test_it_is_tried_again_until_it_works() -> None:
             raise left.pop()
         return "done"
 
-    assert patiently(work, "reading x", 30) == "done"
+    assert retry_transient(work, "reading x", 30) == "done"
     assert left == []
 
 
@@ -135,8 +135,8 @@ def test_it_gives_up_and_says_what_for_how_long_and_why() -> None:
         raise ConnectionResetError("peer https://user:pw@host/?X-Amz-Signature=abc")
 
     started = time.monotonic()
-    with pytest.raises(GaveUpError) as caught:
-        patiently(fail, "reading 1924/a.tif", 1.0)
+    with pytest.raises(RetriesExhaustedError) as caught:
+        retry_transient(fail, "reading 1924/a.tif", 1.0)
     assert 0.9 < time.monotonic() - started < 6
     assert caught.value.strerror is not None
     assert caught.value.strerror.startswith(
@@ -199,7 +199,7 @@ def test_an_s3_that_stays_down_is_given_up_by_name(flaky: FlakyProxy) -> None:
         (lambda: store.read("1924/a.png"), "reading 1924/a.png failed for 1 s"),
         (lambda: store.publish("1924/b.png", b""), "writing 1924/b.png failed for 1 s"),
     ):
-        with pytest.raises(GaveUpError) as caught:
+        with pytest.raises(RetriesExhaustedError) as caught:
             use()
         assert what in str(caught.value.strerror)
     with pytest.raises(StoreError, match=r"s3://down/archive: cannot be listed \(listing down/archive failed for 1 s"):

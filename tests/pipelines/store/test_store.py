@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from moving_files import moving_url
 
-from pipelines.plan.stores import check_apart
+from pipelines.plan.stores import check_disjoint
 from pipelines.store.layout import PRIVATE
 from pipelines.store.store import Store, StoreError, version_of
 
@@ -220,22 +220,22 @@ def test_an_output_that_touches_the_source_is_refused(tmp_path: Path) -> None:
         (tmp_path, "holds"),
     ):
         with pytest.raises(StoreError, match=text):
-            check_apart(*stores(scans, output))
+            check_disjoint(*stores(scans, output))
     with pytest.raises(StoreError, match="lies inside"):
-        check_apart(*stores(tmp_path / "link", scans / "restored"))
+        check_disjoint(*stores(tmp_path / "link", scans / "restored"))
 
 
 def test_separate_stores_are_accepted(tmp_path: Path) -> None:
-    check_apart(*stores(tmp_path / "scans", tmp_path / "scans restored"))
-    check_apart(*stores(tmp_path / "scans", tmp_path / "scan"))
-    check_apart(*stores("memory://a/scans", "memory://a/restored"))
-    check_apart(*stores(tmp_path, f"memory://{tmp_path}"))
+    check_disjoint(*stores(tmp_path / "scans", tmp_path / "scans restored"))
+    check_disjoint(*stores(tmp_path / "scans", tmp_path / "scan"))
+    check_disjoint(*stores("memory://a/scans", "memory://a/restored"))
+    check_disjoint(*stores(tmp_path, f"memory://{tmp_path}"))
 
 
 def test_memory_stores_are_compared_too() -> None:
     for output in ("memory://a/scans", "memory:///a/scans/", "memory://a/scans/x", "memory://a"):
         with pytest.raises(StoreError):
-            check_apart(*stores("memory://a/scans", output))
+            check_disjoint(*stores("memory://a/scans", output))
 
 
 def test_a_move_that_fails_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

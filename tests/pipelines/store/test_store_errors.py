@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientPayloadError
 from botocore.exceptions import NoCredentialsError
 
-from pipelines.store.retries import GaveUpError
+from pipelines.store.retries import RetriesExhaustedError
 from pipelines.store.store import Store, StoreError
 
 
@@ -47,7 +47,7 @@ def test_errors_of_a_stores_library_arrive_as_os_errors_that_name_the_object() -
             OSError, match=rf"{doing} failed \(NoCredentialsError: Unable to locate credentials\)"
         ) as caught:
             use()
-        assert not isinstance(caught.value, GaveUpError)
+        assert not isinstance(caught.value, RetriesExhaustedError)
     with pytest.raises(StoreError, match=r"cannot be listed \(Unable to locate credentials"):
         list(store.list())
 

@@ -15,7 +15,7 @@ from pipelines.manifest.runs import all_runs_ended, new_run_id, write_run_record
 from pipelines.plan.plan import make_plan
 from pipelines.settings import Settings
 from pipelines.store.layout import PROGRESS, lease_path, progress_path
-from pipelines.store.lease import held, newest_lease
+from pipelines.store.lease import hold_lease, newest_lease
 from pipelines.store.store import Store
 from pipelines.telemetry.progress import DRAINING, Progress, Publisher, read_progress, run_ids
 
@@ -82,7 +82,7 @@ def test_it_counts_as_nothing(tmp_path: Path) -> None:
     publish(store, new_run_id(), planned=3)
     assert all_runs_ended(store)
     plan = make_plan(settings)
-    assert (len(plan.pending), len(plan.settled), plan.done) == (0, 0, 1)
+    assert (len(plan.pending), len(plan.final_rows), plan.done) == (0, 0, 1)
     after = rebuild_manifest(store, run_id=new_run_id(), lease_seconds=30)
     assert (after.sidecars, after.known, after.written, after.unusable) == (before.sidecars, before.known, 0, 0)
     assert newest_lease(store)[0] == number + 1  # the rebuild's own
@@ -96,7 +96,7 @@ def test_a_store_without_a_run(store: Store) -> None:
 
 def test_a_run_from_its_plan_to_its_record(store: Store) -> None:
     run_id = new_run_id()
-    with held(store, run_id=run_id, seconds=30) as lease:
+    with hold_lease(store, run_id=run_id, seconds=30) as lease:
         assert (run_status(store).state, run_status(store).run_id) == ("planning", run_id)
         write_run_start(store, run_id, {})
         publish(store, run_id, planned=2)
@@ -115,7 +115,7 @@ def test_a_run_from_its_plan_to_its_record(store: Store) -> None:
 
 
 def test_a_run_that_holds_on_but_tells_nothing_is_stalled(store: Store) -> None:
-    with held(store, run_id="one", seconds=30):
+    with hold_lease(store, run_id="one", seconds=30):
         progress = publish(store, "one", planned=2)
         progress.written_at -= STALLED_SECONDS + 5
         store.publish(progress_path("one"), progress.dumps())
@@ -129,7 +129,7 @@ def test_a_run_that_died_is_told_when_its_lease_is_over(store: Store, begun: boo
     write_run_start(store, "20250101T000000.000Z-000000", {})
     write_run_record(store, "20250101T000000.000Z-000000", {"restored": 1})
     run_id = new_run_id()
-    with held(store, run_id=run_id, seconds=30):
+    with hold_lease(store, run_id=run_id, seconds=30):
         dead = store.read(lease_path(1))
     store.publish(lease_path(1), dead.replace(b'"host": "', b'"host": "elsewhere-'))
     if begun:

@@ -69,7 +69,7 @@ class References:
 _HARMLESS = re.compile(r"SEI|APP fields|EXIF|ICC")
 
 
-class Complaints:
+class DecoderLog:
     """What a decoder logs as errors while this is entered. For some damage FFmpeg has no other sign: FFV1's checksums are
     compared, and a mismatch is written to the log and nowhere else.
 
@@ -85,7 +85,7 @@ class Complaints:
         self.found = False
         self._logs: list[Any] = []
 
-    def __enter__(self) -> Complaints:
+    def __enter__(self) -> DecoderLog:
         av.logging.set_skip_repeated(False)
         av.logging.set_level(av.logging.ERROR)
         self._logs = self._capture.__enter__()

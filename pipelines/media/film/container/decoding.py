@@ -16,7 +16,7 @@ from typing import Any
 import av
 
 from pipelines.errors import ItemError
-from pipelines.media.film.container.damage import Coded, Complaints, References
+from pipelines.media.film.container.damage import Coded, DecoderLog, References
 from pipelines.media.film.container.packets import mended, needed
 from pipelines.media.film.container.probe import Input, label
 
@@ -168,7 +168,7 @@ class Decoder:
         try:
             if self._codec in _MARKING or not self._from_start:
                 return self._context.decode(packet)
-            with Complaints(self._context.thread_count) as complaints:
+            with DecoderLog(self._context.thread_count) as complaints:
                 frames = self._context.decode(packet)
             if complaints.found and packet is not None:
                 self._errors += 1

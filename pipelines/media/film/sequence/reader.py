@@ -14,7 +14,7 @@ from pipelines.media.film.facts import SLATE, FilmFacts, FilmOptions, Frame, Tim
 from pipelines.media.film.sequence.formats import read_frame
 from pipelines.media.film.sequence.frame import FrameFile, FrameKind, label
 from pipelines.media.film.sequence.names import frame_path
-from pipelines.media.film.sequence.remarks import Remarks
+from pipelines.media.film.sequence.notes import SequenceNotes
 from pipelines.media.film.slate import slate
 from pipelines.media.limits import DecodeLimits
 
@@ -90,7 +90,7 @@ class SequenceReader:
             ItemError: "no_frames": not one can be decoded; "unsupported": a frame's kind is not read, or differs from that of
                 the frames before it; a limit is exceeded.
         """
-        remarks, decodable, lines = Remarks(), np.zeros(self._span, bool), _Listing()
+        notes, decodable, lines = SequenceNotes(), np.zeros(self._span, bool), _Listing()
         self._scanned, self.digest = None, ""
         found = 0
         first: FrameFile | None = None
@@ -105,12 +105,12 @@ class SequenceReader:
                 if error.code not in _DAMAGE:
                     raise
                 damage = damage or error
-                remarks.damaged(error.reason)
+                notes.damaged(error.reason)
                 continue
             if first is None:
                 first = frame
             self._check_kind(frame.kind, first.kind, path)
-            remarks.add(frame)
+            notes.add(frame)
             decodable[number - self._first] = True
             yield Frame(found, frame.pixels)
             found += 1
@@ -118,7 +118,7 @@ class SequenceReader:
             cause = f"; the first: {damage.reason}" if damage else ""
             raise ItemError("no_frames", f"{label(self._pattern)}: not one frame can be decoded{cause}")
         self.digest = lines.digest()
-        self._scanned = self._facts(first, remarks, bool(decodable[0])), decodable
+        self._scanned = self._facts(first, notes, bool(decodable[0])), decodable
 
     def timeline(self) -> Timeline:
         """Every number from the first to the last, a frame each; missing and damaged ones are filled as the options say.
@@ -215,10 +215,12 @@ class SequenceReader:
         do = f"find them, or fill them with --tolerate-gaps {count}"
         return ItemError("missing_frames", f"{label(self._pattern)}: {what}, {there}: {places}; {do}")
 
-    def _facts(self, first: FrameFile, remarks: Remarks, begins: bool) -> FilmFacts:
+    def _facts(self, first: FrameFile, notes: SequenceNotes, begins: bool) -> FilmFacts:
         kind = first.kind
         rate = Fraction(first.rate or self._options.rate)
-        notes = () if first.rate else (f"frames do not say their rate: {rate} a second were assumed (--sequence-rate)",)
+        assumed = (
+            () if first.rate else (f"frames do not say their rate: {rate} a second were assumed (--sequence-rate)",)
+        )
         return FilmFacts(
             format=f"{kind.format.lower()} sequence",
             codec=kind.codec,
@@ -236,7 +238,7 @@ class SequenceReader:
             assumed=kind.assumed,
             # Of the first frame; that of a later one would be wrong by the frames that are missing before it.
             timecode=first.timecode if begins else "",
-            warnings=(*remarks.warnings(), *notes),
+            warnings=(*notes.warnings(), *assumed),
         )
 
 

@@ -26,7 +26,7 @@ _APART = Fraction(1, 1000)  # seconds between packets that every container tells
 _ARBITRARY_START = {"mpegts", "mpeg"}  # formats whose clock starts anywhere
 
 
-class Carried(AbstractContextManager["Carried"]):
+class PassthroughStreams(AbstractContextManager["PassthroughStreams"]):
     """The other streams of a source while its picture is written; a context.
 
     Args:
@@ -59,7 +59,7 @@ class Carried(AbstractContextManager["Carried"]):
         self._jumps: dict[int, int] = {}
         self.shift, self.left_out, self.warnings = min(math.floor(start), 0), list[str](), list[str]()
 
-    def __enter__(self) -> Carried:
+    def __enter__(self) -> PassthroughStreams:
         if self._opener is not None:
             self._source = self._stack.enter_context(_open(self._opener))
             if set(self._source.format.name.split(",")) & _ARBITRARY_START and self._source.start_time is not None:

@@ -22,7 +22,7 @@ from pipelines.media.film.picture.planes import video_frame
 from pipelines.media.film.write.check import Expected, check_film
 from pipelines.media.film.write.matroska_aspect import RESERVE, write_pixel_aspect
 from pipelines.media.film.write.segment_file import ffv1_options
-from pipelines.media.film.write.streams import FILM_FORMATS, Carried
+from pipelines.media.film.write.streams import FILM_FORMATS, PassthroughStreams
 from pipelines.media.film.write.tags import Tags, lost_tags
 
 # Of an encoder. A fixed number: H.264 differs by it, and the same film is to become the same bytes on every machine.
@@ -98,7 +98,8 @@ class FilmWriter(AbstractContextManager["FilmWriter"]):
         self._ticks = base / self._base  # whole, but for time bases finer than any container's
         self._aspect = Fraction(facts.pixel_aspect)
         self._reshaped = self._kind.container == "matroska" and self._aspect != 1
-        self._carried = Carried(carried, self._kind.container, base * int(timeline.pts[0]) if len(timeline) else base)
+        start = base * int(timeline.pts[0]) if len(timeline) else base
+        self._carried = PassthroughStreams(carried, self._kind.container, start)
         self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
         self._written = 0
         self._open = False

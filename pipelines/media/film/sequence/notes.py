@@ -7,7 +7,7 @@ from pipelines.media.film.sequence.frame import FrameFile
 _MOST = 20  # different lines kept; frames of one film say much the same
 
 
-class Remarks:
+class SequenceNotes:
     """Gathers over a scan, in memory that does not grow with the film."""
 
     def __init__(self) -> None:
