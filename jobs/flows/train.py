@@ -14,7 +14,7 @@ from jobs.settings.train import TrainSettings
 from jobs.training import run_training
 
 
-def _may_pass(_task: Any, _run: Any, state: State) -> bool:
+def _is_retryable(_task: Any, _run: Any, state: State) -> bool:
     """A lost machine or store may come back; a fault in settings, weights or photographs stays, and so does a path."""
     return not isinstance(state.data, ValueError | FileNotFoundError | PermissionError)
 
@@ -25,7 +25,7 @@ def _may_pass(_task: Any, _run: Any, state: State) -> bool:
     persist_result=False,
     retries=2,
     retry_delay_seconds=30,
-    retry_condition_fn=_may_pass,
+    retry_condition_fn=_is_retryable,
 )
 def train_task(settings: TrainSettings) -> str:
     """Train; a retry goes on from the newest checkpoint."""

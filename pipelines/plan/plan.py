@@ -2,8 +2,8 @@
 
 Everything that grows with the archive lies in a temporary database on local disk, so that millions of sources take little
 memory. In the order of reading: `inventory` (what the output store holds, what the manifest says), `orphans` (sidecars that
-the manifest does not know), `discover` (photographs and films), `output_names` (which output each gets), `verdicts` (done, or why
-not).
+the manifest does not know), `discover` (photographs and films), `output_names` (which output each gets), `verdicts` (done, or
+why not).
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def retry_transient(call: Callable[[], Result], what: str, seconds: float) -> Re
         seconds: for how long in all; 0 tries once.
 
     Raises:
-        GaveUpError: it failed in passing until the end.
+        RetriesExhaustedError: it failed in passing until the end.
         Exception: any other failure, as it came.
     """
     retrying = Retrying(

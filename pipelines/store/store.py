@@ -54,7 +54,7 @@ class StoreError(ValueError):
 class Store:
     """A root folder on some file system. Paths are relative to the root, with `/`.
 
-    Reading, listing and writing try again what fails in passing; then they raise `retries.GaveUpError`, an OSError.
+    Reading, listing and writing try again what fails in passing; then they raise `retries.RetriesExhaustedError`, an OSError.
 
     Args:
         url: local folder or fsspec URL; credentials come from fsspec's own configuration or the environment.

@@ -8,10 +8,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from jobs.samples.ageing import shrink, to_levels
 from PIL import Image
 
 from jobs.samples.archive import original
+from jobs.samples.print_effects import shrink, to_levels
 from pipelines.media.photo.encode import encode
 
 RESTORED = "restored"

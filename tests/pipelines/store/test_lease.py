@@ -107,8 +107,8 @@ def test_a_damaged_lease_holds_nothing_back(store: Store, content: bytes) -> Non
 
 def test_nobody_waits_for_a_process_that_was_killed(tmp_path: Path) -> None:
     code = (
-        "import sys, time\nfrom pipelines.store.lease import held\nfrom pipelines.store.store import Store\n"
-        "with held(Store(sys.argv[1]), run_id='dead', seconds=600):\n    print('held', flush=True)\n    time.sleep(60)\n"
+        "import sys, time\nfrom pipelines.store.lease import hold_lease\nfrom pipelines.store.store import Store\n"
+        "with hold_lease(Store(sys.argv[1]), run_id='dead', seconds=600):\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert child.stdout
