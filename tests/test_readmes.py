@@ -1,0 +1,60 @@
+"""The READMEs of the packages are true: their walks, their examples, and every path and name in the documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from readmes import PACKAGES, ROOT, examples, missing_names, missing_paths, missing_steps, steps
+
+READMES = [path for package in PACKAGES if (path := ROOT / package / "README.md").is_file()]
+FEWEST_STEPS = 8
+PAGES = [*READMES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "infra").glob("*.md"))]
+
+
+def _id(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("readme", READMES, ids=_id)
+def test_every_step_of_a_walk_exists(readme: Path) -> None:
+    text = readme.read_text(encoding="utf-8")
+    assert len(steps(text)) >= FEWEST_STEPS
+    assert missing_steps(text) == []
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("readme", READMES, ids=_id)
+def test_the_python_example_does_what_the_page_says(
+    readme: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ray_session: None,
+) -> None:
+    (example,) = examples(readme.read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example.code, str(readme), "exec"), {"__name__": "__main__"})
+    assert capsys.readouterr().out == example.output
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_id)
+def test_every_path_and_name_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert missing_paths(text) == []
+    assert missing_names(text) == []
+
+
+def test_what_is_wrong_is_found(tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs/a.py").write_text("X = 1\n\n\nclass Run:\n    def go(self): ...\n\n\ndef restore(): ...\n")
+    walk = "1. `jobs/a.py: restore, Run.go` then `jobs/a.py: plan` and `jobs/b.py: restore`, `jobs/a.py: Run.stop`."
+    assert len(steps(walk)) == 5
+    assert missing_steps(walk, tmp_path) == ["jobs/a.py: plan", "jobs/b.py: restore", "jobs/a.py: Run.stop"]
+    assert missing_paths("see jobs/, jobs/a.py, jobs/b.py and tests/*.py.", tmp_path) == ["jobs/b.py", "tests/*.py"]
+    assert missing_names("jobs.a, jobs.a.X, jobs.a.Y, jobs.b.restore", tmp_path) == ["jobs.a.Y", "jobs.b.restore"]
+
+
+def test_examples_come_with_their_output() -> None:
+    page = "# A\n```python\nprint(1)\n```\n\nIt prints:\n\n```text\n1\n```\n# B\n```python\nx = 1\n```\n# C\n```text\nno\n```\n"
+    assert examples(page) == [("print(1)\n", "1\n"), ("x = 1\n", "")]
