@@ -5,11 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from readmes import PACKAGES, ROOT, examples, missing_names, missing_paths, missing_steps, steps
+from readmes import (
+    PACKAGES,
+    ROOT,
+    examples,
+    missing_files,
+    missing_links,
+    missing_names,
+    missing_paths,
+    missing_steps,
+    steps,
+)
 
 READMES = [path for package in PACKAGES if (path := ROOT / package / "README.md").is_file()]
 FEWEST_STEPS = 8
-PAGES = [*READMES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "infra").glob("*.md"))]
+# All but the changelog, whose paths are those of their time.
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(page for folder in (*PACKAGES, "infra", "tests/benchmarks") for page in (ROOT / folder).rglob("*.md")),
+]
 
 
 def _id(path: Path) -> str:
@@ -42,7 +57,9 @@ def test_the_python_example_does_what_the_page_says(
 def test_every_path_and_name_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert missing_paths(text) == []
+    assert missing_files(text) == []
     assert missing_names(text) == []
+    assert missing_links(page) == []
 
 
 def test_what_is_wrong_is_found(tmp_path: Path) -> None:
@@ -53,6 +70,9 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     assert missing_steps(walk, tmp_path) == ["jobs/a.py: plan", "jobs/b.py: restore", "jobs/a.py: Run.stop"]
     assert missing_paths("see jobs/, jobs/a.py, jobs/b.py and tests/*.py.", tmp_path) == ["jobs/b.py", "tests/*.py"]
     assert missing_names("jobs.a, jobs.a.X, jobs.a.Y, jobs.b.restore", tmp_path) == ["jobs.a.Y", "jobs.b.restore"]
+    assert missing_files("`a.py` and `b.py`", tmp_path) == ["b.py"]
+    (tmp_path / "page.md").write_text("[a](jobs/a.py) [b](jobs/b.py#part) [c](https://example.org/c) [d](#part)")
+    assert missing_links(tmp_path / "page.md") == ["jobs/b.py"]
 
 
 def test_examples_come_with_their_output() -> None:

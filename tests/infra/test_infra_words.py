@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from infra_commands import OURS, check, commands
-from infra_files import INFRA, ROOT, read
+from infra_files import INFRA, read
+from readmes import missing_names, missing_paths
 
 FILES = sorted(
     path for path in INFRA.rglob("*") if path.suffix in {".md", ".yaml", ".yml"} or path.name == "Dockerfile"
@@ -54,11 +55,9 @@ def test_commands_are_found() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(INFRA)))
-def test_paths_named_are_there(path: Path) -> None:
-    for name in re.findall(
-        r"(?<![\w/.-])(?:infra|tests|jobs|pipelines)/[\w./-]+\.(?:yaml|yml|py|md|json)\b", path.read_text()
-    ):
-        assert (ROOT / name).is_file(), name
+def test_paths_and_names_are_there(path: Path) -> None:
+    assert missing_paths(path.read_text()) == []
+    assert missing_names(path.read_text()) == []
 
 
 def test_all_mean_the_same_ports() -> None:

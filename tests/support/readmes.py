@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("faithdiff_model", "pipelines", "jobs")
-_TOP = "|".join((*PACKAGES, "infra", "tests"))
+_TOPS = (*PACKAGES, "infra", "tests")
 _WALK = re.compile(r"`([\w./-]+\.py): ([\w.]+(?:, [\w.]+)*)`")
 _EXAMPLE = re.compile(r"^```python\n(.*?)^```\n(?:(?!```).)*?(?:^```text\n(.*?)^```|\Z|^#)", re.MULTILINE | re.DOTALL)
-_PATH = re.compile(rf"(?<![\w/.:-])(?:{_TOP})/[\w./*-]+")
+_PATH = re.compile(rf"(?<![\w/.:-])(?:{'|'.join(_TOPS)})/[\w./*-]+")
+_FILE = re.compile(r"`([\w-]+\.py)`")
+_LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 _DOTTED = re.compile(rf"(?<![\w/.-])(?:{'|'.join(PACKAGES)})(?:\.[A-Za-z_]\w*)+")
 
 
@@ -55,6 +57,18 @@ def missing_paths(text: str, root: Path = ROOT) -> list[str]:
     """Paths below the top folders that name nothing; with `*` in them, nothing that fits."""
     names = {found.group().rstrip("./*") for found in _PATH.finditer(text)}
     return sorted(name for name in names if not (root / name).exists() and not any(root.glob(f"{name}*")))
+
+
+def missing_files(text: str, root: Path = ROOT) -> list[str]:
+    """Python files that are named without their folder, and are in none of ours."""
+    there = {path.name for top in _TOPS for path in (root / top).rglob("*.py")}
+    return sorted(set(_FILE.findall(text)) - there)
+
+
+def missing_links(page: Path) -> list[str]:
+    """Links of a page to files beside it that do not exist."""
+    links = _LINK.findall(page.read_text(encoding="utf-8"))
+    return sorted({link for link in links if not (page.parent / link).exists()})
 
 
 def missing_names(text: str, root: Path = ROOT) -> list[str]:
