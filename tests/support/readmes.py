@@ -11,7 +11,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("faithdiff_model", "pipelines", "jobs")
 _TOPS = (*PACKAGES, "infra", "tests")
-_WALK = re.compile(r"`([\w./-]+\.py): ([\w.]+(?:, [\w.]+)*)`")
+_WALK = re.compile(r"`([\w./-]+\.py):\s+([\w.]+(?:,\s+[\w.]+)*)`")
 _EXAMPLE = re.compile(r"^```python\n(.*?)^```\n(?:(?!```).)*?(?:^```text\n(.*?)^```|\Z|^#)", re.MULTILINE | re.DOTALL)
 _PATH = re.compile(rf"(?<![\w/.:-])(?:{'|'.join(_TOPS)})/[\w./*-]+")
 _FILE = re.compile(r"`([\w-]+\.py)`")
@@ -40,7 +40,7 @@ class Example(NamedTuple):
 
 def steps(text: str) -> list[Step]:
     """All steps of a page's walks, in order. Several names of one file are parted by commas."""
-    return [Step(file, name) for file, names in _WALK.findall(text) for name in names.split(", ")]
+    return [Step(file, name) for file, names in _WALK.findall(text) for name in re.split(r",\s+", names)]
 
 
 def missing_steps(text: str, root: Path = ROOT) -> list[str]:
