@@ -14,6 +14,7 @@ from jobs.console.findings import CheckProgress, count_items, print_findings
 from jobs.console.tables import printable
 from pipelines.settings import Settings
 from pipelines.store.store import Store, StoreError
+from pipelines.store.stores import open_store
 
 if TYPE_CHECKING:
     from pipelines.audit.findings import Findings
@@ -72,7 +73,7 @@ def run_verify(
         if options.repair and findings.unsound:
             code, repaired = _repair(settings, findings, options, restore, out)
         scope = {"only": settings.only, "sample": options.sample, "results_only": options.results_only}
-        source = "" if options.results_only else Store(settings.source).uri("")
+        source = "" if options.results_only else open_store(settings.source).uri("")
         record = findings.record(
             source=source, output=output.uri(""), **scope, settings=settings.result_settings(), repair=repaired
         )
@@ -88,9 +89,9 @@ def _open(settings: Settings, options: VerifyOptions) -> Store:
     if options.results_only and not options.repair:
         if not settings.output:
             raise StoreError("output is needed: faitharchive verify SOURCE OUTPUT --results-only")
-        output = Store(settings.output, settings.retry_seconds)
+        output = open_store(settings.output, settings.retry_seconds)
     else:
-        output = open_stores(settings)[1]
+        output = open_stores(settings).output
     if not output.exists():
         raise StoreError(f"output {output.uri('')}: there is no such folder; check the path")
     output.check_writable()  # for the record

@@ -28,7 +28,7 @@ from pipelines.capacity.estimate import (
 )
 from pipelines.capacity.throughput import Measured, measure
 from pipelines.settings import Settings
-from pipelines.store.store import Store
+from pipelines.store.stores import open_store
 
 _out = Console()
 _FEW = 30  # photographs, below which a mean is said to be of few
@@ -77,9 +77,11 @@ def capacity(
     typical photographs on the device in question first. Each figure says whether it was measured, given, counted from the code,
     documented by the store's maker, or is arithmetic.
     """
-    found = measure(Store(output), device=device, preset=preset) if output else None
+    found = measure(open_store(output), device=device, preset=preset) if output else None
     if found is None and not seconds_a_megapixel:
-        where = f"output {printable(Store(output).uri(''))}: has no restored photograph to measure" if output else ""
+        where = (
+            f"output {printable(open_store(output).uri(''))}: has no restored photograph to measure" if output else ""
+        )
         raise ValueError(
             f"{where or 'no speed is known'}; restore some photographs on the device first, or give --seconds-a-megapixel"
         )

@@ -14,7 +14,7 @@ from rich.text import Text
 from faithdiff_model.redaction import redact_url
 from pipelines.plan.stores import check_disjoint
 from pipelines.settings import Settings
-from pipelines.store.store import Store
+from pipelines.store.stores import open_store
 
 Check = Callable[[Settings], str]
 
@@ -123,7 +123,7 @@ def _prefect(settings: Settings) -> str:
 def _source(settings: Settings) -> str:
     if not settings.source:
         return "none given (faitharchive doctor SOURCE OUTPUT checks them)"
-    store = Store(settings.source)
+    store = open_store(settings.source)
     if not store.exists():
         raise ValueError(f"{redact_url(settings.source)}: there is no such folder; check the path")
     for entry in store.list():
@@ -138,8 +138,8 @@ def _source(settings: Settings) -> str:
 def _output(settings: Settings) -> str:
     if not settings.output:
         return "none given"
-    store = Store(settings.output)
+    store = open_store(settings.output)
     if settings.source:
-        check_disjoint(Store(settings.source), store)
+        check_disjoint(open_store(settings.source), store)
     store.check_writable()
     return f"{store.uri('')} can be written, read and listed"

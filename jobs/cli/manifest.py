@@ -20,6 +20,7 @@ from pipelines.rows import MANIFEST_COLUMNS
 from pipelines.settings import Settings
 from pipelines.store.layout import SET_ASIDE
 from pipelines.store.store import Store
+from pipelines.store.stores import open_store
 
 app = typer.Typer(
     no_args_is_help=True, help="Show, filter, export, compact and rebuild the manifest of an output store."
@@ -98,7 +99,7 @@ def rebuild(
 
     Exit codes: 0 done, 1 some sidecars are unusable, 2 could not run.
     """
-    store = Store(output)
+    store = open_store(output)
     seconds = Settings().lease_seconds
     found = rebuild_manifest(store, run_id=new_run_id(), lease_seconds=seconds, steal=steal_lease)
     print_rebuilt(found, store, _out, limit)
@@ -144,7 +145,7 @@ def compact(
 
     Exit codes: 0 done, 1 some files were left because they cannot be read, 2 could not run.
     """
-    store = Store(output)
+    store = open_store(output)
     seconds = Settings().lease_seconds
     found = compact_manifest(store, compaction_id=new_run_id(), lease_seconds=seconds, steal=steal_lease)
     _print_compacted(found)

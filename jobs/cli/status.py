@@ -22,6 +22,7 @@ from jobs.console.progress import rate_per_hour, time_left
 from jobs.console.tables import printable
 from pipelines.audit.status import RunStatus, run_status
 from pipelines.store.store import Store, StoreError
+from pipelines.store.stores import open_store
 from pipelines.telemetry.progress import Progress
 
 WELL, SOME_FAILED, BROKEN = 0, 1, 3
@@ -42,7 +43,7 @@ def status(
     Exit codes: 0 running or ended well, 1 the last run has failed or quarantined items, 2 the store cannot be read, 3 it died,
     stalled, or stopped before its end.
     """
-    store = Store(output)
+    store = open_store(output)
     if not store.exists() or (store.local and not Path(store.key("")).is_dir()):
         raise StoreError(f"output {printable(store.uri(''))}: there is no such folder; check the path")
     if watch and not as_json and _out.is_terminal:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pipelines.plan.plan import Plan
 from pipelines.settings import Settings
-from pipelines.store.store import Store
+from pipelines.store.stores import open_store
 
 
 def print_plan(plan: Plan, console: Console, limit: int) -> None:
@@ -49,7 +49,7 @@ def print_summary(summary: dict[str, Any], settings: Settings, console: Console)
     shown = len(summary["failures"])
     if summary["failed"] > shown:
         console.print(f"... and {summary['failed'] - shown} more: faitharchive manifest show OUTPUT --status failed")
-    output = printable(Store(settings.output).uri(""))
+    output = printable(open_store(settings.output).uri(""))
     work = summary["restored"] + summary["failed"]
     if summary["stopped"]:
         console.print(Text(f"stopped before the end: {printable(summary['stopped'])}", style="yellow"), soft_wrap=True)

@@ -28,7 +28,7 @@ from pipelines.run.driver import Outcome, run
 from pipelines.settings import Settings
 from pipelines.store.cleanup import clear_unfinished
 from pipelines.store.lease import Lease, hold_lease
-from pipelines.store.store import Store
+from pipelines.store.stores import stores_of
 
 _SHOWN_FAILURES = 50
 # Rows are never kept as Prefect results: the manifest is the record, and results would copy it into Prefect's own store.
@@ -52,7 +52,8 @@ def plan_task(settings: Settings, run_id: str, holding: Any, damaged: Collection
     Returns:
         The lease and the plan, quoted.
     """
-    output = open_stores(settings)[1]
+    stores = open_stores(settings)
+    output = stores.output
     with ExitStack() as attempt:
         lease = attempt.enter_context(
             hold_lease(output, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease)
@@ -60,7 +61,7 @@ def plan_task(settings: Settings, run_id: str, holding: Any, damaged: Collection
         output.check_writable()
         if not all_runs_ended(output):
             clear_unfinished(output, 0)  # what a run that died left behind; nobody else writes while we hold the lease
-        plan = make_plan(settings, damaged=damaged)
+        plan = make_plan(settings, damaged=damaged, stores=stores)
         _unquoted(holding).push(attempt.pop_all())
     return quote((lease, plan))
 
@@ -90,7 +91,7 @@ def run_task(plan: Plan, settings: Settings, lease: Any, flow_run_id: str) -> An
 def commit_task(settings: Settings, run_id: str, summary: dict[str, Any]) -> None:
     """Publish the run's record: the mark that the run came to its end and all its rows are in the manifest."""
     record = {**summary, "only": settings.only, "settings": settings.result_settings()}
-    write_run_record(Store(settings.output, settings.retry_seconds), run_id, record)
+    write_run_record(stores_of(settings).output, run_id, record)
 
 
 @task(name="summary", **_TASK)
@@ -143,8 +144,7 @@ def restore_archive(settings: Settings, damaged: list[str] | None = None, report
             refused: dict[str, Any] = copy_state(planned)  # in truth a state, which Prefect takes as this run's
             return refused
         lease, plan = _unquoted(planned)
-        output = Store(settings.output, settings.retry_seconds)
-        write_run_start(output, run_id, {"started_at": started.isoformat(), "only": settings.only})
+        write_run_start(stores_of(settings).output, run_id, {"started_at": started.isoformat(), "only": settings.only})
         ran: Any = run_task(_opaque(plan), settings, quote(lease), str(flow_run.id or ""))
         outcome, failures = ran
         summary = summary_task(_opaque(plan), outcome, run_id, started, time.monotonic() - clock)

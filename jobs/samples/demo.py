@@ -19,7 +19,7 @@ from pipelines.manifest.reader import current_rows
 from pipelines.media.photo.decode import DecodeLimits, decode
 from pipelines.rows import RESTORED, Row
 from pipelines.settings import Settings
-from pipelines.store.store import Store
+from pipelines.store.stores import open_store
 
 SCANS, RESULTS, SHEET, TABLE = "scans", "restored", "before-after.png", "manifest.csv"
 CLIP = Path("1931 reel", "coffee and a cat.mkv")
@@ -42,7 +42,7 @@ def run_demo(folder: Path, console: Console, restore: Callable[[Settings], int])
         make_demo_clip(scans / CLIP)
     settings = Settings(source=str(scans), output=str(results), comparison=True)
     code = restore(settings)
-    rows = [row for row in current_rows(Store(str(results))).values() if row["status"] == RESTORED]
+    rows = [row for row in current_rows(open_store(str(results))).values() if row["status"] == RESTORED]
     before_and_after(scans, results, sorted(rows, key=lambda row: row["source_path"])).save(folder / SHEET)
     _export(results, folder / TABLE)
     trained = settings.model_spec().trained

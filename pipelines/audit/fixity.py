@@ -58,14 +58,12 @@ class Check:
     """The stage; holds both stores.
 
     Args:
-        source: URL of the sources; empty to check results alone.
-        output: URL of the results.
-        retry_seconds: how long passing errors of a store are tried again.
+        source: the store of the sources; None to check results alone.
+        output: that of the results.
     """
 
-    def __init__(self, source: str, output: str, retry_seconds: float) -> None:
-        self.source = Store(source, retry_seconds) if source else None
-        self.output = Store(output, retry_seconds)
+    def __init__(self, source: Store | None, output: Store) -> None:
+        self.source, self.output = source, output
 
     def __call__(self, rows: Sequence[Row]) -> pa.Table:
         """Rows with `COLUMNS` -> a row each of `ANSWER_SCHEMA`."""

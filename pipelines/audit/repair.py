@@ -15,6 +15,7 @@ from pipelines.settings import Settings
 from pipelines.store.layout import sidecar_path
 from pipelines.store.lease import LeaseError, hold_lease
 from pipelines.store.store import Store
+from pipelines.store.stores import open_store
 
 _BLOCK_ROWS = 100
 _BLOCK_BYTES = 1 << 40  # a block is only read from the manifest here
@@ -43,8 +44,8 @@ def repair(settings: Settings, item_ids: Collection[str], *, run_id: str) -> Rep
     """
     if not item_ids:
         return RepairResult(0, 0)
-    output = Store(settings.output, settings.retry_seconds)
-    check = Check("", settings.output, settings.retry_seconds)
+    output = open_store(settings.output, settings.retry_seconds)
+    check = Check(None, output)
     wanted = frozenset(item_ids)
     sidecars = rows = 0
     with hold_lease(output, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease) as lease:

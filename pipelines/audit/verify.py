@@ -22,7 +22,8 @@ from pipelines.manifest.index import Choose, ManifestIndex, open_index, read_blo
 from pipelines.rows import RESTORED
 from pipelines.run.streaming import tables
 from pipelines.settings import Settings
-from pipelines.store.store import Store, StoreError
+from pipelines.store.store import StoreError
+from pipelines.store.stores import open_store
 
 OnCount = Callable[[int], None]
 OnItem = Callable[[bool], None]
@@ -84,7 +85,7 @@ def verify(
     """
     choose = _choice(settings.only, sample, findings.id, item_ids)
     statuses = (RESTORED,) if item_ids is None else None
-    with open_index(Store(settings.output, settings.retry_seconds), choose=choose, statuses=statuses) as current:
+    with open_index(open_store(settings.output, settings.retry_seconds), choose=choose, statuses=statuses) as current:
         if not current.count:
             raise StoreError(_nothing(settings, current))
         if on_count:
@@ -129,14 +130,13 @@ def _drawn(name: str, salt: str) -> float:
 
 
 def _checker(settings: Settings, results_only: bool) -> Callable[[pa.Table], pa.Table]:
-    """The stage as a function for stateless tasks, which opens the stores when it is first called in a process."""
-    arguments = ("" if results_only else settings.source, settings.output, settings.retry_seconds)
-    made: list[Check] = []
+    """The stage as a function for stateless tasks; each process opens its own stores, once."""
+    source_url, output_url, seconds = settings.source, settings.output, settings.retry_seconds
 
     def call(block: pa.Table) -> pa.Table:
-        if not made:
-            made.append(Check(*arguments))
-        return made[0](read_block(made[0].output, block, COLUMNS))
+        output = open_store(output_url, seconds)
+        check = Check(open_store(source_url, seconds) if source_url and not results_only else None, output)
+        return check(read_block(output, block, COLUMNS))
 
     call.__name__ = "Check"
     return call

@@ -30,6 +30,7 @@ from pipelines.plan.verdicts import ADOPTED, DONE, decide
 from pipelines.rows import QUARANTINED
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
+from pipelines.store.stores import Stores
 
 _MEMORY = "1GB"
 
@@ -67,7 +68,9 @@ class Plan:
         return self.pending.counts()
 
 
-def make_plan(settings: Settings, *, damaged: Collection[str] = (), memory: str = _MEMORY) -> Plan:
+def make_plan(
+    settings: Settings, *, damaged: Collection[str] = (), memory: str = _MEMORY, stores: Stores | None = None
+) -> Plan:
     """Compare the source store with what the output store covers. Decodes nothing, loads no weights, writes nothing there.
 
     Makes no request an item where both stores list and no run died; reads the bytes of touched sources alone.
@@ -76,6 +79,7 @@ def make_plan(settings: Settings, *, damaged: Collection[str] = (), memory: str 
         settings: all settings.
         damaged: ids of items whose results are known to be altered; they are pending whatever the manifest says.
         memory: what the temporary database may take, as DuckDB writes it; it goes on on disk.
+        stores: from `open_stores`, where the caller has opened them already.
 
     Raises:
         StoreError: source missing or not listable, output inside the source tree or not readable, manifest damaged, or no
@@ -84,7 +88,8 @@ def make_plan(settings: Settings, *, damaged: Collection[str] = (), memory: str 
         ValueError: no usable catalogue.
     """
     began = time.time()
-    source, output = open_stores(settings)
+    stores = stores or open_stores(settings)
+    source, output = stores.source, stores.output
     model = model_digest(settings.model_spec())
     described_by = captioner_digest(settings.captioner) if settings.captions == "llava" else None
     digest, film_digest = (settings.result_digest(described_by, kind) for kind in ("photo", "film"))

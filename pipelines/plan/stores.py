@@ -1,4 +1,4 @@
-"""Sources and results apart: no output store may touch the sources."""
+"""Checks of both stores before any work: no output may touch the sources, and no setting may hold a secret."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import PurePosixPath
 from faithdiff_model.redaction import redact_url
 from pipelines.settings import Settings
 from pipelines.store.store import Store, StoreError
+from pipelines.store.stores import Stores, stores_of
+
+__all__ = ["check_disjoint", "open_stores", "refuse_secrets"]
 
 
 def check_disjoint(source: Store, output: Store) -> None:
@@ -50,8 +53,8 @@ def refuse_secrets(settings: Settings) -> None:
             )
 
 
-def open_stores(settings: Settings) -> tuple[Store, Store]:
-    """Source and output store, checked against each other.
+def open_stores(settings: Settings) -> Stores:
+    """Source and output store, checked: each by itself, and against each other.
 
     Raises:
         StoreError: either cannot be used.
@@ -59,11 +62,11 @@ def open_stores(settings: Settings) -> tuple[Store, Store]:
     if not settings.source or not settings.output:
         raise StoreError("source and output are both needed: faitharchive restore SOURCE OUTPUT")
     refuse_secrets(settings)
-    source = Store(settings.source, settings.retry_seconds)
-    output = Store(settings.output, settings.retry_seconds)
-    check_disjoint(source, output)
+    stores = stores_of(settings)
+    source = stores.source
+    check_disjoint(source, stores.output)
     if not source.exists():
         raise StoreError(f"source {redact_url(settings.source)}: there is no such folder; check the path")
     if source.fs.isfile(source.root):
         raise StoreError(f"source {redact_url(settings.source)}: is a file; give its folder, and its name by --only")
-    return source, output
+    return stores

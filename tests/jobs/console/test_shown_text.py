@@ -165,10 +165,10 @@ def test_the_table_of_problems(tmp_path: Path) -> None:
     settings = archive_settings(tmp_path)
     findings = Findings()
     row = full_row(source_path=IN_A_NAME, output_path=f"{IN_A_NAME}.png", status="restored")
-    findings.add(Check(settings.source, settings.output, 0.0).core(row))
+    findings.add(Check(Store(settings.source, 0.0), Store(settings.output, 0.0)).core(row))
     assert {problem["problem"] for problem in findings.first} == {"missing"}
     row["status"], row["error_code"], row["error_reason"] = ALL, ALL, ALL
-    findings.add(Check(settings.source, settings.output, 0.0).core(row))
+    findings.add(Check(Store(settings.source, 0.0), Store(settings.output, 0.0)).core(row))
     out = console()
     print_findings(findings, out, 10)
     assert_shown_as_text(shown(out), lines=1 + 3 + 3 + 1 + 1)

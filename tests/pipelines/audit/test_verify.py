@@ -70,7 +70,7 @@ def rot(path: Path) -> None:
 
 
 def found(settings: Settings, row: Row, *, results_only: bool = False) -> list[str]:
-    check = Check("" if results_only else settings.source, settings.output, 0.0)
+    check = Check(None if results_only else Store(settings.source, 0.0), Store(settings.output, 0.0))
     return [f"{one['what']} {one['problem']}" for one in check.core(row)["problems"]]
 
 
@@ -124,7 +124,7 @@ def test_each_kind_of_damage_has_its_name(settings: Settings, rows: dict[str, Ro
 
 def test_an_altered_source_is_told_from_an_edited_one(settings: Settings, rows: dict[str, Row]) -> None:
     rot(source(settings))
-    (problem,) = Check(settings.source, settings.output, 0.0).core(rows["a.png"])["problems"]
+    (problem,) = Check(Store(settings.source, 0.0), Store(settings.output, 0.0)).core(rows["a.png"])["problems"]
     words = "source altered: its bytes are not those that were restored; bring it back from a copy"
     assert problem["text"] == words
     assert problem["expected"] == rows["a.png"]["source_sha256"] != problem["found"]
