@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import Any
 
-from pipelines.store.layout import RUNS, STARTED
+from pipelines.manifest.runs import RunRecord, read_run_record, run_history
 from pipelines.store.lease import DRAINING, RELEASED, Record, newest_lease
 from pipelines.store.store import Store
 from pipelines.telemetry.progress import ENDED, SECONDS, Progress, read_progress
+
+__all__ = ["STALLED_SECONDS", "RunStatus", "run_status"]
 
 # A run that holds its lease and has not written its progress for as long as this hangs, or cannot write.
 STALLED_SECONDS = 12 * SECONDS
@@ -35,7 +34,7 @@ class RunStatus:
     run_id: str = ""
     lease: Record | None = None
     progress: Progress | None = None
-    record: dict[str, Any] = field(default_factory=dict)
+    record: RunRecord = field(default_factory=RunRecord)
     advice: str = ""
 
     @property
@@ -54,15 +53,14 @@ def run_status(store: Store) -> RunStatus:
     number, lease = newest_lease(store)
     if number and lease is not None and lease.blocks():
         return _live(store, lease)
-    ended = _stems(store, RUNS)
-    begun = _stems(store, STARTED)
-    if lease is not None and lease.state != RELEASED:
-        begun.add(lease.run_id)  # it died before it wrote that it had begun
-    if not begun | ended:
+    # A run whose lease was never released may have died before it wrote that it had begun.
+    unreleased = [lease.run_id] if lease is not None and lease.state != RELEASED else []
+    history = run_history(store, also_begun=unreleased)
+    if not history.newest_first:
         return RunStatus(state="none", advice="no run has been here yet: faitharchive restore SCANS OUTPUT")
-    run_id = max(begun | ended)
+    run_id = history.newest_first[0]
     progress = read_progress(store, run_id)
-    if run_id not in ended:
+    if history.died(run_id):
         last = lease if lease is not None and lease.run_id == run_id else None
         advice = "what it had finished is kept: the same restore command continues"
         if newest_lease(store)[0] != number:  # another run has begun while we looked
@@ -70,7 +68,7 @@ def run_status(store: Store) -> RunStatus:
         if progress is not None and progress.stopping:
             advice = f"it was stopping ({progress.stopping}); {advice}"
         return RunStatus(state="died", run_id=run_id, lease=last, progress=progress, advice=advice)
-    return _ended(run_id, _record(store, run_id), progress)
+    return _ended(run_id, read_run_record(store, run_id) or {}, progress)
 
 
 def _live(store: Store, lease: Record) -> RunStatus:
@@ -91,7 +89,7 @@ def _live(store: Store, lease: Record) -> RunStatus:
     return RunStatus(state=state, run_id=lease.run_id, lease=lease, progress=progress, advice=advice)
 
 
-def _ended(run_id: str, record: dict[str, Any], progress: Progress | None) -> RunStatus:
+def _ended(run_id: str, record: RunRecord, progress: Progress | None) -> RunStatus:
     if record.get("stopped"):
         advice = f"it stopped ({record['stopped']}): the same restore command continues"
         return RunStatus(state="stopped", run_id=run_id, record=record, progress=progress, advice=advice)
@@ -101,15 +99,3 @@ def _ended(run_id: str, record: dict[str, Any], progress: Progress | None) -> Ru
     elif record.get("quarantined"):
         advice = "see why by faitharchive manifest show OUTPUT --status quarantined; --redo tries them again"
     return RunStatus(state="ended", run_id=run_id, record=record, progress=progress, advice=advice)
-
-
-def _record(store: Store, run_id: str) -> dict[str, Any]:
-    try:
-        record = json.loads(store.read(f"{RUNS}/{run_id}.json"))
-    except ValueError:
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def _stems(store: Store, folder: str) -> set[str]:
-    return {PurePosixPath(entry.path).stem for entry in store.list(folder)}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipelines.errors import ERROR_CODES
+
+__all__ = ["Report", "report_page"]
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222; }
@@ -45,7 +46,7 @@ class Report:
     faithfulness: list[float] = field(default_factory=list)
     faintest: list[tuple[str, float]] = field(default_factory=list)
     models: list[tuple[str, str, bool, int]] = field(default_factory=list)
-    runs: list[dict[str, Any]] = field(default_factory=list)
+    runs: list[Mapping[str, object]] = field(default_factory=list)
 
 
 def report_page(report: Report) -> str:
@@ -82,7 +83,7 @@ def report_page(report: Report) -> str:
     return "".join(parts) + "</body></html>\n"
 
 
-def _section(title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+def _section(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """A heading and a table; nothing without rows."""
     cells = [
         "".join(f"<td class='number'>{v}</td>" if isinstance(v, int | float) else f"<td>{_text(v)}</td>" for v in row)
