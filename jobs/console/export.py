@@ -10,9 +10,11 @@ from typing import Any
 
 from faithdiff_model.redaction import redact_url
 from jobs.console.tables import printable
-from pipelines.manifest.reader import newest, read_rows
+from pipelines.manifest.current import newest_rows
+from pipelines.manifest.reader import read_rows
 from pipelines.rows import MANIFEST_COLUMNS, Row
-from pipelines.store.store import Store, StoreError
+from pipelines.store.store import StoreError
+from pipelines.store.stores import open_store
 
 # What a spreadsheet takes for a formula, or drops to find one; wide forms count in Japanese ones.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -24,10 +26,10 @@ def select(output: str, *, status: str, code: str, path: str, run: str, every: b
     Raises:
         StoreError: there is no manifest.
     """
-    rows = read_rows(Store(output)).to_pylist()
+    rows = read_rows(open_store(output)).to_pylist()
     if not rows:
         raise StoreError(f"output {redact_url(output)}: has no manifest yet; run faitharchive restore first")
-    chosen = rows if every else list(newest(rows).values())
+    chosen = rows if every else list(newest_rows(rows).values())
     wanted = [
         row
         for row in chosen

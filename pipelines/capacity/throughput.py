@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from faithdiff_model.redaction import redact_url
 from pipelines.capacity.estimate import MEASURED, Basis, Known
-from pipelines.manifest.reader import read_manifest_file
-from pipelines.manifest.scratch import insert, scratch_database
+from pipelines.manifest.index import RowTable
+from pipelines.manifest.reader import manifest_files, read_manifest_file
+from pipelines.manifest.scratch import scratch_database
 from pipelines.manifest.sidecar import sidecar_bytes
-from pipelines.rows import MANIFEST_SCHEMA, RESTORED
-from pipelines.store.layout import MANIFEST
+from pipelines.rows import RESTORED
 from pipelines.store.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Measured", "measure"]
 
 _COLUMNS = (
     "item_id", "run_id", "finished_at", "status", "media_kind", "device", "model_preset", "model_trained", "settings_digest",
@@ -23,9 +27,8 @@ _COLUMNS = (
     "seconds_caption", "seconds_tile", "seconds_restore", "seconds_write",
 )  # fmt: skip
 _SIDECARS = 50  # whose bytes are looked at
-_LEAST_ROWS = (
-    500  # a file of fewer is mostly its own frame (tests/benchmarks/compaction.py), and tells nothing of a row's bytes
-)
+# A file of fewer is mostly its own frame (tests/benchmarks/compaction.py), and tells nothing of a row's bytes.
+_LEAST_ROWS = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +76,7 @@ def measure(output: Store, *, device: str = "", preset: str = "") -> Measured | 
     with scratch_database() as database:
         manifest_bytes, sidecars = _load(database, output)
         database.execute(
-            "create table done as select * from (select * from rows qualify row_number() over "
-            "(partition by item_id order by run_id desc nulls last, finished_at desc nulls last) = 1) "
+            "create table done as select * from newest "
             f"where status = '{RESTORED}' and media_kind is distinct from 'film' and seconds_restore > 0 "
             "and device is not null and ($device = '' or device = $device) and ($preset = '' or model_preset = $preset)",
             {"device": device, "preset": preset},
@@ -95,7 +97,7 @@ def measure(output: Store, *, device: str = "", preset: str = "") -> Measured | 
 
 
 def _measured(
-    database: Any,
+    database: DuckDBPyConnection,
     manifest_bytes: float | None,
     sidecars: float | None,
     preset: str,
@@ -104,20 +106,17 @@ def _measured(
     trained: bool,
     settings: int,
 ) -> Measured:
-    def ask(query: str) -> tuple[Any, ...]:
-        return tuple(database.execute(query).fetchall()[0])
-
-    source, result, restore, decode, write = ask(
+    ((source, result, restore, decode, write),) = database.execute(
         "select sum(width * height) / 1e6, sum(output_width * output_height) / 1e6, sum(seconds_restore), "
         "sum(coalesce(seconds_read, 0) + coalesce(seconds_decode, 0)), "
         "sum(coalesce(seconds_tile, 0) + coalesce(seconds_write, 0)) from done"
-    )
-    source_bytes, result_bytes, caption = ask(
+    ).fetchall()
+    ((source_bytes, result_bytes, caption),) = database.execute(
         "select sum(source_size), sum(output_size), avg(seconds_caption) from done"
-    )
-    (spread,) = ask(
+    ).fetchall()
+    ((spread,),) = database.execute(
         "select quantile_cont(seconds_restore * 1e6 / (output_width * output_height), [0.1, 0.5, 0.9]) from done"
-    )
+    ).fetchall()
 
     def known(value: float | None) -> Known | None:
         return Known(float(value), MEASURED) if value is not None else None
@@ -147,32 +146,19 @@ def _measured(
     )
 
 
-def _load(database: Any, output: Store) -> tuple[float | None, float | None]:
-    """The table `rows`; bytes of a manifest row, where files are large enough to tell, and of a sidecar, of the first rows."""
-    _insert(database, MANIFEST_SCHEMA.empty_table().select(_COLUMNS), create=True)
+def _load(database: DuckDBPyConnection, output: Store) -> tuple[float | None, float | None]:
+    """Make `newest`. Bytes of a manifest row, where files are large enough to tell, and of a sidecar, of the first rows."""
+    rows = RowTable(database, _COLUMNS)
     size = count = 0
     sidecars: list[int] = []
-    for entry in output.list(MANIFEST):
-        if not entry.path.endswith(".parquet"):
-            continue
+    for entry in manifest_files(output):
         table = read_manifest_file(output, entry.path)
-        _insert(database, table.select(_COLUMNS))
+        rows.add(table)
         if table.num_rows >= _LEAST_ROWS:
             size, count = size + entry.size, count + table.num_rows
         if len(sidecars) < _SIDECARS:
             usable = pc.and_(pc.equal(table["status"], RESTORED), pc.is_valid(table["software"]))
             restored = table.filter(usable).slice(0, _SIDECARS - len(sidecars))
             sidecars += [len(sidecar_bytes(row)) for row in restored.to_pylist()]
+    rows.keep_newest("newest")
     return size / count if count else None, sum(sidecars) / len(sidecars) if sidecars else None
-
-
-def _insert(database: Any, table: pa.Table, *, create: bool = False) -> None:
-    """Times as numbers: the database would want a time zone."""
-    place = table.schema.get_field_index("finished_at")
-    table = table.set_column(place, "finished_at", table["finished_at"].cast(pa.int64()))
-    if create:
-        database.register("example", table)
-        database.execute("create table rows as select * from example")
-        database.unregister("example")
-    else:
-        insert(database, "rows", table)

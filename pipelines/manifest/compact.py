@@ -31,7 +31,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from faithdiff_model.redaction import redact, redact_url
-from pipelines.manifest.reader import parse_manifest_file
+from pipelines.manifest.reader import manifest_files, parse_manifest_file
 from pipelines.manifest.runs import write_run_start
 from pipelines.manifest.sidecar import json_bytes
 from pipelines.rows import MANIFEST_SCHEMA, SCHEMA_VERSION
@@ -109,14 +109,14 @@ def compact_manifest(
     try:
         with hold_lease(output, run_id=compaction_id, seconds=lease_seconds, steal=steal) as lease:
             _finish_others(output, lease, done)
-            sizes = {e.path: e.size for e in output.list(MANIFEST) if e.path.endswith(".parquet")}
+            sizes = {e.path: e.size for e in manifest_files(output)}
             done.files_before, done.bytes_before = len(sizes), sum(sizes.values())
             runs = _Runs(output, sizes, compaction_id)
             for group in _groups(output, sizes, done, rows, size):
                 _replace(output, lease, runs, group, f"{compaction_id}-{done.written:05d}")
                 done.written += 1
                 done.rows += group.rows
-            files = [e.size for e in output.list(MANIFEST) if e.path.endswith(".parquet")]
+            files = [e.size for e in manifest_files(output)]
             done.files_after, done.bytes_after = len(files), sum(files)
     except OSError as error:
         line = redact(str(error) or type(error).__name__)[:300]

@@ -1,30 +1,69 @@
-"""Where each item's current row lies in the manifest: file and position, found in bounded memory.
+"""The current rows of a manifest of any size, found in bounded memory: their columns, or the file and position of each.
 
-`manifest.current_rows` holds whole rows and is for small archives and narrow columns. Here the driver keeps some tens of bytes
-an item, and whoever works on a block of rows reads them itself.
+`reader.current_rows` holds whole rows and is for small archives and narrow columns. Here rows lie in a temporary database, and
+whoever works on a block of `ManifestIndex` reads it himself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipelines.manifest.reader import read_manifest_file
-from pipelines.manifest.scratch import count, insert, scratch_database
-from pipelines.rows import RESTORED, Row
-from pipelines.store.layout import MANIFEST
+from pipelines.manifest.current import only_newest
+from pipelines.manifest.reader import manifest_files, read_manifest_file
+from pipelines.manifest.scratch import count, create_table, insert, scratch_database
+from pipelines.rows import MANIFEST_SCHEMA, RESTORED, Row
 from pipelines.store.store import Store
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["BLOCK_SCHEMA", "Choose", "ManifestIndex", "RowTable", "open_index", "read_block"]
 
 # A block: which rows of which manifest files.
 BLOCK_SCHEMA = pa.schema([("file", pa.string()), ("positions", pa.list_(pa.int32()))])
-_INDEX_COLUMNS = ("item_id", "run_id", "finished_at", "status", "source_path", "source_size", "output_size")
+_INDEX_COLUMNS = ("item_id", "run_id", "finished_at", "status", "source_size", "output_size")
 _FETCH = 4096
 
 Choose = Callable[[str, str], bool]
+
+
+class RowTable:
+    """The table `rows` of a temporary database: columns of manifest rows, with the number of the file and the position of each.
+
+    Args:
+        database: gets the table.
+        columns: of the manifest; `item_id`, `run_id` and `finished_at` are among them. Times become microseconds since 1970.
+    """
+
+    def __init__(self, database: DuckDBPyConnection, columns: Sequence[str]) -> None:
+        self._database, self._columns, self._files = database, columns, 0
+        fields = [pa.field(name, _without_zone(MANIFEST_SCHEMA.field(name).type)) for name in columns]
+        self._schema = pa.schema([*fields, pa.field("file", pa.int32()), pa.field("position", pa.int64())])
+        create_table(database, "rows", self._schema)
+
+    def add(self, table: pa.Table, positions: Sequence[int] | None = None) -> None:
+        """Take the rows of the next file, or some of them."""
+        places = pa.array(range(table.num_rows) if positions is None else positions, pa.int64())
+        rows = table.select(self._columns) if positions is None else table.select(self._columns).take(places)
+        columns = [
+            column.cast(self._schema.field(name).type) for name, column in zip(self._columns, rows.columns, strict=True)
+        ]
+        columns += [pa.array([self._files] * len(places), pa.int32()), places]
+        insert(self._database, "rows", pa.Table.from_arrays(columns, schema=self._schema))
+        self._files += 1
+
+    def keep_newest(self, name: str) -> None:
+        """Make a table of each item's newest row."""
+        self._database.execute(f"create table {name} as select * from rows {only_newest()}")
+
+
+def _without_zone(kind: pa.DataType) -> pa.DataType:
+    """Times as numbers: the database would want a time zone."""
+    return pa.int64() if pa.types.is_timestamp(kind) else kind
 
 
 class ManifestIndex:
@@ -36,7 +75,7 @@ class ManifestIndex:
         items: of all items that the manifest knows and `choose` took, whatever their status.
     """
 
-    def __init__(self, database: Any, files: Sequence[str]) -> None:
+    def __init__(self, database: DuckDBPyConnection, files: Sequence[str]) -> None:
         self._database, self._files = database, files
         self.items: int = count(database, "select count(*) from newest")
         self.count: int = count(database, "select count(*) from chosen")
@@ -79,21 +118,17 @@ def open_index(
         StoreError: a manifest file cannot be read; named.
     """
     with scratch_database() as database:
-        database.execute(
-            "create table rows (item_id varchar, run_id varchar, finished_at bigint, status varchar, bytes bigint, "
-            "file integer, position integer)"
-        )
-        files = [entry.path for entry in store.list(MANIFEST) if entry.path.endswith(".parquet")]
-        for number, path in enumerate(files):
-            _insert(database, read_manifest_file(store, path, _INDEX_COLUMNS), number, choose)
-        database.execute(
-            "create table newest as select * from rows qualify row_number() over "
-            "(partition by item_id order by run_id desc, finished_at desc, file desc, position desc) = 1"
-        )
+        files = [entry.path for entry in manifest_files(store)]
+        rows = RowTable(database, _INDEX_COLUMNS)
+        for path in files:
+            table = read_manifest_file(store, path, (*_INDEX_COLUMNS, "source_path"))
+            rows.add(table, _chosen(table, choose))
+        rows.keep_newest("newest")
         wanted = list(statuses) if statuses is not None else None
         condition = "true" if wanted is None else "list_contains(?, status)"
         database.execute(
-            f"create table chosen as select file, position, bytes from newest where {condition}",
+            "create table chosen as select file, position, coalesce(source_size, 0) + coalesce(output_size, 0) as bytes "
+            f"from newest where {condition}",
             [] if wanted is None else [wanted],
         )
         yield ManifestIndex(database, files)
@@ -111,26 +146,9 @@ def read_block(store: Store, block: pa.Table, columns: Sequence[str]) -> list[Ro
     return rows
 
 
-def _insert(database: Any, table: pa.Table, number: int, choose: Choose | None) -> None:
-    positions = range(table.num_rows)
-    if choose is not None:
-        ids, paths = table["item_id"].to_pylist(), table["source_path"].to_pylist()
-        positions = [p for p in positions if choose(ids[p] or "", paths[p] or "")]  # type: ignore[assignment]
-    places = pa.array(positions, pa.int32())
-    table = table.take(places)
-    sizes = [pc.fill_null(table[name], 0) for name in ("source_size", "output_size")]
-    insert(
-        database,
-        "rows",
-        pa.table(
-            {
-                "item_id": table["item_id"],
-                "run_id": table["run_id"],
-                "finished_at": table["finished_at"].cast(pa.int64()),
-                "status": table["status"],
-                "bytes": pc.add(*sizes),
-                "file": pa.array([number] * table.num_rows, pa.int32()),
-                "position": places,
-            }
-        ),
-    )
+def _chosen(table: pa.Table, choose: Choose | None) -> list[int] | None:
+    """Positions of the rows that count; None for all."""
+    if choose is None:
+        return None
+    pairs = zip(table["item_id"].to_pylist(), table["source_path"].to_pylist(), strict=True)
+    return [position for position, (name, path) in enumerate(pairs) if choose(name or "", path or "")]

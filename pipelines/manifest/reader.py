@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from faithdiff_model.redaction import redact, redact_url
+from pipelines.manifest.current import newest_rows
 from pipelines.rows import MANIFEST_SCHEMA, Row
 from pipelines.store.layout import MANIFEST
-from pipelines.store.store import Store, StoreError
+from pipelines.store.store import Entry, Store, StoreError
+
+__all__ = ["current_rows", "manifest_files", "parse_manifest_file", "read_manifest_file", "read_rows"]
+
+
+def manifest_files(store: Store) -> list[Entry]:
+    """The manifest's files, in the order in which their rows count as later and later. Raises StoreError."""
+    return [entry for entry in store.list(MANIFEST) if entry.path.endswith(".parquet")]
 
 
 def read_rows(store: Store, columns: Sequence[str] | None = None) -> pa.Table:
@@ -22,7 +29,7 @@ def read_rows(store: Store, columns: Sequence[str] | None = None) -> pa.Table:
     Raises:
         StoreError: a manifest file cannot be read; named.
     """
-    names = [entry.path for entry in store.list(MANIFEST) if entry.path.endswith(".parquet")]
+    names = [entry.path for entry in manifest_files(store)]
     wanted = list(columns) if columns else MANIFEST_SCHEMA.names
     if not names:
         return pa.schema([MANIFEST_SCHEMA.field(name) for name in wanted]).empty_table()
@@ -40,21 +47,7 @@ def read_rows(store: Store, columns: Sequence[str] | None = None) -> pa.Table:
 def current_rows(store: Store, columns: Sequence[str] | None = None) -> dict[str, Row]:
     """Each item's newest row, by item id."""
     names = list(dict.fromkeys([*(columns or MANIFEST_SCHEMA.names), "item_id", "run_id", "finished_at"]))
-    return newest(read_rows(store, names).to_pylist())
-
-
-def newest(rows: Iterable[Row]) -> dict[str, Row]:
-    """The newest of each item's rows, by item id."""
-    current: dict[str, Row] = {}
-    for row in rows:
-        known = current.get(row["item_id"])
-        if known is None or _age(row) >= _age(known):
-            current[row["item_id"]] = row
-    return current
-
-
-def _age(row: Row) -> tuple[str, datetime]:
-    return row["run_id"], row["finished_at"]
+    return newest_rows(read_rows(store, names).to_pylist())
 
 
 def _first_line(error: Exception) -> str:

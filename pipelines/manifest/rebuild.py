@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 
 from faithdiff_model.redaction import redact, redact_url
 from pipelines.manifest.naming import item_id
-from pipelines.manifest.reader import parse_manifest_file
+from pipelines.manifest.reader import manifest_files, parse_manifest_file
 from pipelines.manifest.scratch import insert, scratch_database
 from pipelines.manifest.sidecar import SidecarError, json_bytes, parse_sidecar
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.rows import RESTORED, Row
-from pipelines.store.layout import MANIFEST, PRIVATE, REBUILDS, SET_ASIDE, SIDECAR_SUFFIX
+from pipelines.store.layout import PRIVATE, REBUILDS, SET_ASIDE, SIDECAR_SUFFIX
 from pipelines.store.lease import Lease, LeaseError, hold_lease
 from pipelines.store.retries import RetriesExhaustedError
 from pipelines.store.store import Store, StoreError
@@ -110,9 +110,7 @@ def rebuild_manifest(
 def _read_manifest(output: Store, database: Any, done: Rebuilt) -> None:
     """Note which results the manifest knows; move files that cannot be read aside."""
     database.execute("create table known (item_id varchar, identity varchar, output_sha256 varchar, run_id varchar)")
-    for entry in output.list(MANIFEST):
-        if not entry.path.endswith(".parquet"):
-            continue
+    for entry in manifest_files(output):
         data = output.read(entry.path)  # a store that refuses to read stops the rebuild: that is no damaged file
         try:
             table = parse_manifest_file(data)

@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from faithdiff_model.redaction import redact_url
 from pipelines.manifest.naming import folded, refusal, suffix_of
-from pipelines.manifest.reader import read_manifest_file
+from pipelines.manifest.reader import manifest_files, read_manifest_file
 from pipelines.manifest.scratch import BATCH, Filling, create_table, insert
 from pipelines.rows import MANIFEST_SCHEMA
 from pipelines.store.concurrency import map_threaded
-from pipelines.store.layout import MANIFEST, PRIVATE, SIDECAR_SUFFIX
+from pipelines.store.layout import PRIVATE, SIDECAR_SUFFIX
 from pipelines.store.store import Store, StoreError
 
 _COLUMNS = (
@@ -39,8 +39,6 @@ RECORD_SCHEMA = pa.schema(
         *_MORE,
     ]
 )
-# The newest row of several comes first in this order; of equally new ones the last that was read.
-NEWEST = "run_id desc nulls last, finished_at desc nulls last, file desc, position desc"
 _READERS = 8  # manifest files read at a time, about a megabyte each
 _LONGEST = 4096
 
@@ -72,7 +70,7 @@ def load_manifest(database: Any, output: Store) -> list[str]:
     """
     create_table(database, "records", RECORD_SCHEMA)
     create_table(database, "adopted", RECORD_SCHEMA)
-    files = [entry.path for entry in output.list(MANIFEST) if entry.path.endswith(".parquet")]
+    files = [entry.path for entry in manifest_files(output)]
     waiting: list[pa.Table] = []
     for number, table in enumerate(map_threaded(lambda path: _read(output, path), files, _READERS)):
         waiting.append(as_records(table, number, range(table.num_rows)))

@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.manifest.current import only_newest
 from pipelines.manifest.naming import assign_outputs, folded, possible_outputs
 from pipelines.manifest.scratch import Filling, batches, count, create_table
-from pipelines.plan.inventory import NEWEST
 from pipelines.store.layout import SIDECAR_SUFFIX
 
 _GROUP_ROWS = 50_000  # members that go through the rule together, some kilobyte each
@@ -46,12 +46,12 @@ def _find_owners(database: Any) -> None:
     database.execute(
         "create table holders as select output_key as key, item_id, source_path as path from known "
         "where output_key is not null and item_id is not null and source_path is not null "
-        f"qualify row_number() over (partition by output_key order by {NEWEST}) = 1"
+        f"{only_newest('output_key')}"
     )
     database.execute(
         "create table own as select known.item_id, output_ext as ext, output_path as output from known join holders "
         "on holders.key = known.output_key and holders.item_id = known.item_id "
-        f"qualify row_number() over (partition by known.item_id, output_ext order by {NEWEST}) = 1"
+        f"{only_newest('known.item_id, output_ext')}"
     )
 
 

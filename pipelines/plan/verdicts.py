@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.film.source import source_digest
+from pipelines.manifest.current import only_newest
 from pipelines.manifest.runs import all_runs_ended
 from pipelines.manifest.scratch import Filling, batches, count, create_table
-from pipelines.plan.inventory import NEWEST
 from pipelines.plan.orphans import OrphanSidecars
 from pipelines.rows import QUARANTINED, RESTORED
 from pipelines.settings import Settings
@@ -60,10 +60,7 @@ def decide(
         for name in set(damaged):
             ids.add(name)
     judge = _Verdicts(database, source, settings, digest=digest, model=model)
-    database.execute(
-        "create table prior as select * from records semi join sources using (item_id) "
-        f"qualify row_number() over (partition by item_id order by {NEWEST}) = 1"
-    )
+    database.execute(f"create table prior as select * from records semi join sources using (item_id) {only_newest()}")
     judge.verdicts("prior")
     if not settings.redo:
         _read_what_may_cover(database, orphans, output)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from pipelines.manifest.reader import read_manifest_file
-from pipelines.manifest.scratch import insert, scratch_database
+from pipelines.manifest.index import RowTable
+from pipelines.manifest.reader import manifest_files, read_manifest_file
+from pipelines.manifest.runs import read_run_record
+from pipelines.manifest.scratch import scratch_database
 from pipelines.manifest.sidecar import json_bytes
 from pipelines.review.page import Report, report_page
-from pipelines.rows import MANIFEST_SCHEMA
-from pipelines.store.layout import MANIFEST, REPORTS, RUNS
+from pipelines.store.layout import REPORTS, RUNS
 from pipelines.store.store import Store, StoreError
+from pipelines.store.stores import open_store
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["make_and_publish", "make_report", "publish_report"]
 
 _COLUMNS = (
     "item_id", "source_path", "source_size", "output_path", "output_size", "status", "error_code", "error_stage",
@@ -36,7 +42,7 @@ def make_report(output: Store) -> Report:
         _load(database, output)
 
         def ask(query: str) -> list[tuple[Any, ...]]:
-            return list(database.execute(query).fetchall())
+            return database.execute(query).fetchall()
 
         report.statuses = dict(ask("select status, count(*) from current group by status order by status"))
         report.kinds = ask(
@@ -63,37 +69,23 @@ def make_report(output: Store) -> Report:
     return report
 
 
-def _load(database: Any, output: Store) -> None:
+def _load(database: DuckDBPyConnection, output: Store) -> None:
     """The table `current`: each item's newest row."""
-    database.register("example", _narrow(MANIFEST_SCHEMA.empty_table().select(_COLUMNS)))
-    database.execute("create table rows as select * from example")
-    database.unregister("example")
-    for entry in output.list(MANIFEST):
-        if entry.path.endswith(".parquet"):
-            insert(database, "rows", _narrow(read_manifest_file(output, entry.path, _COLUMNS)))
-    database.execute(
-        "create table current as select * from rows qualify row_number() over "
-        "(partition by item_id order by run_id desc nulls last, finished_at desc nulls last) = 1"
-    )
+    rows = RowTable(database, _COLUMNS)
+    for entry in manifest_files(output):
+        rows.add(read_manifest_file(output, entry.path, _COLUMNS))
+    rows.keep_newest("current")
 
 
-def _narrow(table: pa.Table) -> pa.Table:
-    """Times as numbers: the database would want a time zone."""
-    place = table.schema.get_field_index("finished_at")
-    return table.set_column(place, "finished_at", table["finished_at"].cast(pa.int64()))
-
-
-def _runs(output: Store) -> list[dict[str, Any]]:
+def _runs(output: Store) -> list[Mapping[str, object]]:
     """The latest runs' records; one that cannot be read is left out."""
-    found = []
+    found: list[Mapping[str, object]] = []
     names = sorted((entry.path for entry in output.list(RUNS) if entry.path.endswith(".json")), reverse=True)
     for name in names[:_RUNS]:
-        try:
-            record = json.loads(output.read(name))
-        except (OSError, ValueError):
-            continue
-        if isinstance(record, dict):
-            found.append({"run_id": name.rpartition("/")[2].removesuffix(".json"), **record})
+        run_id = name.rpartition("/")[2].removesuffix(".json")
+        with suppress(OSError):
+            if (record := read_run_record(output, run_id)) is not None:
+                found.append({"run_id": run_id, **record})
     return found
 
 
@@ -123,7 +115,7 @@ def make_and_publish(output: str, name: str = "") -> str:
     name = name or f"{datetime.now(UTC):%Y-%m-%d}"
     if not name.replace("-", "").replace("_", "").isalnum():
         raise ValueError(f"--name is {name!r}: use letters, digits, - and _")
-    store = Store(output)
+    store = open_store(output)
     if not store.exists():
         raise StoreError(f"output {store.uri('')}: there is no such folder; check the path")
     return publish_report(store, make_report(store), name)

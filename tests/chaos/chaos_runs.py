@@ -18,7 +18,8 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from pipelines.manifest.reader import newest, read_rows
+from pipelines.manifest.current import newest_rows
+from pipelines.manifest.reader import read_rows
 from pipelines.rows import RESTORED
 from pipelines.settings import Settings
 from pipelines.store.layout import PRIVATE
@@ -169,7 +170,7 @@ def census(settings: Settings) -> Census:
     """Count."""
     source, output = Store(settings.source), Store(settings.output)
     every = read_rows(output).to_pylist()
-    current = {row["source_path"]: row for row in newest(every).values()}
+    current = {row["source_path"]: row for row in newest_rows(every).values()}
     recorded = Counter((row["source_path"], row["identity"]) for row in every if row["status"] == RESTORED)
     digests, unsound, named = {}, set(), set()
     for path, row in current.items():

@@ -16,7 +16,8 @@ import pytest
 from archive_steps import MOMENT, full_row
 
 from pipelines.manifest import writer as manifest
-from pipelines.manifest.reader import current_rows, newest, read_rows
+from pipelines.manifest.current import newest_rows
+from pipelines.manifest.reader import current_rows, read_rows
 from pipelines.manifest.runs import all_runs_ended, new_run_id, write_run_record, write_run_start
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, Row
@@ -114,8 +115,8 @@ def test_the_newest_row_counts(tmp_path: Path) -> None:
 
 def test_of_equally_new_rows_the_last_counts() -> None:
     rows = [full_row(caption="a"), full_row(caption="b")]
-    assert newest(rows)["0" * 24]["caption"] == "b"
-    assert newest([]) == {}
+    assert newest_rows(rows)["0" * 24]["caption"] == "b"
+    assert newest_rows([]) == {}
 
 
 def test_files_are_numbered_and_never_rewritten(tmp_path: Path) -> None:
