@@ -14,18 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.console.tables import printable
-from pipelines.capacity.estimate import (
-    DRIVER_ROWS,
-    GIVEN,
-    MEASURED,
-    Archive,
-    Basis,
-    Estimate,
-    Known,
-    Pool,
-    Prices,
-    estimate,
-)
+from pipelines.capacity.estimate import Estimate, estimate
+from pipelines.capacity.inputs import DRIVER_ROWS, GIVEN, MEASURED, Archive, Basis, Known, Pool, Prices
 from pipelines.capacity.throughput import Measured, measure
 from pipelines.settings import Settings
 from pipelines.store.stores import open_store

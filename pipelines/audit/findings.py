@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +24,8 @@ from pipelines.audit.fixity import (
     SIDECAR,
     SOURCE,
     UNREADABLE,
+    Answer,
+    Problem,
 )
 from pipelines.manifest.runs import new_run_id
 from pipelines.manifest.sidecar import json_bytes
@@ -71,14 +73,14 @@ class Findings:
         self.items = self.bytes = 0
         self.unsound: set[str] = set()
         self.counts: Counter[str] = Counter()
-        self.first: list[dict[str, Any]] = []
+        self.first: list[Problem] = []
         self.remedies: dict[str, set[str]] = {name: set() for name in (PUBLISH_SIDECAR, RECORD_ROW, REDO, RESTORE)}
         self.altered_sources: set[str] = set()
         self._store = store
-        self._waiting: list[dict[str, Any]] = []
+        self._waiting: list[Problem] = []
         self._files = 0
 
-    def add(self, answer: dict[str, Any]) -> None:
+    def add(self, answer: Answer) -> None:
         """Take an item's answer."""
         self.items += 1
         self.bytes += answer["bytes"]
@@ -96,7 +98,7 @@ class Findings:
             if len(self._waiting) >= _FLUSH_PROBLEMS:
                 self.flush()
 
-    def _note_remedy(self, name: str, problems: list[dict[str, Any]]) -> None:
+    def _note_remedy(self, name: str, problems: list[Problem]) -> None:
         found = {(problem["what"], problem["problem"]) for problem in problems}
         if (SOURCE, ALTERED) in found:
             self.altered_sources.add(name)
@@ -115,7 +117,7 @@ class Findings:
         self._files += 1
         self._waiting = []
 
-    def record(self, **about: Any) -> dict[str, Any]:
+    def record(self, **about: object) -> dict[str, object]:
         """The verification as plain values, for JSON, with whatever else is to be said `about` it."""
         return {
             "id": self.id,
@@ -131,7 +133,7 @@ class Findings:
         }
 
 
-def write_record(store: Store, record: dict[str, Any]) -> str:
+def write_record(store: Store, record: Mapping[str, object]) -> str:
     """Publish a verification's record; returns its URI. Raises OSError."""
     path = f"{VERIFICATIONS}/{record['id']}.json"
     store.publish(path, json_bytes(record))

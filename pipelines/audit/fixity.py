@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import pyarrow as pa
 
@@ -46,6 +46,27 @@ _AGREE = (
 _THREADS = 8  # a store far away answers in tens of milliseconds: several files at a time
 
 
+class Problem(TypedDict):
+    """One thing that is wrong with an item: the columns of `PROBLEM_SCHEMA`."""
+
+    item_id: str
+    source_path: str
+    output_path: str
+    what: str
+    problem: str
+    expected: str | None
+    found: str | None
+    text: str
+
+
+class Answer(TypedDict):
+    """What the check of an item says: the columns of `ANSWER_SCHEMA`; `bytes` were read."""
+
+    item_id: str
+    bytes: int
+    problems: list[Problem]
+
+
 class Found(NamedTuple):
     """A file, or the frames of a sequence, as it was read: hash, bytes, and what the store says of its version."""
 
@@ -70,7 +91,7 @@ class Check:
         with ThreadPoolExecutor(_THREADS) as pool:
             return pa.Table.from_pylist(list(pool.map(self.core, rows)), schema=ANSWER_SCHEMA)
 
-    def core(self, row: Row) -> dict[str, Any]:
+    def core(self, row: Row) -> Answer:
         """One item's answer: how many bytes were read and what is wrong. Whatever a store raises becomes a problem."""
         checking = _Item(row)
         if row["status"] != RESTORED:
@@ -146,7 +167,7 @@ class Check:
                 item.note(RESULT, ALTERED, text, expected, found)
                 return
 
-    def _sidecar(self, item: _Item) -> tuple[Row | None, dict[str, Any] | None]:
+    def _sidecar(self, item: _Item) -> tuple[Row | None, Problem | None]:
         """The sidecar, if it is one of this item's, and what is wrong with it beside a right result."""
         row, again = item.row, "--repair writes it again"
         try:
@@ -176,7 +197,7 @@ class _Item:
     def __init__(self, row: Row) -> None:
         self.row = row
         self.bytes = 0
-        self.problems: list[dict[str, Any]] = []
+        self.problems: list[Problem] = []
 
     def read(self, store: Store, path: str) -> Found:
         """Hash a file. Raises what the store raises."""
@@ -190,7 +211,7 @@ class _Item:
 
     def problem(
         self, what: str, problem: str, text: str, expected: str | None = None, found: str | None = None
-    ) -> dict[str, Any]:
+    ) -> Problem:
         return {
             "item_id": self.row["item_id"],
             "source_path": self.row["source_path"],

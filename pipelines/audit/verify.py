@@ -9,15 +9,14 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import pyarrow as pa
 import ray
-from ray.data import DataContext
+from ray.data import DataContext, Dataset
 
 from faithdiff_model.redaction import redact_url
 from pipelines.audit.findings import Findings
-from pipelines.audit.fixity import COLUMNS, Check
+from pipelines.audit.fixity import COLUMNS, Answer, Check
 from pipelines.manifest.index import Choose, ManifestIndex, open_index, read_block
 from pipelines.rows import RESTORED
 from pipelines.run.streaming import tables
@@ -35,7 +34,7 @@ _BLOCK_BYTES = 1 << 30
 _WAVE_BLOCKS = 20_000
 
 
-def build_check(blocks: Sequence[pa.Table], settings: Settings, *, results_only: bool) -> Any:
+def build_check(blocks: Sequence[pa.Table], settings: Settings, *, results_only: bool) -> Dataset:
     """Where current rows lie -> a lazy Ray dataset of `ANSWER_SCHEMA`, a row an item.
 
     Args:
@@ -142,7 +141,7 @@ def _checker(settings: Settings, results_only: bool) -> Callable[[pa.Table], pa.
     return call
 
 
-def _answers(check: Callable[[], Any]) -> Iterator[dict[str, Any]]:
+def _answers(check: Callable[[], Dataset]) -> Iterator[Answer]:
     for table in tables(check, _configure_ray_data):
         yield from table.to_pylist()
 

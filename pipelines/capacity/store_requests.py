@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from pipelines.manifest.compact import ROWS
+from pipelines.manifest.writer import FLUSH_ROWS, FLUSH_SECONDS
+
 _PAGE = 1000  # keys that a LIST answers with
 _RANGE = 50 << 20  # s3fs reads larger objects in ranges of this, and from twice this writes them in parts of it
-_FLUSH_ROWS, _FLUSH_SECONDS = 2000, 30.0  # of a manifest file (pipelines/manifest/writer.py)
-COMPACTED_ROWS = 20_000  # of a compacted file (pipelines/manifest/compact.py)
 _FENCE_SECONDS = 10.0  # lease_seconds / 6: how often a worker process asks after the lease (pipelines/store/lease.py)
 
 
@@ -54,7 +55,7 @@ def item_requests(tiles: int, source_bytes: float, result_bytes: float) -> Reque
 
 def manifest_files(items: float, hours: float) -> int:
     """Manifest files of a night: one every 2,000 rows, or each half minute in which a row arrived."""
-    return math.ceil(max(items / _FLUSH_ROWS, min(items, hours * 3600 / _FLUSH_SECONDS)))
+    return math.ceil(max(items / FLUSH_ROWS, min(items, hours * 3600 / FLUSH_SECONDS)))
 
 
 def plan_requests(items: int, nights: int, files_a_night: int, *, compacted: bool = False) -> Requests:
@@ -71,7 +72,7 @@ def plan_requests(items: int, nights: int, files_a_night: int, *, compacted: boo
     """
     earlier = nights * (nights - 1) / 2  # nights before each night, summed
     done = items / nights * earlier
-    files = done / COMPACTED_ROWS if compacted else files_a_night * earlier
+    files = done / ROWS if compacted else files_a_night * earlier
     listed = (items * nights + 2 * done + 2 * files) / _PAGE
     plans = Requests(list=math.ceil(listed), head=files, get=files)
     if not compacted:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from faithdiff_model.redaction import redact_url
-from pipelines.capacity.estimate import MEASURED, Basis, Known
+from pipelines.capacity.inputs import MEASURED, Basis, Known
 from pipelines.manifest.index import RowTable
 from pipelines.manifest.reader import manifest_files, read_manifest_file
 from pipelines.manifest.scratch import scratch_database

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +26,11 @@ from pipelines.store.layout import PRIVATE, REBUILDS, SET_ASIDE, SIDECAR_SUFFIX
 from pipelines.store.lease import Lease, LeaseError, hold_lease
 from pipelines.store.retries import RetriesExhaustedError
 from pipelines.store.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["OnSidecars", "Rebuilt", "rebuild_manifest"]
 
 _LISTED = 10_000  # entries that go to the database together
 _BATCH = 512  # sidecars in memory at a time
@@ -107,7 +112,7 @@ def rebuild_manifest(
     return done
 
 
-def _read_manifest(output: Store, database: Any, done: Rebuilt) -> None:
+def _read_manifest(output: Store, database: DuckDBPyConnection, done: Rebuilt) -> None:
     """Note which results the manifest knows; move files that cannot be read aside."""
     database.execute("create table known (item_id varchar, identity varchar, output_sha256 varchar, run_id varchar)")
     for entry in manifest_files(output):
@@ -125,7 +130,7 @@ def _read_manifest(output: Store, database: Any, done: Rebuilt) -> None:
         insert(database, "known", restored.select(_KEY))
 
 
-def _list_files(output: Store, database: Any) -> None:
+def _list_files(output: Store, database: DuckDBPyConnection) -> None:
     """The store's listing as a table, in which sidecars find their results."""
     database.execute("create table files (path varchar, size bigint)")
     entries = (entry for entry in output.list() if not entry.path.startswith(f"{PRIVATE}/") and _is_utf8(entry.path))
@@ -134,9 +139,12 @@ def _list_files(output: Store, database: Any) -> None:
         insert(database, "files", table)
 
 
-def _adopt(output: Store, database: Any, done: Rebuilt, lease: Lease, on_sidecars: OnSidecars | None) -> None:
+def _adopt(
+    output: Store, database: DuckDBPyConnection, done: Rebuilt, lease: Lease, on_sidecars: OnSidecars | None
+) -> None:
     """Write a row for each usable sidecar that the manifest does not know."""
-    (total,) = database.execute("select count(*) from files where ends_with(path, ?)", [SIDECAR_SUFFIX]).fetchone()
+    counted = database.execute("select count(*) from files where ends_with(path, ?)", [SIDECAR_SUFFIX])
+    ((total,),) = counted.fetchall()
     writer = ManifestWriter(output, done.run_id)
     with ThreadPoolExecutor(_THREADS) as pool:
         for batch in _sidecars(database):
@@ -163,7 +171,7 @@ def _adopt(output: Store, database: Any, done: Rebuilt, lease: Lease, on_sidecar
     writer.flush()
 
 
-def _sidecars(database: Any) -> Iterator[list[tuple[str, int | None]]]:
+def _sidecars(database: DuckDBPyConnection) -> Iterator[list[tuple[str, int | None]]]:
     """Sidecars by path, each with its result's size, or None where there is no result."""
     # A cursor of its own: another statement on the same connection would end this one's result.
     found = database.cursor().execute(
@@ -196,7 +204,7 @@ def _usable(output: Store, path: str, result_size: int | None) -> Row | str:
     return row
 
 
-def _unknown(database: Any, rows: list[Row]) -> list[Row]:
+def _unknown(database: DuckDBPyConnection, rows: list[Row]) -> list[Row]:
     """Rows whose result no manifest row of the same or a later run names."""
     batch = pa.Table.from_pylist([{name: row[name] for name in _KEY} for row in rows], schema=_KEY_SCHEMA)
     database.register("batch", batch.append_column("number", pa.array(range(len(rows)), pa.int64())))

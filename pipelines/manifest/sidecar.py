@@ -9,6 +9,8 @@ from typing import Any
 
 from pipelines.rows import MANIFEST_SCHEMA, RESTORED, SCHEMA_VERSION, Row, new_row, to_table
 
+__all__ = ["NewerSidecarError", "SidecarError", "json_bytes", "parse_sidecar", "read_sidecar", "sidecar_bytes"]
+
 _TIMES = ("started_at", "finished_at")
 _ADDED = ("film",)  # columns that sidecars of an earlier day do not have
 # Controls beyond those that JSON escapes by itself, line separators, and marks that change the direction of writing.
@@ -20,7 +22,7 @@ _ABOUT = "What was done to the source to make the file beside this one. Fields: 
 
 def sidecar_bytes(row: Row) -> bytes:
     """A finished row as a sidecar, readable by people and stable in order."""
-    record: dict[str, Any] = {"about": _ABOUT}
+    record: dict[str, object] = {"about": _ABOUT}
     for name in MANIFEST_SCHEMA.names:
         value = row[name]
         record[name] = value.isoformat() if isinstance(value, datetime) else value
@@ -31,7 +33,7 @@ def sidecar_bytes(row: Row) -> bytes:
     return json_bytes(record)
 
 
-def json_bytes(record: Any) -> bytes:
+def json_bytes(record: object) -> bytes:
     """A record as JSON for people and programs: any script as it is, but nothing that moves a cursor or turns text around.
 
     Such characters stand as `\\uXXXX`: the value is the same, and `cat` shows what is there.

@@ -16,8 +16,10 @@ from pipelines.rows import MANIFEST_SCHEMA, Row
 from pipelines.store.layout import MANIFEST
 from pipelines.store.store import Store
 
-_FLUSH_ROWS = 2000
-_FLUSH_SECONDS = 30.0
+__all__ = ["FLUSH_ROWS", "FLUSH_SECONDS", "ManifestWriter"]
+
+FLUSH_ROWS = 2000
+FLUSH_SECONDS = 30.0
 
 
 class ManifestWriter:
@@ -39,7 +41,7 @@ class ManifestWriter:
         """Take a final row; publishes by itself every few thousand rows or half minute."""
         self._rows.append({name: row[name] for name in MANIFEST_SCHEMA.names})
         waited = (datetime.now(UTC) - self._flushed).total_seconds()
-        if len(self._rows) >= _FLUSH_ROWS or waited > _FLUSH_SECONDS:
+        if len(self._rows) >= FLUSH_ROWS or waited > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import fsspec
 import pyarrow as pa
@@ -62,7 +61,7 @@ def load_catalogue(url: str, *, path_column: str = "path", text_column: str = "c
     return Catalogue(descriptions)
 
 
-def _read(url: str, name: str) -> Any:
+def _read(url: str, name: str) -> pa.Table:
     try:
         with fsspec.open(url, "rb") as file:
             if url.lower().endswith((".parquet", ".pq")):
@@ -82,7 +81,7 @@ def _read(url: str, name: str) -> Any:
         ) from error
 
 
-def _header(line: str) -> Any:
+def _header(line: str) -> Iterator[list[str]]:
     import csv
 
     return csv.reader([line])

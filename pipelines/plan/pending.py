@@ -6,7 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TypedDict, overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,6 +30,23 @@ PENDING_SCHEMA = pa.schema(
         ("reason", pa.string()),
     ]
 )
+
+
+class _Pending(TypedDict):
+    """A row of `PENDING_SCHEMA`."""
+
+    item_id: str
+    source_path: str
+    media_kind: str
+    source_size: int
+    source_version: str
+    output_path: str
+    caption: str | None
+    settings_digest: str | None
+    attempt: int
+    reason: str
+
+
 _BATCH = 1000  # whole rows held at a time, some 5 KB each
 
 Expand = Callable[[pa.Table], list[Row]]
@@ -53,7 +70,7 @@ class RowBuilder:
         """The whole rows of a table of `PENDING_SCHEMA`."""
         return [self._row(values) for values in table.to_pylist()]
 
-    def _row(self, values: dict[str, Any]) -> Row:
+    def _row(self, values: _Pending) -> Row:
         caption = values["caption"]
         return new_row(
             item_id=values["item_id"],

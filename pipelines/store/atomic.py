@@ -10,9 +10,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipelines.store.layout import PARTIAL
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+__all__ = ["flush_folder", "partial_beside", "put_and_move", "write_and_move", "write_through"]
 
 
 @contextmanager
@@ -45,7 +50,7 @@ def flush_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def write_and_move(fs: Any, key: str, data: bytes) -> None:
+def write_and_move(fs: AbstractFileSystem, key: str, data: bytes) -> None:
     """Write a whole file where neither we nor the store can rename as a disk does, such as sftp or smb.
 
     Args:
@@ -56,12 +61,12 @@ def write_and_move(fs: Any, key: str, data: bytes) -> None:
     _beside_and_move(fs, key, lambda partial: fs.pipe_file(partial, data))
 
 
-def put_and_move(fs: Any, key: str, local: Path) -> None:
+def put_and_move(fs: AbstractFileSystem, key: str, local: Path) -> None:
     """The same with a file of this machine's disk."""
     _beside_and_move(fs, key, lambda partial: fs.put_file(str(local), partial))
 
 
-def _beside_and_move(fs: Any, key: str, write: Callable[[str], None]) -> None:
+def _beside_and_move(fs: AbstractFileSystem, key: str, write: Callable[[str], None]) -> None:
     folder = key.rpartition("/")[0]
     partial = f"{folder}/{PARTIAL}{uuid.uuid4().hex[:12]}"
     fs.makedirs(folder, exist_ok=True)

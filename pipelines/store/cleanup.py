@@ -10,14 +10,32 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TypedDict
 
 from faithdiff_model.redaction import redact
+from pipelines.store.layout import PARTIAL
 from pipelines.store.listing import Entry, local_entries, other_entries
 from pipelines.store.retries import retry_transient
-from pipelines.store.store import PARTIAL, Store
+from pipelines.store.store import Store
+
+__all__ = ["clear_unfinished"]
 
 logger = logging.getLogger(__name__)
+
+
+class _Upload(TypedDict):
+    Key: str
+    UploadId: str
+    Initiated: datetime
+
+
+class _UploadsPage(TypedDict, total=False):
+    """What S3 answers to ListMultipartUploads."""
+
+    Uploads: list[_Upload]
+    IsTruncated: bool
+    NextKeyMarker: str
+    NextUploadIdMarker: str
 
 
 def clear_unfinished(store: Store, older_than_seconds: float) -> int:
@@ -61,11 +79,11 @@ def _everything(store: Store) -> Iterator[Entry]:
 def _abort_uploads(store: Store, before: datetime) -> int:
     bucket, _, prefix = store.root.partition("/")
     count = 0
-    more: dict[str, Any] = {}
+    more: dict[str, str] = {}
 
-    def call(method: str, **named: Any) -> dict[str, Any]:
+    def call(method: str, **named: str) -> _UploadsPage:
         ask = partial(store.fs.call_s3, method, Bucket=bucket, **named)
-        answer: dict[str, Any] = retry_transient(ask, f"clearing uploads to {store.url}", store.retry_seconds)
+        answer: _UploadsPage = retry_transient(ask, f"clearing uploads to {store.url}", store.retry_seconds)
         return answer
 
     while True:

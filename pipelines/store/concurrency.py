@@ -7,10 +7,20 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
+
+__all__ = ["map_threaded", "prefetch"]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class _End:
+    """No item comes any more, or none because of an error."""
+
+    error: BaseException | None = None
 
 
 def map_threaded(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> Iterator[_Result]:
@@ -41,13 +51,13 @@ def prefetch(items: Iterable[_Item], depth: int = 2) -> Generator[_Item, None, N
         items: made one after the other.
         depth: how many may wait.
     """
-    waiting: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
+    waiting: queue.Queue[_Item | _End] = queue.Queue(depth)
     unwanted = threading.Event()
 
-    def put(kind: str, value: Any) -> bool:
+    def put(value: _Item | _End) -> bool:
         while not unwanted.is_set():
             try:
-                waiting.put((kind, value), timeout=0.1)
+                waiting.put(value, timeout=0.1)
                 return True
             except queue.Full:
                 continue
@@ -56,22 +66,23 @@ def prefetch(items: Iterable[_Item], depth: int = 2) -> Generator[_Item, None, N
     def make() -> None:
         try:
             for item in items:
-                if not put("item", item):
+                if not put(item):
                     return
-            put("end", None)
+            put(_End())
         except BaseException as error:  # whatever it is, the caller is to see it
-            put("error", error)
+            put(_End(error))
 
     thread = threading.Thread(target=make, daemon=True, name="ahead")
     thread.start()
     try:
         while True:
-            kind, value = waiting.get()
-            if kind == "end":
+            value = waiting.get()
+            if not isinstance(value, _End):
+                yield value
+            elif value.error is not None:
+                raise value.error
+            else:
                 return
-            if kind == "error":
-                raise value
-            yield value
     finally:
         unwanted.set()
         thread.join()

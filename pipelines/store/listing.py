@@ -6,11 +6,18 @@ The order is that of whole paths as strings, on every store: so `b.png` comes be
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, TypeVar
 
 from pipelines.store.retries import RetriesExhaustedError, retry_transient
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+__all__ = [
+    "Entry", "OnRefused", "OutsideError", "is_inside", "local_entries", "other_entries", "s3_entries", "version_of",
+]  # fmt: skip
 
 OnRefused = Callable[[str, OSError], None]
 Found = TypeVar("Found")
@@ -30,6 +37,14 @@ class Entry(NamedTuple):
     size: int
     version: str
     outside: bool = False
+
+
+class FileInfo(TypedDict, total=False):
+    """What fsspec says of a file or a folder, beside the marks that `version_of` looks for."""
+
+    name: str
+    type: str
+    size: int | None
 
 
 class OutsideError(PermissionError):
@@ -76,7 +91,7 @@ def is_inside(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip("/") + "/")
 
 
-def s3_entries(fs: Any, root: str, folder: str, seconds: float) -> Iterator[Entry]:
+def s3_entries(fs: AbstractFileSystem, root: str, folder: str, seconds: float) -> Iterator[Entry]:
     """Objects below a prefix, a page of up to 1000 at a time. Folder markers are no files.
 
     Args:
@@ -88,7 +103,7 @@ def s3_entries(fs: Any, root: str, folder: str, seconds: float) -> Iterator[Entr
     bucket, prefix = _split(folder)
     start = len(_split(root)[1])
     start += bool(start)
-    more: dict[str, Any] = {}
+    more: dict[str, str] = {}
     while True:
         ask = partial(fs.call_s3, "list_objects_v2", Bucket=bucket, Prefix=prefix and f"{prefix}/", **more)
         page = retry_transient(ask, f"listing {folder}", seconds)
@@ -100,7 +115,9 @@ def s3_entries(fs: Any, root: str, folder: str, seconds: float) -> Iterator[Entr
         more = {"ContinuationToken": page["NextContinuationToken"]}
 
 
-def other_entries(fs: Any, root: str, folder: str, on_refused: OnRefused, seconds: float) -> Iterator[Entry]:
+def other_entries(
+    fs: AbstractFileSystem, root: str, folder: str, on_refused: OnRefused, seconds: float
+) -> Iterator[Entry]:
     """Files below a folder of any other store, a folder at a time; what is removed meanwhile is left out.
 
     Args:
@@ -114,12 +131,12 @@ def other_entries(fs: Any, root: str, folder: str, on_refused: OnRefused, second
         OSError: `folder` itself cannot be listed, or a folder inside failed in passing until the end.
     """
 
-    def look(folder: str) -> list[dict[str, Any]]:
+    def look(folder: str) -> list[FileInfo]:
         found = fs.ls(folder, detail=True)
         fs.invalidate_cache(folder)  # some keep every listing they ever made
         return sorted(found, key=lambda info: info["name"].rstrip("/") + "/" * (info["type"] == "directory"))
 
-    def visit(folder: str, infos: list[dict[str, Any]]) -> Iterator[Entry]:
+    def visit(folder: str, infos: list[FileInfo]) -> Iterator[Entry]:
         for info in infos:
             name = info["name"]
             path = name[len(root) + 1 :].rstrip("/")
@@ -133,7 +150,7 @@ def other_entries(fs: Any, root: str, folder: str, on_refused: OnRefused, second
     yield from visit(folder, retry_transient(partial(look, folder), f"listing {folder}", seconds))
 
 
-def version_of(info: dict[str, Any]) -> str:
+def version_of(info: Mapping[str, object]) -> str:
     """A store's own mark that changes when a file does."""
     for name in (
         "ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "updated", "created",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from faithdiff_model.redaction import redact
+
+__all__ = ["RetriesExhaustedError", "is_transient", "retry_transient", "without_secrets"]
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 8.0  # seconds between two tries
 _PASSING_ERRNOS = {
@@ -112,13 +114,13 @@ def _passes(error: BaseException) -> bool:
     return any(_PASSING_CLASSES.search(kind.__name__) for kind in type(error).__mro__[:-2])
 
 
-def _code(error: Any) -> str:
+def _code(error: object) -> str:
     """The code in an error of botocore."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
-def _status(error: Any) -> int | None:
+def _status(error: object) -> int | None:
     """The HTTP status in an error of botocore, aiohttp, gcsfs or azure."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):

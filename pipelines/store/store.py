@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from faithdiff_model.redaction import redact, redact_url
@@ -30,6 +28,7 @@ from pipelines.store.listing import (  # fmt: skip
     version_of,
 )
 from pipelines.store.retries import RetriesExhaustedError, retry_transient
+from pipelines.store.urls import StoreError, open_file_system
 
 RETRY_SECONDS = 60.0
 _CHUNK = 4 << 20  # bytes of a file in memory at a time while it is hashed
@@ -38,17 +37,10 @@ _WHOLE_PUTS = {
     "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "ocilake", "oss", "tos", "memory", "hf", "lakefs",
 }  # fmt: skip
 _S3 = {"s3", "s3a"}
-_USER = re.compile(r"(\w+)://([^/]*)@")
-_NO_HOST = {"file", "memory"}  # so no user: the @ is part of a name
-_BUCKET_AT_HOST = {"abfs", "abfss", "adl", "az", "oci", "ocilake"}  # container@account
 
 Result = TypeVar("Result")
 
 __all__ = ["PRIVATE", "Entry", "OutsideError", "Store", "StoreError", "version_of"]
-
-
-class StoreError(ValueError):
-    """A store cannot be used at all; the message names it and says what to do."""
 
 
 class Store:
@@ -67,29 +59,7 @@ class Store:
     def __init__(self, url: str, retry_seconds: float = RETRY_SECONDS) -> None:
         self.url = url
         self.retry_seconds = retry_seconds
-        user = _USER.search(url)
-        if user and user[1] not in _NO_HOST and (":" in user[2] or user[1] not in _BUCKET_AT_HOST):
-            raise StoreError(
-                f"store {redact_url(url)}: its URL holds credentials, which would end up in logs; put them into fsspec's "
-                "configuration or the environment"
-            )
-        if url.startswith(("http://", "https://")) and "?" in url:
-            raise StoreError(
-                f"store {redact_url(url)}: a URL with a query cannot hold files; give the folder's own URL"
-            )
-        try:
-            self.fs, root = fsspec.core.url_to_fs(
-                str(Path(url).expanduser().absolute()) if _is_local_path(url) else url
-            )
-        except ImportError as error:
-            raise StoreError(
-                f"store {redact_url(url)}: {error}; install the extra for it, such as faitharchive[s3]"
-            ) from error
-        except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: ~ of an unknown user
-            raise StoreError(
-                f"store {redact_url(url)}: cannot be opened ({type(error).__name__}); check the URL"
-            ) from error
-        self.root = root.rstrip("/")
+        self.fs, self.root = open_file_system(url)
         protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
         # A subclass may be something else behind a local face; only the file system itself renames as we need it.
         self.local = type(self.fs) is LocalFileSystem
@@ -129,7 +99,7 @@ class Store:
                 return False
             return True
 
-        return self._patiently(look, "looking for", path)
+        return self._retry(look, "looking for", path)
 
     def list(self, under: str = "", on_refused: OnRefused | None = None) -> Iterator[Entry]:
         """Every file below a folder, streamed in order of path; nothing if the folder is missing.
@@ -168,7 +138,7 @@ class Store:
 
     def info(self, path: str) -> Entry:
         """One file's entry. Raises FileNotFoundError."""
-        info = self._patiently(lambda: self.fs.info(self.key(path)), "looking at", path)
+        info = self._retry(lambda: self.fs.info(self.key(path)), "looking at", path)
         return Entry(path, int(info.get("size") or 0), version_of(info))
 
     def read(self, path: str) -> bytes:
@@ -181,14 +151,14 @@ class Store:
         key = self.key(path)
         if self.local and not is_inside(os.path.realpath(key), os.path.realpath(self.root)):
             raise OutsideError(errno.EACCES, "a link out of the store", path)
-        return self._patiently(lambda: bytes(self.fs.cat_file(key)), "reading", path)
+        return self._retry(lambda: bytes(self.fs.cat_file(key)), "reading", path)
 
     def sha256(self, path: str) -> tuple[str, int]:
         """SHA-256 and size of a file, a few megabytes of it in memory at a time. Raises as `read`."""
         key = self.key(path)
         if self.local and not is_inside(os.path.realpath(key), os.path.realpath(self.root)):
             raise OutsideError(errno.EACCES, "a link out of the store", path)
-        return self._patiently(lambda: self._hash(key), "hashing", path)
+        return self._retry(lambda: self._hash(key), "hashing", path)
 
     def _hash(self, key: str) -> tuple[str, int]:
         digest, size = hashlib.sha256(), 0
@@ -210,7 +180,7 @@ class Store:
             else:
                 put_and_move(self.fs, key, local)
 
-        self._patiently(put, "writing", path)
+        self._retry(put, "writing", path)
 
     def publish(self, path: str, data: bytes) -> None:
         """Write a whole file so that no reader ever sees a part of it. Raises OSError.
@@ -219,7 +189,7 @@ class Store:
         multipart upload, is already atomic; other stores get a temporary file that is moved.
         """
         key = self.key(path)
-        self._patiently(lambda: self._put(key, data), "writing", path)
+        self._retry(lambda: self._put(key, data), "writing", path)
 
     def _put(self, key: str, data: bytes) -> None:
         if self.local:
@@ -250,10 +220,10 @@ class Store:
                     self.fs.pipe_file(key, data, mode="create")
             except FileExistsError:
                 # Ours, if an earlier try arrived although its answer did not.
-                return self._patiently(lambda: bytes(self.fs.cat_file(key)), "reading", path) == data
+                return self._retry(lambda: bytes(self.fs.cat_file(key)), "reading", path) == data
             return True
 
-        return self._patiently(put, "creating", path)
+        return self._retry(put, "creating", path)
 
     def retract(self, path: str) -> None:
         """Delete a sidecar, so that its file no longer counts as done; nothing happens if it is not there."""
@@ -273,7 +243,7 @@ class Store:
     def _remove(self, path: str) -> None:
         key = self.key(path)
         with suppress(FileNotFoundError):
-            self._patiently(lambda: self.fs.rm_file(key), "removing", path)
+            self._retry(lambda: self.fs.rm_file(key), "removing", path)
 
     def remove_folder(self, path: str) -> None:
         """Delete a folder of our own below `PRIVATE`; nothing else is ever deleted."""
@@ -284,7 +254,7 @@ class Store:
         for entry in list(self.list(path)):  # fsspec's recursive rm would take `[` or `*` in the root for a pattern
             self._remove(entry.path)
 
-    def _patiently(self, call: Callable[[], Result], doing: str, path: str) -> Result:
+    def _retry(self, call: Callable[[], Result], doing: str, path: str) -> Result:
         what = f"{doing} {path or redact_url(self.url)}"
         try:
             return retry_transient(call, what, self.retry_seconds)
@@ -312,7 +282,3 @@ class Store:
             raise StoreError(
                 f"output {redact_url(self.url)}: cannot be written ({text}); check the path and permissions"
             ) from error
-
-
-def _is_local_path(url: str) -> bool:
-    return "://" not in url and "::" not in url

@@ -12,9 +12,9 @@ import pytest
 import s3fs
 from archive_steps import archive_settings, full_row, picture, restore_without_model, save_photo, table_of
 
-from pipelines.capacity.estimate import GIVEN, Archive, Basis, Known, Pool, Prices, estimate
+from pipelines.capacity.estimate import estimate
+from pipelines.capacity.inputs import GIVEN, Archive, Basis, Known, Pool, Prices
 from pipelines.capacity.store_requests import (
-    COMPACTED_ROWS,
     Requests,
     fence_requests,
     gets_of,
@@ -153,8 +153,7 @@ def test_manifest_and_plans_by_hand() -> None:
     # 3 nights of 1,000: plans list 3,000 sources thrice, then 2,000 and 4,000 results and sidecars, 5 and 10 files twice.
     assert plan_requests(3000, 3, 5) == Requests(list=math.ceil((9000 + 6000 + 30) / 1000), head=15, get=15)
     less = plan_requests(3_000_000, 3, 960, compacted=True)
-    assert (less.get, less.delete) == (3_000_000 / COMPACTED_ROWS + 2880, 2880)
-    assert COMPACTED_ROWS == ROWS
+    assert (less.get, less.delete) == (3_000_000 / ROWS + 2880, 2880)
     assert fence_requests(10, 1) == Requests(head=7200, list=3600, get=3600)
 
 

@@ -134,14 +134,14 @@ def test_files_are_numbered_and_never_rewritten(tmp_path: Path) -> None:
 
 
 def test_rows_are_published_while_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest, "_FLUSH_ROWS", 2)
+    monkeypatch.setattr(manifest, "FLUSH_ROWS", 2)
     store = Store(str(tmp_path))
     writer = ManifestWriter(store, "run1")
     writer.add(full_row(item_id="0"))
     assert read_rows(store).num_rows == 0
     writer.add(full_row(item_id="1"))
     assert read_rows(store).num_rows == 2
-    monkeypatch.setattr(manifest, "_FLUSH_SECONDS", -1.0)
+    monkeypatch.setattr(manifest, "FLUSH_SECONDS", -1.0)
     writer.add(full_row(item_id="2"))
     assert read_rows(store).num_rows == 3
 
