@@ -1,7 +1,8 @@
 """Text in restored images: how much of it can be read (recall), and how much of what is read stood there (precision).
 
 A restoration that invents letters reads well and is wrong, so both count. The reference is a text file beside the HQ image, or
-else what the same program reads in the HQ image. Read by Tesseract through pytesseract: the extra `ocr`.
+else what the same program reads in the HQ image. Read by PP-OCR, whose weights travel in the wheel `rapidocr`, or by Tesseract
+through pytesseract: the extra `ocr` brings both packages.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 import numpy as np
 from PIL import Image
@@ -94,6 +96,55 @@ def tesseract_reader(language: str = "eng") -> TextReader:
         return str(pytesseract.image_to_string(Image.fromarray(image_HW3), lang=language))
 
     return read
+
+
+def text_reader(program: str, language: str) -> tuple[TextReader, dict[str, str]]:
+    """What reads text, checked to be there, and what of it belongs in a report.
+
+    Args:
+        program: "rapidocr" or "tesseract".
+        language: Tesseract's codes; PP-OCR's weights read what they read.
+
+    Raises:
+        OcrUnavailableError: a package, the program or a language is missing.
+        ValueError: no such program.
+    """
+    if program == "rapidocr":
+        if language != "eng":
+            raise ValueError(
+                f"--ocr-language {language}: rapidocr has no languages to choose; add --ocr-program tesseract"
+            )
+        return rapidocr_reader(), {"rapidocr": rapidocr_version()}
+    if program == "tesseract":
+        return tesseract_reader(language), {"tesseract": tesseract_version(), "ocr_language": language}
+    raise ValueError(f"--ocr-program {program}: there is no such program; choose rapidocr or tesseract")
+
+
+def rapidocr_reader() -> TextReader:
+    """PP-OCR by `rapidocr` on ONNX Runtime, on the CPU; reads Latin and Chinese script. Nothing is downloaded.
+
+    Raises:
+        OcrUnavailableError: rapidocr or onnxruntime is missing.
+    """
+    try:
+        import onnxruntime  # noqa: F401 (rapidocr finds out only when it reads)
+        from rapidocr import RapidOCR
+    except ImportError as error:
+        raise OcrUnavailableError(
+            f'OCR needs {error.name}, which is not installed: pip install "faitharchive[ocr]"'
+        ) from error
+    engine = RapidOCR(params={"Global.log_level": "error"})
+
+    def read(image_HW3: np.ndarray) -> str:
+        lines = engine(np.ascontiguousarray(image_HW3[..., ::-1])).txts  # it takes BGR
+        return "\n".join(lines or ())
+
+    return read
+
+
+def rapidocr_version() -> str:
+    """The package's version. It must be there (`rapidocr_reader`)."""
+    return version("rapidocr")
 
 
 def tesseract_version() -> str:

@@ -53,6 +53,14 @@ def evaluate(
             metavar="NAME=DIR", help="Finished results of another method; repeat for more.", rich_help_panel=_How
         ),
     ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Also measure another program: realesrgan (x4plus, extra peers) or nlmeans; repeat for both.",
+            rich_help_panel=_How,
+        ),
+    ] = None,
     metrics: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,6 +76,9 @@ def evaluate(
             "--ocr", help="Also read the text: NAME.txt beside the reference is the truth.", rich_help_panel=_How
         ),
     ] = False,
+    ocr_program: Annotated[
+        str, typer.Option(help="What reads the text: rapidocr (PP-OCR) or tesseract.", rich_help_panel=_How)
+    ] = "rapidocr",
     ocr_language: Annotated[
         str, typer.Option(help="Tesseract's languages, as eng or deu+frk.", rich_help_panel=_How)
     ] = "eng",
@@ -114,7 +125,8 @@ def evaluate(
 
     from faithdiff_model.evaluation.data import degraded_folder, paired_folders
     from faithdiff_model.evaluation.metrics import prepare_metrics
-    from faithdiff_model.evaluation.ocr import tesseract_reader, tesseract_version
+    from faithdiff_model.evaluation.ocr import text_reader
+    from faithdiff_model.evaluation.peers import peer_method
     from faithdiff_model.evaluation.report import write_report
     from faithdiff_model.evaluation.run import FAILED, Plan
     from faithdiff_model.evaluation.run import evaluate as measure
@@ -128,12 +140,16 @@ def evaluate(
     )
     wanted = set(list(dict.fromkeys(pair.name for pair in pairs))[: limit or None])
     pairs = [pair for pair in pairs if pair.name in wanted]
-    read_text = tesseract_reader(ocr_language) if ocr else None
+    read_text, reader = text_reader(ocr_program, ocr_language) if ocr else (None, {})
+    peers = [peer_method(name, common.cpu_threads) for name in dict.fromkeys(peer or ())]
     torch_device = str(common.model_spec().torch_device())
     image_metrics, set_metrics = prepare_metrics(names, torch_device)
     plan = Plan(
         pairs=pairs,
-        methods=_methods(networks, folders, list(dict.fromkeys(pair.degradation for pair in pairs)), suffixes, read),
+        methods=[
+            *_methods(networks, folders, list(dict.fromkeys(pair.degradation for pair in pairs)), suffixes, read),
+            *peers,
+        ],
         metrics=image_metrics,
         set_metrics=set_metrics,
         read=read,
@@ -146,9 +162,7 @@ def evaluate(
             _err.print(
                 Text(f"{printable(method.name)} is untrained: its results are not restorations."), soft_wrap=True
             )
-    asked = {"hq": str(hq), "lq": str(lq) if lq else "made", "limit": limit, "seed": common.seed}
-    if ocr:
-        asked |= {"ocr_language": ocr_language, "tesseract": tesseract_version()}
+    asked = {"hq": str(hq), "lq": str(lq) if lq else "made", "limit": limit, "seed": common.seed, **reader}
     with Progress(console=_err, transient=True) as progress:
         task = progress.add_task("measuring", total=len(plan.pairs) * len(plan.methods))
         done = measure(plan, on_row=lambda _row: progress.advance(task))

