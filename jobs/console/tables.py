@@ -31,7 +31,8 @@ def print_plan(plan: Plan, console: Console, limit: int) -> None:
         kinds = printable(", ".join(sorted(plan.skipped)[:6]))
         table.add_row(Text(f"neither photographs nor films ({kinds})"), str(skipped))
     console.print(table)
-    for row, reason in zip(plan.pending[:limit], plan.reasons[:limit], strict=True):
+    first = plan.pending[:limit]
+    for row, reason in zip(first, first.reasons, strict=True):
         console.print(
             Text(f"{reason}: {printable(row['source_path'])} -> {printable(row['output_path'])}"), soft_wrap=True
         )

@@ -1,8 +1,4 @@
-"""Which photographs and films there are: the source store's listing as a table, and those that cannot even be planned.
-
-sources  (SOURCE_SCHEMA)  items to consider; numbered frames are one item, named by their pattern
-folders  (path, key)      the folders that their outputs would lie in; key is folded
-"""
+"""Which photographs and films there are: the source store's listing as a table, and those that cannot even be planned."""
 
 from __future__ import annotations
 
@@ -10,36 +6,21 @@ import fnmatch
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
-
-import pyarrow as pa
 
 from pipelines.errors import ItemError
 from pipelines.manifest.naming import folded, folders_of, item_id, plain_output, refusal, suffix_of, visible
-from pipelines.manifest.scratch import Filling, create_table
+from pipelines.manifest.scratch import Filling
 from pipelines.media.film.sequence.names import SequenceGrouper
 from pipelines.media.kinds import FRAME_SUFFIXES, MAYBE_FRAME_SUFFIXES, kind_of, looks_numbered, suffix
 from pipelines.plan.catalogue import Catalogue
+from pipelines.plan.tables import FOLDERS, SOURCES, PlanDatabase
 from pipelines.rows import Row, fail, new_row
 from pipelines.settings import Settings
 from pipelines.store.layout import PRIVATE, SIDECAR_SUFFIX
 from pipelines.store.store import Entry, OutsideError, Store
 
-SOURCE_SCHEMA = pa.schema(
-    [
-        ("item_id", pa.string()),
-        ("path", pa.string()),
-        ("kind", pa.string()),
-        ("size", pa.int64()),
-        ("version", pa.string()),
-        ("output", pa.string()),  # the plain one, until names are given
-        ("key", pa.string()),  # the same, folded
-        ("ext", pa.string()),
-        ("caption", pa.string()),
-        ("digest", pa.string()),  # of the settings, where they differ from the run's
-    ]
-)
-_FOLDER_SCHEMA = pa.schema([("path", pa.string()), ("key", pa.string())])
+__all__ = ["discover"]
+
 _LARGEST = 2**63 - 1
 # Bytes of the longest path: of a file on Linux, and of a key of S3, which are the least of what stores take.
 _LOCAL_PATH, _OBJECT_KEY = 4095, 1024
@@ -52,7 +33,7 @@ _ELSEWHERE = (
 
 
 def discover(
-    database: Any,
+    database: PlanDatabase,
     source: Store,
     output: Store,
     settings: Settings,
@@ -77,62 +58,82 @@ def discover(
     Raises:
         StoreError: the source cannot be listed.
     """
-    create_table(database, "sources", SOURCE_SCHEMA)
-    create_table(database, "folders", _FOLDER_SCHEMA)
-    room = (_LOCAL_PATH if output.local else _OBJECT_KEY) - len(output.root.encode("utf-8", "surrogateescape")) - _SPARE
-    last = ""
+    database.create(SOURCES, FOLDERS)
+    with database.filling(SOURCES) as sources, database.filling(FOLDERS) as folders:
+        sorter = _Sorter(source, output, settings, catalogue, skipped, on_failed, film_digest, sources, folders)
+        for entry in source.list(on_refused=sorter.refuse_folder):
+            sorter.take(entry)
+        sorter.take_sequences()
 
-    def failed(path: str, code: str, reason: str) -> None:
-        """Whatever cannot be planned is reported like a file that cannot be read: it must not just vanish."""
-        on_failed(_failed_row(source, path, code, reason))
 
-    def refused(folder: str, error: OSError) -> None:
-        if isinstance(error, OutsideError):
-            failed(folder, "outside", _ELSEWHERE("its files"))
+class _Sorter:
+    """Says of each file of the source store whether it is an item, a frame of one, skipped, or one that cannot be planned."""
+
+    def __init__(
+        self,
+        source: Store,
+        output: Store,
+        settings: Settings,
+        catalogue: Catalogue | None,
+        skipped: Counter[str],
+        on_failed: Callable[[Row], None],
+        film_digest: str,
+        sources: Filling,
+        folders: Filling,
+    ) -> None:
+        self._source, self._settings, self._catalogue, self._film_digest = source, settings, catalogue, film_digest
+        self._skipped, self._on_failed = skipped, on_failed
+        self._sources, self._folders, self._last_folder = sources, folders, ""
+        self._frames = SequenceGrouper()
+        longest = _LOCAL_PATH if output.local else _OBJECT_KEY
+        self._room = longest - len(output.root.encode("utf-8", "surrogateescape")) - _SPARE
+
+    def take(self, entry: Entry) -> None:
+        """Sort a file."""
+        path, settings = entry.path, self._settings
+        kind = None if path.startswith(f"{PRIVATE}/") else kind_of(path)
+        if kind is None or (kind == "film" and not settings.films):
+            ending = suffix(path) or visible(path.rpartition("/")[2])
+            self._skipped[ending if ending in self._skipped or len(self._skipped) < _KINDS else _OTHERS] += 1
+        elif _is_frame(path, settings) and not entry.outside:
+            self._frames.add(path, entry.size, entry.version)
+        elif looks_numbered(path):
+            self._fail(path, "bad_name", "its name holds the place of a number, as a frame sequence's does; rename it")
         else:
-            failed(
-                folder,
-                "unreadable",
-                f"this folder cannot be listed ({error.strerror or type(error).__name__}); check access",
-            )
+            self._take_item(entry)
 
-    with (
-        Filling(database, "sources", SOURCE_SCHEMA) as sources,
-        Filling(database, "folders", _FOLDER_SCHEMA) as folders,
-    ):
+    def take_sequences(self) -> None:
+        """The items that numbered frames are, after the last file."""
+        for sequence in self._frames.sequences():
+            self._take_item(Entry(sequence.pattern, sequence.size, sequence.version))
 
-        def found(entry: Entry) -> None:
-            nonlocal last
-            path = entry.path
-            if settings.only and not fnmatch.fnmatchcase(path, settings.only):
-                return
-            reason = refusal(path, room)
-            if reason:
-                failed(path, "bad_name", reason)
-            elif entry.outside:
-                failed(path, "outside", _ELSEWHERE("the file"))
-            else:
-                sources.add(*_source(entry, settings, catalogue, film_digest))
-                if (parent := path.rpartition("/")[0]) != last:
-                    last = parent
-                    for folder in folders_of(path):
-                        folders.add(folder, folded(folder))
+    def refuse_folder(self, folder: str, error: OSError) -> None:
+        """A folder that cannot be listed, or leads out."""
+        if isinstance(error, OutsideError):
+            self._fail(folder, "outside", _ELSEWHERE("its files"))
+        else:
+            why = error.strerror or type(error).__name__
+            self._fail(folder, "unreadable", f"this folder cannot be listed ({why}); check access")
 
-        frames = SequenceGrouper()
-        for entry in source.list(on_refused=refused):
-            path = entry.path
-            kind = None if path.startswith(f"{PRIVATE}/") else kind_of(path)
-            if kind is None or (kind == "film" and not settings.films):
-                ending = suffix(path) or visible(path.rpartition("/")[2])
-                skipped[ending if ending in skipped or len(skipped) < _KINDS else _OTHERS] += 1
-            elif _is_frame(path, settings) and not entry.outside:
-                frames.add(path, entry.size, entry.version)
-            elif looks_numbered(path):
-                failed(path, "bad_name", "its name holds the place of a number, as a frame sequence's does; rename it")
-            else:
-                found(entry)
-        for sequence in frames.sequences():
-            found(Entry(sequence.pattern, sequence.size, sequence.version))
+    def _take_item(self, entry: Entry) -> None:
+        path = entry.path
+        if self._settings.only and not fnmatch.fnmatchcase(path, self._settings.only):
+            return
+        reason = refusal(path, self._room)
+        if reason:
+            self._fail(path, "bad_name", reason)
+        elif entry.outside:
+            self._fail(path, "outside", _ELSEWHERE("the file"))
+        else:
+            self._sources.add(*_source(entry, self._settings, self._catalogue, self._film_digest))
+            if (parent := path.rpartition("/")[0]) != self._last_folder:
+                self._last_folder = parent
+                for folder in folders_of(path):
+                    self._folders.add(folder, folded(folder))
+
+    def _fail(self, path: str, code: str, reason: str) -> None:
+        """Whatever cannot be planned is reported like a file that cannot be read: it must not just vanish."""
+        self._on_failed(_failed_row(self._source, path, code, reason))
 
 
 def _is_frame(path: str, settings: Settings) -> bool:
@@ -146,7 +147,7 @@ def _is_frame(path: str, settings: Settings) -> bool:
     return fnmatch.fnmatchcase(folder, settings.sequences) and any(c in "0123456789" for c in name)
 
 
-def _source(entry: Entry, settings: Settings, catalogue: Catalogue | None, film_digest: str) -> tuple[Any, ...]:
+def _source(entry: Entry, settings: Settings, catalogue: Catalogue | None, film_digest: str) -> tuple[object, ...]:
     path = entry.path
     kind = kind_of(path) or "photo"
     caption = catalogue.get(path) if catalogue else None

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.manifest.reader import read_manifest_file
-from pipelines.manifest.scratch import batches
 from pipelines.plan.pending import PENDING_SCHEMA, ArrowSpill, CompactRows, RowBuilder, whole_rows
+from pipelines.plan.tables import PlanDatabase
 from pipelines.plan.verdicts import ADOPTED, DONE
 from pipelines.rows import MANIFEST_SCHEMA, QUARANTINED, RESTORED, Row, drop_payload, to_table
 from pipelines.store.store import Store
+
+__all__ = ["FinalRows"]
 
 _BATCH = 1000
 # Microseconds since 1970 of the years 1 and 9999, the range of Python's dates.
@@ -31,7 +32,7 @@ class FinalRows:
         builder: of the plan's pending rows.
     """
 
-    def __init__(self, database: Any, output: Store, builder: RowBuilder) -> None:
+    def __init__(self, database: PlanDatabase, output: Store, builder: RowBuilder) -> None:
         self._database, self._output, self._builder = database, output, builder
         self._spill = ArrowSpill(MANIFEST_SCHEMA)
         self._waiting: list[Row] = []
@@ -51,7 +52,7 @@ class FinalRows:
             "join prior p on p.item_id = s.item_id "
             f"where d.reason = '{QUARANTINED}' and p.status is distinct from '{QUARANTINED}' order by s.path"
         )
-        for table in batches(self._database, query, _BATCH):
+        for table in self._database.batches(query, _BATCH):
             rows = self._builder(table.select(PENDING_SCHEMA.names))
             for row, code, reason in zip(
                 rows, *(table[n].to_pylist() for n in ("error_code", "error_reason")), strict=True
@@ -74,7 +75,7 @@ class FinalRows:
             "join sources s on s.path = d.path join prior p on p.item_id = s.item_id "
             f"where d.reason = '{DONE}' and v.touched and p.status = '{RESTORED}' order by p.file, p.position"
         )
-        for table in batches(self._database, query, _BATCH):
+        for table in self._database.batches(query, _BATCH):
             for file, places in groupby(table.to_pylist(), key=lambda place: place["file"]):
                 chosen = list(places)
                 rows = read_manifest_file(self._output, manifest_files[file], None)
@@ -91,7 +92,7 @@ class FinalRows:
             "select c.position, s.version from decided d join named s on s.path = d.path "
             f"join claimed c on c.item_id = s.item_id where d.reason = '{ADOPTED}' order by s.path"
         )
-        for table in batches(self._database, query, _BATCH):
+        for table in self._database.batches(query, _BATCH):
             self._spill.add(_with_versions(rows.take(table["position"]), table["version"].to_pylist()))
 
     def rows(self) -> CompactRows:

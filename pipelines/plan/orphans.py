@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from faithdiff_model.redaction import redact_url
 from pipelines.manifest.naming import item_id
-from pipelines.manifest.scratch import batches, count
 from pipelines.manifest.sidecar import read_sidecar
-from pipelines.plan.inventory import as_records, insert
+from pipelines.plan.inventory import as_records
 from pipelines.plan.pending import ArrowSpill
+from pipelines.plan.tables import ADOPTED_RECORDS, PlanDatabase
 from pipelines.rows import MANIFEST_SCHEMA, Row, to_table
 from pipelines.store.concurrency import map_threaded
 from pipelines.store.layout import sidecar_path
@@ -21,17 +19,17 @@ _BATCH = 1000
 
 
 class OrphanSidecars:
-    """Reads sidecars into `adopted` (see `pipelines/plan/inventory.py`), each once.
+    """Reads sidecars into the table `adopted`, each once.
 
     Args:
-        database: with the tables of the inventory.
+        database: with the tables of `inventory`.
         output: the output store.
 
     Attributes:
         rows: the whole rows, for those that turn out to cover their sources.
     """
 
-    def __init__(self, database: Any, output: Store) -> None:
+    def __init__(self, database: PlanDatabase, output: Store) -> None:
         self._database, self._output = database, output
         self.rows = ArrowSpill(MANIFEST_SCHEMA)
         self._given_up = 0
@@ -50,15 +48,14 @@ class OrphanSidecars:
 
     def _read(self, query: str) -> None:
         self._database.execute(f"create or replace table to_read as {query}")
-        if not count(self._database, "select count(*) from to_read"):
+        if not self._database.count("select count(*) from to_read"):
             return
-        for table in batches(self._database, "select path from to_read order by path", _BATCH):
+        for table in self._database.batches("select path from to_read order by path", _BATCH):
             found = [row for row in map_threaded(self._row, table["path"].to_pylist(), _THREADS) if row is not None]
             if found:
                 rows = to_table(found).select(MANIFEST_SCHEMA.names)
-                insert(
-                    self._database, "adopted", as_records(rows, -1, range(self.rows.rows, self.rows.rows + len(found)))
-                )
+                positions = range(self.rows.rows, self.rows.rows + len(found))
+                self._database.insert(ADOPTED_RECORDS, as_records(rows, -1, positions))
                 self.rows.add(rows)
 
     def _row(self, path: str) -> Row | None:

@@ -7,31 +7,28 @@ through the rule itself, `naming.assign_outputs`, together with everything that 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-import pyarrow as pa
 
 from pipelines.manifest.current import only_newest
 from pipelines.manifest.naming import assign_outputs, folded, possible_outputs
-from pipelines.manifest.scratch import Filling, batches, count, create_table
+from pipelines.plan.tables import CANDIDATES, GIVEN, PlanDatabase
 from pipelines.store.layout import SIDECAR_SUFFIX
 
+__all__ = ["assign_output_names"]
+
 _GROUP_ROWS = 50_000  # members that go through the rule together, some kilobyte each
-_GIVEN = pa.schema([("path", pa.string()), ("output", pa.string())])
-_CANDIDATES = pa.schema([("folder", pa.string()), ("path", pa.string()), ("key", pa.string())])
 
 
-def assign_output_names(database: Any, choice: str) -> None:
+def assign_output_names(database: PlanDatabase, choice: str) -> None:
     """Make the view `named`: the sources, each with the output that it gets.
 
     Args:
-        database: with the tables of `pipelines/plan/inventory.py` and `pipelines/plan/discover.py`.
+        database: with the tables of `inventory` and `discover`.
         choice: the `format` setting.
     """
     _find_owners(database)
     database.execute("create table fresh as select item_id, path, key from sources anti join own using (item_id, ext)")
-    create_table(database, "given", _GIVEN)
-    if count(database, "select count(*) from fresh"):
+    database.create(GIVEN)
+    if database.count("select count(*) from fresh"):
         _find_members(database, choice)
         _assign_members(database, choice)
     database.execute(
@@ -40,7 +37,7 @@ def assign_output_names(database: Any, choice: str) -> None:
     )
 
 
-def _find_owners(database: Any) -> None:
+def _find_owners(database: PlanDatabase) -> None:
     """`holders`: whose each name is, by its newest row. `own`: the newest output of each item and extension that it holds."""
     database.execute("create view known as select * from records union all select * from adopted")
     database.execute(
@@ -55,7 +52,7 @@ def _find_owners(database: Any) -> None:
     )
 
 
-def _find_members(database: Any, choice: str) -> None:
+def _find_members(database: PlanDatabase, choice: str) -> None:
     """`members`: sources that could meet another, a result or a folder on one name, and all that those could meet."""
     database.execute(
         "create table folder_keys as select distinct key from folders union "
@@ -79,11 +76,11 @@ def _find_members(database: Any, choice: str) -> None:
             "on starts_with(fresh.path, b.path || '/') anti join members m on m.path = fresh.path"
         )
     files = blocked.keys() | {key + SIDECAR_SUFFIX for key in blocked}
-    create_table(database, "candidates", _CANDIDATES)
+    database.create(CANDIDATES)
     database.execute("create table newcomers as select path from members")
-    while count(database, "select count(*) from newcomers"):
-        with Filling(database, "candidates", _CANDIDATES) as candidates:
-            for table in batches(database, "select path from newcomers"):
+    while database.count("select count(*) from newcomers"):
+        with database.filling(CANDIDATES) as candidates:
+            for table in database.batches("select path from newcomers"):
                 for path in table["path"].to_pylist():
                     for name in possible_outputs(path, choice, files):
                         candidates.add(folded(name.rpartition("/")[0]), path, folded(name))
@@ -95,28 +92,27 @@ def _find_members(database: Any, choice: str) -> None:
         database.execute("insert into members select path from newcomers")
 
 
-def _assign_members(database: Any, choice: str) -> None:
+def _assign_members(database: PlanDatabase, choice: str) -> None:
     blocked = _blocked_files(database)
-    with Filling(database, "given", _GIVEN) as given:
+    with database.filling(GIVEN) as given:
         for first, last in _groups(database):
             chosen = f"(select * from candidates where folder between {_quoted(first)} and {_quoted(last)})"
-            paths = _column(database, f"select distinct path from {chosen}")
-            owned = _pairs(
-                database,
+            paths = database.column(f"select distinct path from {chosen}")
+            owned = database.pairs(
                 "select s.path, own.output from sources s join own using (item_id, ext) "
                 f"semi join {chosen} c on c.path = s.path",
             )
-            held = _pairs(database, f"select key, path from holders semi join {chosen} c using (key)")
-            folders = _column(database, f"select key from folder_keys semi join {chosen} c using (key)")
+            held = database.pairs(f"select key, path from holders semi join {chosen} c using (key)")
+            folders = database.column(f"select key from folder_keys semi join {chosen} c using (key)")
             held |= blocked
             for path, output in assign_outputs(paths, choice, owned, held=held, folders=folders).items():
                 given.add(path, output)
 
 
-def _groups(database: Any) -> Iterator[tuple[str, str]]:
+def _groups(database: PlanDatabase) -> Iterator[tuple[str, str]]:
     """First and last folder of parts that can be settled apart: an output lies in its source's own folder."""
     first, last, held = "", "", 0
-    for table in batches(database, "select folder, count(*) as rows from candidates group by folder order by folder"):
+    for table in database.batches("select folder, count(*) as rows from candidates group by folder order by folder"):
         for folder, rows in zip(table["folder"].to_pylist(), table["rows"].to_pylist(), strict=True):
             first = folder if not held else first
             last, held = folder, held + rows
@@ -127,10 +123,9 @@ def _groups(database: Any) -> Iterator[tuple[str, str]]:
         yield first, last
 
 
-def _blocked_files(database: Any) -> dict[str, str]:
+def _blocked_files(database: PlanDatabase) -> dict[str, str]:
     """Results by folded name that stand where sources have folders; few."""
-    return _pairs(
-        database,
+    return database.pairs(
         "select key, path from holders where key in (select key from blocked_folders) or "
         f"key in (select {_without_sidecar('key')} from blocked_folders where ends_with(key, '{SIDECAR_SUFFIX}'))",
     )
@@ -138,18 +133,6 @@ def _blocked_files(database: Any) -> dict[str, str]:
 
 def _without_sidecar(column: str) -> str:
     return f"left({column}, length({column}) - {len(SIDECAR_SUFFIX)})"
-
-
-def _column(database: Any, query: str) -> list[str]:
-    return [value for table in batches(database, query) for value in table.column(0).to_pylist()]
-
-
-def _pairs(database: Any, query: str) -> dict[str, str]:
-    return {
-        key: value
-        for table in batches(database, query)
-        for key, value in zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True)
-    }
 
 
 def _quoted(text: str) -> str:

@@ -6,7 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TypedDict, overload
+from typing import Self, TypedDict, overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -113,13 +113,11 @@ class CompactRows(Sequence[Row]):
     @overload
     def __getitem__(self, index: int) -> Row: ...
     @overload
-    def __getitem__(self, index: slice) -> CompactRows: ...
-    def __getitem__(self, index: int | slice) -> Row | CompactRows:
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Row | Self:
         places = range(len(self))[index]
         if isinstance(places, int):
             return self.builder(self.table.slice(places, 1))[0]
-        if places.step == 1:
-            return type(self)(self.table.slice(places.start, len(places)), self.builder)
         return type(self)(self.table.take(list(places)), self.builder)
 
     def __iter__(self) -> Iterator[Row]:
@@ -157,34 +155,15 @@ class PendingRows(CompactRows):
             places = pa.array(range(start, min(start + most, len(self))))
             yield PendingRows(self.table.take(places), self.builder)
 
+    @property
+    def reasons(self) -> list[str]:
+        """Why each row is pending, in the same order."""
+        return [str(reason) for reason in self.table["reason"].to_pylist()]
+
     def counts(self) -> dict[str, int]:
         """Rows by reason."""
         found = Counter({pair["values"]: pair["counts"] for pair in self.table["reason"].value_counts().to_pylist()})
         return dict(found)
-
-
-class Texts(Sequence[str]):
-    """A column of a table as a sequence of strings."""
-
-    def __init__(self, column: pa.ChunkedArray) -> None:
-        self._column = column
-
-    def __len__(self) -> int:
-        return len(self._column)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [str(self[place]) for place in range(len(self))[index]]
-        return str(self._column[index].as_py())
-
-    def __iter__(self) -> Iterator[str]:
-        for chunk in self._column.chunks:
-            for start in range(0, len(chunk), _BATCH):
-                yield from chunk.slice(start, _BATCH).to_pylist()
 
 
 class ArrowSpill:

@@ -14,23 +14,25 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from faithdiff_model.weights.files import captioner_digest, model_digest
-from pipelines.manifest.scratch import batches, count, scratch_database
+from pipelines.manifest.scratch import scratch_database
 from pipelines.plan.catalogue import load_catalogue
 from pipelines.plan.discover import discover
 from pipelines.plan.final_rows import FinalRows
 from pipelines.plan.inventory import load_manifest, load_output
 from pipelines.plan.orphans import OrphanSidecars
 from pipelines.plan.output_names import assign_output_names
-from pipelines.plan.pending import PENDING_SCHEMA, ArrowSpill, CompactRows, PendingRows, RowBuilder, Texts
+from pipelines.plan.pending import PENDING_SCHEMA, ArrowSpill, CompactRows, PendingRows, RowBuilder
 from pipelines.plan.stores import open_stores
+from pipelines.plan.tables import PlanDatabase
 from pipelines.plan.verdicts import ADOPTED, DONE, decide
 from pipelines.rows import QUARANTINED
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
 from pipelines.store.stores import Stores
+
+__all__ = ["Plan", "make_plan"]
 
 _MEMORY = "1GB"
 
@@ -57,11 +59,6 @@ class Plan:
     model_digest: str = ""
     began: float = 0.0
     ended: float = 0.0
-
-    @property
-    def reasons(self) -> Texts:
-        """Why each pending row is pending, in the same order."""
-        return Texts(self.pending.table["reason"])
 
     def counts(self) -> dict[str, int]:
         """Pending rows by reason."""
@@ -120,8 +117,8 @@ def make_plan(
         return Plan(
             pending=_pending(database, builder),
             final_rows=final.rows(),
-            done=count(database, f"select count(*) from decided where reason in ('{DONE}', '{ADOPTED}')"),
-            quarantined=_paths(database, QUARANTINED),
+            done=database.count(f"select count(*) from decided where reason in ('{DONE}', '{ADOPTED}')"),
+            quarantined=database.column(f"select path from decided where reason = '{QUARANTINED}' order by path"),
             skipped=skipped,
             model_digest=model,
             began=began,
@@ -130,11 +127,12 @@ def make_plan(
 
 
 @contextmanager
-def _database(memory: str) -> Iterator[Any]:
+def _database(memory: str) -> Iterator[PlanDatabase]:
     import duckdb  # late: the command line starts without it
 
     try:
-        with scratch_database() as database:
+        with scratch_database() as connection:
+            database = PlanDatabase(connection)
             database.execute(f"set memory_limit = '{memory}'")
             database.execute("set preserve_insertion_order = false")  # nothing depends on it, and it costs memory
             yield database
@@ -146,7 +144,7 @@ def _database(memory: str) -> Iterator[Any]:
         ) from error
 
 
-def _pending(database: Any, builder: RowBuilder) -> PendingRows:
+def _pending(database: PlanDatabase, builder: RowBuilder) -> PendingRows:
     spill = ArrowSpill(PENDING_SCHEMA)
     query = (
         "select s.item_id, s.path as source_path, s.kind as media_kind, s.size as source_size, s.version as source_version, "
@@ -154,11 +152,6 @@ def _pending(database: Any, builder: RowBuilder) -> PendingRows:
         "from decided d join named s on s.path = d.path "
         f"where d.reason not in ('{DONE}', '{ADOPTED}', '{QUARANTINED}') order by s.path"
     )
-    for table in batches(database, query):
+    for table in database.batches(query):
         spill.add(table)
     return PendingRows(spill.table(), builder)
-
-
-def _paths(database: Any, reason: str) -> list[str]:
-    found = database.execute("select path from decided where reason = ? order by path", [reason])
-    return [path for (path,) in found.fetchall()]

@@ -7,29 +7,26 @@ need more than the database: their bytes.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
-
-import pyarrow as pa
 
 from pipelines.film.source import source_digest
 from pipelines.manifest.current import only_newest
 from pipelines.manifest.runs import all_runs_ended
-from pipelines.manifest.scratch import Filling, batches, count, create_table
 from pipelines.plan.orphans import OrphanSidecars
+from pipelines.plan.tables import DAMAGED, HASHED, PlanDatabase
 from pipelines.rows import QUARANTINED, RESTORED
 from pipelines.settings import Settings
 from pipelines.store.concurrency import map_threaded
 from pipelines.store.store import Store
 
+__all__ = ["ADOPTED", "DONE", "decide"]
+
 DONE, ADOPTED = "done", "adopted"
-_HASHED = pa.schema([("path", pa.string()), ("sha256", pa.string())])
-_DAMAGED = pa.schema([("item_id", pa.string())])
 _HASHERS = 8
 _MOST_ATTEMPTS = 2**31 - 2
 
 
 def decide(
-    database: Any,
+    database: PlanDatabase,
     orphans: OrphanSidecars,
     source: Store,
     output: Store,
@@ -54,9 +51,8 @@ def decide(
     Raises:
         StoreError: a store cannot be read.
     """
-    create_table(database, "hashed", _HASHED)
-    create_table(database, "damaged", _DAMAGED)
-    with Filling(database, "damaged", _DAMAGED) as ids:
+    database.create(HASHED, DAMAGED)
+    with database.filling(DAMAGED) as ids:
         for name in set(damaged):
             ids.add(name)
     judge = _Verdicts(database, source, settings, digest=digest, model=model)
@@ -82,18 +78,18 @@ def decide(
     )
 
 
-def _read_what_may_cover(database: Any, orphans: OrphanSidecars, output: Store) -> None:
+def _read_what_may_cover(database: PlanDatabase, orphans: OrphanSidecars, output: Store) -> None:
     """After a run that died, a sidecar may be newer than its item's row. Otherwise the rows tell all."""
     database.execute(
         "create table wanted as select named.output as path from named join prior_verdicts v on v.path = named.path "
         f"where v.verdict <> '{DONE}' and named.item_id not in (select item_id from damaged)"
     )
-    if count(database, "select count(*) from wanted semi join sidecars using (path)") and not all_runs_ended(output):
+    if database.count("select count(*) from wanted semi join sidecars using (path)") and not all_runs_ended(output):
         orphans.read_wanted()
 
 
 class _Verdicts:
-    def __init__(self, database: Any, source: Store, settings: Settings, *, digest: str, model: str) -> None:
+    def __init__(self, database: PlanDatabase, source: Store, settings: Settings, *, digest: str, model: str) -> None:
         self._database, self._source, self._settings = database, source, settings
         self._values = {"digest": digest, "model": model, "seed": settings.seed, "most": settings.max_attempts}
 
@@ -143,8 +139,8 @@ class _Verdicts:
             "and s.item_id not in (select item_id from damaged) and s.path not in (select path from hashed) order by path"
         )
         self._database.execute(f"create or replace table to_hash as {query}")
-        with Filling(self._database, "hashed", _HASHED) as hashed:
-            for found in batches(self._database, "select path from to_hash order by path"):
+        with self._database.filling(HASHED) as hashed:
+            for found in self._database.batches("select path from to_hash order by path"):
                 paths = found["path"].to_pylist()
                 for path, sha256 in zip(paths, map_threaded(self._sha256, paths, _HASHERS), strict=True):
                     hashed.add(path, sha256)

@@ -32,7 +32,7 @@ def changed(settings: Settings, **changes: Any) -> Settings:
 
 
 def reasons(plan: Plan) -> dict[str, str]:
-    return {row["source_path"]: reason for row, reason in zip(plan.pending, plan.reasons, strict=True)}
+    return {row["source_path"]: reason for row, reason in zip(plan.pending, plan.pending.reasons, strict=True)}
 
 
 def current(settings: Settings) -> dict[str, Row]:

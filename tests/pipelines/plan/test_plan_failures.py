@@ -31,7 +31,9 @@ def current(settings: Settings) -> dict[str, Row]:
 
 def reasons(plan: Plan) -> dict[str, tuple[str, int]]:
     """Reason and attempt by path."""
-    return {row["source_path"]: (why, row["attempt"]) for row, why in zip(plan.pending, plan.reasons, strict=True)}
+    return {
+        row["source_path"]: (why, row["attempt"]) for row, why in zip(plan.pending, plan.pending.reasons, strict=True)
+    }
 
 
 def test_the_way_into_quarantine_and_out(settings: Settings) -> None:

@@ -130,6 +130,6 @@ def test_a_sequence_is_done_until_one_frame_changes(tmp_path: Path) -> None:
     assert (len(touched.pending), touched.done, len(touched.final_rows)) == (0, 1, 1)
 
     frame.write_bytes(b"edited bytes...")
-    assert make_plan(settings).reasons[0] == "source changed"
+    assert make_plan(settings).pending.reasons[0] == "source changed"
     Path(settings.source, "reel/s.0003.dpx").write_bytes(b"one more")
-    assert make_plan(settings).reasons[0] == "source changed"
+    assert make_plan(settings).pending.reasons[0] == "source changed"

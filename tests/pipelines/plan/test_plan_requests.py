@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import s3fs
 from archive_steps import archive_settings, picture, restore_without_model, save_photo
@@ -18,10 +17,10 @@ from s3_server import FlakyProxy
 from pipelines.manifest.naming import item_id
 from pipelines.manifest.reader import current_rows
 from pipelines.manifest.runs import write_run_start
-from pipelines.manifest.scratch import Filling, create_table, scratch_database
-from pipelines.plan.inventory import RECORD_SCHEMA
+from pipelines.manifest.scratch import scratch_database
 from pipelines.plan.orphans import OrphanSidecars
 from pipelines.plan.plan import Plan, make_plan
+from pipelines.plan.tables import ADOPTED_RECORDS, RECORDS, SIDECARS, PlanDatabase
 from pipelines.settings import Settings
 from pipelines.store.layout import MANIFEST, RUNS, SIDECAR_SUFFIX, sidecar_path
 from pipelines.store.store import Store, StoreError
@@ -55,7 +54,7 @@ def changed(settings: Settings, **changes: Any) -> Settings:
 
 
 def reasons(plan: Plan) -> dict[str, str]:
-    return {row["source_path"]: reason for row, reason in zip(plan.pending, plan.reasons, strict=True)}
+    return {row["source_path"]: reason for row, reason in zip(plan.pending, plan.pending.reasons, strict=True)}
 
 
 def test_what_the_manifest_tells_is_not_asked_of_sidecars(settings: Settings, read: list[str]) -> None:
@@ -204,17 +203,15 @@ def test_a_store_that_no_longer_answers_is_not_asked_for_every_sidecar(
     s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that cannot be read covers nothing; when none can be read, a plan without them would make all results again."""
-    names = pa.schema([("path", pa.string())])
-    with FlakyProxy(s3_server) as proxy, scratch_database() as database:
+    with FlakyProxy(s3_server) as proxy, scratch_database() as connection:
+        database = PlanDatabase(connection)
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         output = Store("s3://silent/restored", 0.1)
         output.fs = s3fs.S3FileSystem(skip_instance_cache=True, config_kwargs={"retries": {"total_max_attempts": 1}})
         output.fs.retries = 1
         output.fs.mkdir("silent")
-        create_table(database, "records", RECORD_SCHEMA)
-        create_table(database, "adopted", RECORD_SCHEMA)
-        create_table(database, "sidecars", names)
-        with Filling(database, "sidecars", names) as sidecars:
+        database.create(RECORDS, ADOPTED_RECORDS, SIDECARS)
+        with database.filling(SIDECARS) as sidecars:
             for number in range(200):
                 sidecars.add(f"{number}.png")
         OrphanSidecars(database, output).read_unlisted()  # they were listed, and are gone
