@@ -1,6 +1,8 @@
-"""Errors that become a row: a stable code, the stage that met them, and one line that a person can act on."""
+"""Errors that become a row: a stable code, and one line that a person can act on; and one line of any other error."""
 
 from __future__ import annotations
+
+__all__ = ["ERROR_CODES", "ItemError", "first_line"]
 
 # Codes are part of the manifest's contract: add, never rename.
 ERROR_CODES: dict[str, str] = {
@@ -48,3 +50,8 @@ class ItemError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.reason}"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error of some library says, and its class's name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

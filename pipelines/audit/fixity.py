@@ -8,13 +8,12 @@ from typing import NamedTuple, TypedDict
 
 import pyarrow as pa
 
-from faithdiff_model.redaction import redact
 from pipelines.film.source import source_digest, source_state
 from pipelines.manifest.sidecar import NewerSidecarError, SidecarError, parse_sidecar
 from pipelines.media.kinds import is_sequence
 from pipelines.rows import RESTORED, Row
 from pipelines.store.layout import FRAME_LIST, sidecar_path
-from pipelines.store.retries import RetriesExhaustedError
+from pipelines.store.retries import what_failed
 from pipelines.store.store import Store
 
 SOURCE, RESULT, SIDECAR, MANIFEST_ROW = "source", "result", "sidecar", "manifest row"
@@ -113,7 +112,7 @@ class Check:
             )
             return
         except Exception as error:  # stores raise what they like
-            item.note(SOURCE, UNREADABLE, f"{_line(error)}; check access and the store")
+            item.note(SOURCE, UNREADABLE, f"{what_failed(error)[:300]}; check access and the store")
             return
         if found.sha256 == row["source_sha256"]:
             return
@@ -133,7 +132,7 @@ class Check:
             item.note(RESULT, MISSING, "there is no such file; --repair restores it again", row["output_sha256"])
             return
         except Exception as error:
-            item.note(RESULT, UNREADABLE, f"{_line(error)}; check access and the store")
+            item.note(RESULT, UNREADABLE, f"{what_failed(error)[:300]}; check access and the store")
             return
         if found.sha256 == row["output_sha256"]:
             if fault:
@@ -159,7 +158,9 @@ class Check:
                 item.note(RESULT, MISSING, f"its frame {name} is not there; --repair restores it again", expected)
                 return
             except Exception as error:
-                item.note(RESULT, UNREADABLE, f"its frame {name}: {_line(error)}; check access and the store")
+                item.note(
+                    RESULT, UNREADABLE, f"its frame {name}: {what_failed(error)[:300]}; check access and the store"
+                )
                 return
             item.bytes += size
             if found != expected:
@@ -181,7 +182,7 @@ class Check:
         except SidecarError as error:
             return None, item.problem(SIDECAR, DAMAGED, f"{error}; {again}")
         except Exception as error:
-            return None, item.problem(SIDECAR, UNREADABLE, f"{_line(error)}; check access and the store")
+            return None, item.problem(SIDECAR, UNREADABLE, f"{what_failed(error)[:300]}; check access and the store")
         wrong = [name for name in _AGREE if sidecar[name] != row[name]]
         if not wrong:
             return sidecar, None
@@ -222,8 +223,3 @@ class _Item:
             "found": found,
             "text": f"{what} {problem}: {text}",
         }
-
-
-def _line(error: Exception) -> str:
-    text = (error.strerror if isinstance(error, RetriesExhaustedError) else "") or f"{type(error).__name__}: {error}"
-    return redact(text)[:300]

@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.film.plan import FilmPlan
 from pipelines.film.sinks import ComparisonSink, FileSink, Made, SequenceSink, Sink
 from pipelines.film.source import film_opener, open_film, reading_film
-from pipelines.manifest.naming import output_format
+from pipelines.manifest.naming import EXTENSIONS, output_format
 from pipelines.media.film.write.comparison import ComparisonWriter
 from pipelines.media.film.write.writer import FilmWriter
 from pipelines.rows import Row
@@ -19,8 +19,6 @@ from pipelines.settings import Settings
 from pipelines.store.concurrency import prefetch
 from pipelines.store.large_files import publishing
 from pipelines.store.store import Store
-
-_EXTENSIONS = {"ffv1": ".mkv", "prores": ".mov", "h264": ".mp4"}
 
 
 class FilmOutputs(AbstractContextManager["FilmOutputs"]):
@@ -48,7 +46,7 @@ class FilmOutputs(AbstractContextManager["FilmOutputs"]):
                 self._sinks.append(self._film(stack, path, kind))
             for copy in filter(None, settings.film_copies.split(",")):
                 if copy != kind:
-                    beside = f"{path}.{copy}{_EXTENSIONS[copy]}"
+                    beside = f"{path}.{copy}{EXTENSIONS[copy]}"
                     self._sinks.append(self._film(stack, beside, copy))
             if settings.comparison:
                 self._sinks.append(self._comparison(stack, f"{path}.comparison.mp4"))

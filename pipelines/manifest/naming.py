@@ -11,7 +11,7 @@ from pipelines.media.kinds import is_sequence, kind_of, plain_stem
 from pipelines.store.layout import FRAME_LIST, SIDECAR_SUFFIX
 
 _MAX_PART_BYTES = 255  # of one component of a path, on every common file system
-_EXTENSIONS = {
+EXTENSIONS = {
     "png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp",
     "ffv1": ".mkv", "prores": ".mov", "h264": ".mp4",
     "sequence": FRAME_LIST,
@@ -42,7 +42,7 @@ def frames_folder(output_path: str) -> str:
 
 def output_extension(path: str, choice: str) -> str:
     """The result's extension, with its dot."""
-    return _EXTENSIONS[output_format(path, choice)]
+    return EXTENSIONS[output_format(path, choice)]
 
 
 def item_id(path: str) -> str:

@@ -10,6 +10,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from faithdiff_model.redaction import redact, redact_url
+from pipelines.errors import first_line
 from pipelines.manifest.current import newest_rows
 from pipelines.rows import MANIFEST_SCHEMA, Row
 from pipelines.store.layout import MANIFEST
@@ -39,7 +40,7 @@ def read_rows(store: Store, columns: Sequence[str] | None = None) -> pa.Table:
         return dataset.to_table(columns=wanted)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
-            f"manifest in {store.uri(MANIFEST)}: cannot be read ({_first_line(error)}); run faitharchive manifest rebuild "
+            f"manifest in {store.uri(MANIFEST)}: cannot be read ({first_line(error)}); run faitharchive manifest rebuild "
             f"{redact_url(store.url)}"
         ) from error
 
@@ -48,10 +49,6 @@ def current_rows(store: Store, columns: Sequence[str] | None = None) -> dict[str
     """Each item's newest row, by item id."""
     names = list(dict.fromkeys([*(columns or MANIFEST_SCHEMA.names), "item_id", "run_id", "finished_at"]))
     return newest_rows(read_rows(store, names).to_pylist())
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def read_manifest_file(store: Store, path: str, columns: Sequence[str] | None = None) -> pa.Table:

@@ -11,6 +11,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from faithdiff_model.redaction import redact_url
+from pipelines.errors import first_line
+
+__all__ = ["Catalogue", "load_catalogue"]
 
 
 class Catalogue:
@@ -75,9 +78,8 @@ def _read(url: str, name: str) -> pa.Table:
         parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
         return pyarrow.csv.read_csv(pa.BufferReader(data), convert_options=options, parse_options=parse)
     except (OSError, pa.ArrowException, UnicodeDecodeError, StopIteration) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(
-            f"catalogue {name}: cannot be read ({reason}); give a CSV in UTF-8 or a Parquet file"
+            f"catalogue {name}: cannot be read ({first_line(error)}); give a CSV in UTF-8 or a Parquet file"
         ) from error
 
 

@@ -118,7 +118,7 @@ class CompactRows(Sequence[Row]):
         places = range(len(self))[index]
         if isinstance(places, int):
             return self.builder(self.table.slice(places, 1))[0]
-        return type(self)(self.table.take(list(places)), self.builder)
+        return type(self)(self.table.take(pa.array(places, pa.int64())), self.builder)
 
     def __iter__(self) -> Iterator[Row]:
         for start in range(0, len(self), _BATCH):

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from faithdiff_model.weights.files import captioner_digest, model_digest
+from pipelines.errors import first_line
 from pipelines.manifest.scratch import scratch_database
 from pipelines.plan.catalogue import load_catalogue
 from pipelines.plan.discover import discover
@@ -137,7 +138,7 @@ def _database(memory: str) -> Iterator[PlanDatabase]:
             database.execute("set preserve_insertion_order = false")  # nothing depends on it, and it costs memory
             yield database
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        line = first_line(error)
         raise StoreError(
             f"planning: the temporary database in {tempfile.gettempdir()} failed ({line}); make space there, or set TMPDIR "
             "to a folder that has some"

@@ -11,7 +11,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 
 from faithdiff_model.redaction import redact
 
-__all__ = ["RetriesExhaustedError", "is_transient", "retry_transient", "without_secrets"]
+__all__ = ["RetriesExhaustedError", "is_transient", "retry_transient", "what_failed", "without_secrets"]
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 8.0  # seconds between two tries
 _PASSING_ERRNOS = {
@@ -79,6 +79,12 @@ def without_secrets(error: Exception) -> Exception:
         return type(error)(*said)
     except TypeError:  # a library's own, made in another way
         return OSError(*said)
+
+
+def what_failed(error: Exception) -> str:
+    """What an error of a store says, without secrets, in one line: at what it kept failing, or its class and its words."""
+    words = error.strerror if isinstance(error, RetriesExhaustedError) else None
+    return redact(words or f"{type(error).__name__}: {error}")
 
 
 def is_transient(error: BaseException) -> bool:

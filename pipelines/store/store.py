@@ -27,7 +27,7 @@ from pipelines.store.listing import (  # fmt: skip
     s3_entries,
     version_of,
 )
-from pipelines.store.retries import RetriesExhaustedError, retry_transient
+from pipelines.store.retries import retry_transient, what_failed
 from pipelines.store.urls import StoreError, open_file_system
 
 RETRY_SECONDS = 60.0
@@ -277,8 +277,6 @@ class Store:
                 raise OSError("what was written did not come back")
             self.fs.rm_file(self.key(path))
         except Exception as error:  # stores raise what they like; all of it means no
-            words = error.strerror if isinstance(error, RetriesExhaustedError) else None
-            text = redact(words or f"{type(error).__name__}: {error}")
             raise StoreError(
-                f"output {redact_url(self.url)}: cannot be written ({text}); check the path and permissions"
+                f"output {redact_url(self.url)}: cannot be written ({what_failed(error)}); check the path and permissions"
             ) from error
