@@ -16,7 +16,7 @@ from rich.text import Text
 from jobs.console.tables import printable
 from pipelines.capacity.estimate import Estimate, estimate
 from pipelines.capacity.inputs import DRIVER_ROWS, GIVEN, MEASURED, Archive, Basis, Known, Pool, Prices
-from pipelines.capacity.throughput import Measured, measure
+from pipelines.capacity.throughput import Measurement, measure
 from pipelines.settings import Settings
 from pipelines.store.stores import open_store
 
@@ -109,7 +109,7 @@ def capacity(
         _show(basis, archive, pool, found, result, {"megapixels": megapixels, "upscale": upscale})
 
 
-def _archive(items: int, megapixels: float, upscale: int, preset: str, found: Measured | None) -> Archive:
+def _archive(items: int, megapixels: float, upscale: int, preset: str, found: Measurement | None) -> Archive:
     """Tiles are those of a square photograph with the default tile size."""
     from pipelines.stages.tiling import tile_places
 
@@ -123,7 +123,7 @@ def _archive(items: int, megapixels: float, upscale: int, preset: str, found: Me
 
 
 def _plain(
-    basis: Basis, archive: Archive, pool: Pool, prices: Prices, found: Measured | None, result: Estimate
+    basis: Basis, archive: Archive, pool: Pool, prices: Prices, found: Measurement | None, result: Estimate
 ) -> dict[str, Any]:
     measured = {name: value for name, value in asdict(found).items() if name != "basis"} if found else None
     known = {
@@ -143,7 +143,7 @@ def _plain(
 
 
 def _show(
-    basis: Basis, archive: Archive, pool: Pool, found: Measured | None, result: Estimate, said: dict[str, float]
+    basis: Basis, archive: Archive, pool: Pool, found: Measurement | None, result: Estimate, said: dict[str, float]
 ) -> None:
     table = Table(title="What is known")
     for heading in ("", "value", "unit", "how"):
@@ -179,7 +179,7 @@ def _show(
         _say(_about(found), style="yellow" if not found.trained or found.settings > 1 or found.items < _FEW else "")
 
 
-def _about(found: Measured) -> str:
+def _about(found: Measurement) -> str:
     low, half, high = (_number(value) for value in found.spread)
     text = (
         f"Measured on {found.items} photographs, {found.preset} on {found.device}: {low} to {high} s a megapixel (10 to 90 %), "

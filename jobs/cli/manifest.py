@@ -13,8 +13,8 @@ from rich.text import Text
 
 from jobs.console.export import select, to_csv
 from jobs.console.tables import printable
-from pipelines.manifest.compact import Compacted, compact_manifest
-from pipelines.manifest.rebuild import Rebuilt, rebuild_manifest
+from pipelines.manifest.compact import CompactResult, compact_manifest
+from pipelines.manifest.rebuild import RebuildResult, rebuild_manifest
 from pipelines.manifest.runs import new_run_id
 from pipelines.rows import MANIFEST_COLUMNS
 from pipelines.settings import Settings
@@ -106,7 +106,7 @@ def rebuild(
     raise typer.Exit(1 if found.unusable else 0)
 
 
-def print_rebuilt(found: Rebuilt, store: Store, console: Console, limit: int) -> None:
+def print_rebuilt(found: RebuildResult, store: Store, console: Console, limit: int) -> None:
     """What a rebuild found and did."""
     for path, reason in found.set_aside:
         line = f"set aside {printable(path)}: cannot be read ({printable(reason)})"
@@ -152,7 +152,7 @@ def compact(
     raise typer.Exit(1 if found.left else 0)
 
 
-def _print_compacted(found: Compacted) -> None:
+def _print_compacted(found: CompactResult) -> None:
     for path, reason in found.left:
         _out.print(Text(f"left {printable(path)}: {printable(reason)}", style="yellow"), soft_wrap=True)
     finished = f"; finished {found.finished} that had died" if found.finished else ""

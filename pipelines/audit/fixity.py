@@ -66,7 +66,7 @@ class Answer(TypedDict):
     problems: list[Problem]
 
 
-class Found(NamedTuple):
+class FileDigest(NamedTuple):
     """A file, or the frames of a sequence, as it was read: hash, bytes, and what the store says of its version."""
 
     sha256: str
@@ -92,7 +92,7 @@ class Check:
 
     def core(self, row: Row) -> Answer:
         """One item's answer: how many bytes were read and what is wrong. Whatever a store raises becomes a problem."""
-        checking = _Item(row)
+        checking = _ItemCheck(row)
         if row["status"] != RESTORED:
             text = f"it is {row['status']} ({row['error_code']}: {row['error_reason']})"
             checking.note(RESULT, NOT_RESTORED, f"{text}; restore tries it again", found=row["status"])
@@ -102,7 +102,7 @@ class Check:
             self._result(checking)
         return {"item_id": row["item_id"], "bytes": checking.bytes, "problems": checking.problems}
 
-    def _source(self, store: Store, item: _Item) -> None:
+    def _source(self, store: Store, item: _ItemCheck) -> None:
         row = item.row
         try:
             found = item.read(store, row["source_path"])
@@ -123,7 +123,7 @@ class Check:
             text = "it was replaced or edited since it was restored; restore makes its result again"
             item.note(SOURCE, CHANGED, text, row["source_sha256"], found.sha256)
 
-    def _result(self, item: _Item) -> None:
+    def _result(self, item: _ItemCheck) -> None:
         row = item.row
         sidecar, fault = self._sidecar(item)
         try:
@@ -146,7 +146,7 @@ class Check:
             text = f"its bytes are not those that were published ({found.size} bytes); --repair restores it again"
             item.note(RESULT, ALTERED, text, row["output_sha256"], found.sha256)
 
-    def _frames(self, item: _Item) -> None:
+    def _frames(self, item: _ItemCheck) -> None:
         """The frames of a restored sequence against the list of them, which is sound; the first that is not counts."""
         row = item.row
         folder = row["output_path"].rpartition("/")[0]
@@ -168,7 +168,7 @@ class Check:
                 item.note(RESULT, ALTERED, text, expected, found)
                 return
 
-    def _sidecar(self, item: _Item) -> tuple[Row | None, Problem | None]:
+    def _sidecar(self, item: _ItemCheck) -> tuple[Row | None, Problem | None]:
         """The sidecar, if it is one of this item's, and what is wrong with it beside a right result."""
         row, again = item.row, "--repair writes it again"
         try:
@@ -192,7 +192,7 @@ class Check:
         return sidecar if mine else None, item.problem(SIDECAR, DISAGREES, text, expected, found)
 
 
-class _Item:
+class _ItemCheck:
     """A row under check: what was read of it, what was found."""
 
     def __init__(self, row: Row) -> None:
@@ -200,12 +200,12 @@ class _Item:
         self.bytes = 0
         self.problems: list[Problem] = []
 
-    def read(self, store: Store, path: str) -> Found:
+    def read(self, store: Store, path: str) -> FileDigest:
         """Hash a file. Raises what the store raises."""
         version = source_state(store, path)
         sha256, size = source_digest(store, path)
         self.bytes += size
-        return Found(sha256, size, version)
+        return FileDigest(sha256, size, version)
 
     def note(self, what: str, problem: str, text: str, expected: str | None = None, found: str | None = None) -> None:
         self.problems.append(self.problem(what, problem, text, expected, found))

@@ -63,11 +63,11 @@ def repair(settings: Settings, item_ids: Collection[str], *, run_id: str) -> Rep
                         output.publish(sidecar_path(row["output_path"]), sidecar_bytes(row))
                         sidecars += 1
                     elif (MANIFEST_ROW, BEHIND) in found:
-                        writer.add(_recorded(output, row))
+                        writer.add(_sidecar_row(output, row))
                         rows += 1
         writer.flush()
     return RepairResult(sidecars, rows)
 
 
-def _recorded(output: Store, row: Row) -> Row:
+def _sidecar_row(output: Store, row: Row) -> Row:
     return parse_sidecar(output.read(sidecar_path(row["output_path"])))

@@ -52,7 +52,7 @@ def run_status(store: Store) -> RunStatus:
     """
     number, lease = newest_lease(store)
     if number and lease is not None and lease.blocks():
-        return _live(store, lease)
+        return _live_status(store, lease)
     # A run whose lease was never released may have died before it wrote that it had begun.
     unreleased = [lease.run_id] if lease is not None and lease.state != RELEASED else []
     history = run_history(store, also_begun=unreleased)
@@ -68,10 +68,10 @@ def run_status(store: Store) -> RunStatus:
         if progress is not None and progress.stopping:
             advice = f"it was stopping ({progress.stopping}); {advice}"
         return RunStatus(state="died", run_id=run_id, lease=last, progress=progress, advice=advice)
-    return _ended(run_id, read_run_record(store, run_id) or {}, progress)
+    return _ended_status(run_id, read_run_record(store, run_id) or {}, progress)
 
 
-def _live(store: Store, lease: Record) -> RunStatus:
+def _live_status(store: Store, lease: Record) -> RunStatus:
     progress = read_progress(store, lease.run_id)
     state, advice = "running", ""
     if progress is None:
@@ -89,7 +89,7 @@ def _live(store: Store, lease: Record) -> RunStatus:
     return RunStatus(state=state, run_id=lease.run_id, lease=lease, progress=progress, advice=advice)
 
 
-def _ended(run_id: str, record: RunRecord, progress: Progress | None) -> RunStatus:
+def _ended_status(run_id: str, record: RunRecord, progress: Progress | None) -> RunStatus:
     if record.get("stopped"):
         advice = f"it stopped ({record['stopped']}): the same restore command continues"
         return RunStatus(state="stopped", run_id=run_id, record=record, progress=progress, advice=advice)

@@ -82,11 +82,11 @@ def verify(
         StoreError: no item to check, or a manifest file that cannot be read.
         RayError: the cluster failed.
     """
-    choose = _choice(settings.only, sample, findings.id, item_ids)
+    choose = _selection(settings.only, sample, findings.id, item_ids)
     statuses = (RESTORED,) if item_ids is None else None
     with open_index(open_store(settings.output, settings.retry_seconds), choose=choose, statuses=statuses) as current:
         if not current.count:
-            raise StoreError(_nothing(settings, current))
+            raise StoreError(_no_item(settings, current))
         if on_count:
             on_count(current.count)
         for blocks in _waves(current):
@@ -104,25 +104,25 @@ def verify(
     return findings
 
 
-def _nothing(settings: Settings, current: ManifestIndex) -> str:
+def _no_item(settings: Settings, current: ManifestIndex) -> str:
     name = f"output {redact_url(settings.output)}"
     if current.items:
         return f"{name}: none of the {current.items} items that were chosen is restored; run faitharchive restore first"
     return f"{name}: no item to check; look at --only and --sample, or run faitharchive restore first"
 
 
-def _choice(only: str, sample: float, salt: str, item_ids: Collection[str] | None) -> Choose | None:
+def _selection(only: str, sample: float, salt: str, item_ids: Collection[str] | None) -> Choose | None:
     if item_ids is not None:
         wanted = frozenset(item_ids)
         return lambda name, path: name in wanted
     if not only and sample >= 1:
         return None
     return lambda name, path: (
-        (not only or fnmatch.fnmatchcase(path, only)) and (sample >= 1 or _drawn(name, salt) < sample)
+        (not only or fnmatch.fnmatchcase(path, only)) and (sample >= 1 or _draw(name, salt) < sample)
     )
 
 
-def _drawn(name: str, salt: str) -> float:
+def _draw(name: str, salt: str) -> float:
     """A number from 0 to 1 that is an item's own in one verification, and another in the next."""
     digest = hashlib.blake2b(name.encode(), digest_size=8, key=salt.encode()[:64]).digest()
     return int.from_bytes(digest, "big") / 2**64

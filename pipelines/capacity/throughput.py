@@ -19,7 +19,7 @@ from pipelines.store.store import Store, StoreError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Measured", "measure"]
+__all__ = ["Measurement", "measure"]
 
 _COLUMNS = (
     "item_id", "run_id", "finished_at", "status", "media_kind", "device", "model_preset", "model_trained", "settings_digest",
@@ -32,7 +32,7 @@ _LEAST_ROWS = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Measurement:
     """Figures of the restored photographs of one network on one device, by their current rows.
 
     Attributes:
@@ -57,7 +57,7 @@ class Measured:
     spread: tuple[float, float, float]
 
 
-def measure(output: Store, *, device: str = "", preset: str = "") -> Measured | None:
+def measure(output: Store, *, device: str = "", preset: str = "") -> Measurement | None:
     """Look at the manifest; memory stays bounded. None if it has no restored photograph that fits.
 
     Films are left out: their seconds are of frames.
@@ -93,10 +93,10 @@ def measure(output: Store, *, device: str = "", preset: str = "") -> Measured | 
                 f"output {redact_url(output.url)}: was measured with {found}; choose one with --preset and --device"
             )
         ((name, where, count, trained, settings),) = groups
-        return _measured(database, manifest_bytes, sidecars, name or "", where, count, bool(trained), settings)
+        return _measurement(database, manifest_bytes, sidecars, name or "", where, count, bool(trained), settings)
 
 
-def _measured(
+def _measurement(
     database: DuckDBPyConnection,
     manifest_bytes: float | None,
     sidecars: float | None,
@@ -105,7 +105,7 @@ def _measured(
     items: int,
     trained: bool,
     settings: int,
-) -> Measured:
+) -> Measurement:
     ((source, result, restore, decode, write),) = database.execute(
         "select sum(width * height) / 1e6, sum(output_width * output_height) / 1e6, sum(seconds_restore), "
         "sum(coalesce(seconds_read, 0) + coalesce(seconds_decode, 0)), "
@@ -133,7 +133,7 @@ def _measured(
         manifest_bytes=known(manifest_bytes),
     )
     low, half, high = (float(value) for value in spread)
-    return Measured(
+    return Measurement(
         basis=basis,
         items=items,
         preset=preset,

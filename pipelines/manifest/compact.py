@@ -44,7 +44,7 @@ ROWS, BYTES = 20_000, 16 << 20
 
 
 @dataclass(kw_only=True)
-class Compacted:
+class CompactResult:
     """What a compaction did.
 
     Attributes:
@@ -86,7 +86,7 @@ class _Group:
 
 def compact_manifest(
     output: Store, *, compaction_id: str, lease_seconds: float, steal: bool = False, rows: int = ROWS, size: int = BYTES
-) -> Compacted:
+) -> CompactResult:
     """Put small neighbouring manifest files together. Does nothing where there are none.
 
     A file that already has half of either limit stays as it is, so that a row is rewritten a few times at most however often
@@ -105,10 +105,10 @@ def compact_manifest(
     """
     if not output.exists():
         raise StoreError(f"output {redact_url(output.url)}: there is no such folder; check the path")
-    done = Compacted()
+    done = CompactResult()
     try:
         with hold_lease(output, run_id=compaction_id, seconds=lease_seconds, steal=steal) as lease:
-            _finish_others(output, lease, done)
+            _finish_interrupted(output, lease, done)
             sizes = {e.path: e.size for e in manifest_files(output)}
             done.files_before, done.bytes_before = len(sizes), sum(sizes.values())
             runs = _Runs(output, sizes, compaction_id)
@@ -126,13 +126,13 @@ def compact_manifest(
     return done
 
 
-def _groups(output: Store, sizes: dict[str, int], done: Compacted, rows: int, size: int) -> Iterator[_Group]:
+def _groups(output: Store, sizes: dict[str, int], done: CompactResult, rows: int, size: int) -> Iterator[_Group]:
     """Neighbours of at least two small files, that together keep within the limits and whose new name sorts in their place."""
     group, before = _Group(), ""
     for path, weight in sizes.items():
-        table = _small(output, path, weight, done, rows, size)
+        table = _small_table(output, path, weight, done, rows, size)
         if table is None or group.rows + table.num_rows > rows or group.size + weight > size:
-            if _worth(group, path):
+            if _worthwhile(group, path):
                 yield group
             group = _Group(after=before)
         if table is not None:
@@ -140,11 +140,11 @@ def _groups(output: Store, sizes: dict[str, int], done: Compacted, rows: int, si
             before = path
         else:
             group.after = before = path
-    if _worth(group, ""):
+    if _worthwhile(group, ""):
         yield group
 
 
-def _small(output: Store, path: str, weight: int, done: Compacted, rows: int, size: int) -> pa.Table | None:
+def _small_table(output: Store, path: str, weight: int, done: CompactResult, rows: int, size: int) -> pa.Table | None:
     """The rows of a file, if it is worth being put together with others and can be."""
     if weight >= size / 2:
         return None
@@ -155,7 +155,7 @@ def _small(output: Store, path: str, weight: int, done: Compacted, rows: int, si
     return found if found.num_rows < rows / 2 else None
 
 
-def _worth(group: _Group, following: str) -> bool:
+def _worthwhile(group: _Group, following: str) -> bool:
     if len(group.paths) < 2:
         return False
     name = _new_path(group, "")
@@ -202,7 +202,7 @@ def _replace(output: Store, lease: Lease, runs: _Runs, group: _Group, name: str)
         "rows": table.num_rows,
         "from": group.paths,
     }
-    _check_ours(output, lease)
+    _check_lease(output, lease)
     output.publish(f"{COMPACTIONS}/{name}.json", json_bytes(record))
     output.publish(path, data)
     if output.sha256(path)[0] != digest:
@@ -210,7 +210,7 @@ def _replace(output: Store, lease: Lease, runs: _Runs, group: _Group, name: str)
             f"manifest file {output.uri(path)}: is not what was written; nothing was removed, look at the store"
         )
     runs.note(group.paths, path)
-    _check_ours(output, lease)
+    _check_lease(output, lease)
     _remove(output, group.paths)
     output.remove(f"{COMPACTIONS}/{name}.json")
 
@@ -225,7 +225,7 @@ def _remove(output: Store, paths: list[str]) -> None:
                 Path(output.key(folder)).rmdir()
 
 
-def _finish_others(output: Store, lease: Lease, done: Compacted) -> None:
+def _finish_interrupted(output: Store, lease: Lease, done: CompactResult) -> None:
     """Bring compactions to their end that died after their new file was whole; forget those that died before."""
     for entry in list(output.list(COMPACTIONS)):
         try:
@@ -238,7 +238,7 @@ def _finish_others(output: Store, lease: Lease, done: Compacted) -> None:
             whole = output.sha256(path)[0] == digest
         except FileNotFoundError:
             whole = False
-        _check_ours(output, lease)
+        _check_lease(output, lease)
         if whole:
             ours = [name for name in old if name.startswith(f"{MANIFEST}/") and name != path]
             _Runs(output, {name: 0 for name in (*ours, path)}, record["written_at"]).note(ours, path)
@@ -275,7 +275,7 @@ def _run_of(path: str) -> str:
     return PurePosixPath(path).parent.name.removeprefix("run=")
 
 
-def _check_ours(output: Store, lease: Lease) -> None:
+def _check_lease(output: Store, lease: Lease) -> None:
     """Before anything is written or removed: the lease's own thread looks only now and then."""
     if lease.lost or output.exists(lease_path(lease.number + 1)):
         raise LeaseError(f"output {redact_url(output.url)}: another run took it over meanwhile; compact again after it")

@@ -60,12 +60,12 @@ def read_manifest_file(store: Store, path: str, columns: Sequence[str] | None = 
     try:
         data = store.read(path)
     except OSError as error:
-        raise StoreError(f"manifest file {store.uri(path)}: cannot be read ({_line(error)}); check access") from error
+        raise StoreError(f"manifest file {store.uri(path)}: cannot be read ({_reason(error)}); check access") from error
     try:
         return parse_manifest_file(data, columns)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise StoreError(
-            f"manifest file {store.uri(path)}: is damaged ({_line(error)}); run faitharchive manifest rebuild "
+            f"manifest file {store.uri(path)}: is damaged ({_reason(error)}); run faitharchive manifest rebuild "
             f"{redact_url(store.url)}"
         ) from error
 
@@ -83,5 +83,5 @@ def parse_manifest_file(data: bytes, columns: Sequence[str] | None = None) -> pa
     return table.select(names).cast(pa.schema([MANIFEST_SCHEMA.field(name) for name in names]))
 
 
-def _line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return redact(str(error) or type(error).__name__)[:200]

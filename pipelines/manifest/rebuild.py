@@ -30,7 +30,7 @@ from pipelines.store.store import Store, StoreError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["OnSidecars", "Rebuilt", "rebuild_manifest"]
+__all__ = ["OnSidecars", "RebuildResult", "rebuild_manifest"]
 
 _LISTED = 10_000  # entries that go to the database together
 _BATCH = 512  # sidecars in memory at a time
@@ -44,7 +44,7 @@ OnSidecars = Callable[[int, int], None]
 
 
 @dataclass(kw_only=True)
-class Rebuilt:
+class RebuildResult:
     """What a rebuild found and did.
 
     Attributes:
@@ -70,7 +70,7 @@ class Rebuilt:
 
 def rebuild_manifest(
     output: Store, *, run_id: str, lease_seconds: float, steal: bool = False, on_sidecars: OnSidecars | None = None
-) -> Rebuilt:
+) -> RebuildResult:
     """Give the manifest the rows that it lacks, from the sidecars. Does nothing where it lacks none.
 
     A new row keeps its own run id, so that the newest row of an item stays the right one; only its folder is `run_id`'s.
@@ -88,7 +88,7 @@ def rebuild_manifest(
     """
     if not output.exists():
         raise StoreError(f"output {redact_url(output.url)}: there is no such folder; check the path")
-    done = Rebuilt(run_id=run_id)
+    done = RebuildResult(run_id=run_id)
     started = datetime.now(UTC)
     try:
         with (
@@ -107,12 +107,12 @@ def rebuild_manifest(
                 output.publish(f"{REBUILDS}/{run_id}.json", json_bytes(record))
     except OSError as error:
         raise StoreError(
-            f"output {redact_url(output.url)}: {_line(error)}; check access and space, then rebuild again"
+            f"output {redact_url(output.url)}: {_reason(error)}; check access and space, then rebuild again"
         ) from error
     return done
 
 
-def _read_manifest(output: Store, database: DuckDBPyConnection, done: Rebuilt) -> None:
+def _read_manifest(output: Store, database: DuckDBPyConnection, done: RebuildResult) -> None:
     """Note which results the manifest knows; move files that cannot be read aside."""
     database.execute("create table known (item_id varchar, identity varchar, output_sha256 varchar, run_id varchar)")
     for entry in manifest_files(output):
@@ -123,7 +123,7 @@ def _read_manifest(output: Store, database: DuckDBPyConnection, done: Rebuilt) -
             aside = f"{SET_ASIDE}/{done.run_id}/{entry.path.removeprefix(f'{PRIVATE}/')}"
             output.publish(aside, data)
             output.remove(entry.path)
-            done.set_aside.append((entry.path, _line(error)))
+            done.set_aside.append((entry.path, _reason(error)))
             continue
         done.manifest_files += 1
         restored = table.filter(pc.equal(table["status"], RESTORED))
@@ -140,7 +140,7 @@ def _list_files(output: Store, database: DuckDBPyConnection) -> None:
 
 
 def _adopt(
-    output: Store, database: DuckDBPyConnection, done: Rebuilt, lease: Lease, on_sidecars: OnSidecars | None
+    output: Store, database: DuckDBPyConnection, done: RebuildResult, lease: Lease, on_sidecars: OnSidecars | None
 ) -> None:
     """Write a row for each usable sidecar that the manifest does not know."""
     counted = database.execute("select count(*) from files where ends_with(path, ?)", [SIDECAR_SUFFIX])
@@ -153,14 +153,16 @@ def _adopt(
                     f"output {redact_url(output.url)}: another run took it over meanwhile; rebuild again after it"
                 )
             rows = []
-            for (path, _), found in zip(batch, pool.map(lambda pair: _usable(output, *pair), batch), strict=True):
+            for (path, _), found in zip(
+                batch, pool.map(lambda pair: _row_or_reason(output, *pair), batch), strict=True
+            ):
                 if isinstance(found, str):
                     done.unusable += 1
                     if len(done.first_unusable) < _FIRST:
                         done.first_unusable.append((path, found))
                 else:
                     rows.append(found)
-            unknown = _unknown(database.cursor(), rows)
+            unknown = _missing_rows(database.cursor(), rows)
             for row in unknown:
                 writer.add(row)
             done.sidecars += len(batch)
@@ -184,7 +186,7 @@ def _sidecars(database: DuckDBPyConnection) -> Iterator[list[tuple[str, int | No
         yield batch
 
 
-def _usable(output: Store, path: str, result_size: int | None) -> Row | str:
+def _row_or_reason(output: Store, path: str, result_size: int | None) -> Row | str:
     """A sidecar's row, or why there is none to be had."""
     result = path.removesuffix(SIDECAR_SUFFIX)
     if result_size is None:
@@ -192,7 +194,7 @@ def _usable(output: Store, path: str, result_size: int | None) -> Row | str:
     try:
         row = parse_sidecar(output.read(path))
     except (OSError, StoreError) as error:  # the second: its name is none that a result of ours can have
-        return f"it cannot be read ({_line(error)})"
+        return f"it cannot be read ({_reason(error)})"
     except SidecarError as error:
         return f"{error}; verify --repair writes it again where the manifest has its row, else restore makes both again"
     if row["output_path"] != result:
@@ -204,7 +206,7 @@ def _usable(output: Store, path: str, result_size: int | None) -> Row | str:
     return row
 
 
-def _unknown(database: DuckDBPyConnection, rows: list[Row]) -> list[Row]:
+def _missing_rows(database: DuckDBPyConnection, rows: list[Row]) -> list[Row]:
     """Rows whose result no manifest row of the same or a later run names."""
     batch = pa.Table.from_pylist([{name: row[name] for name in _KEY} for row in rows], schema=_KEY_SCHEMA)
     database.register("batch", batch.append_column("number", pa.array(range(len(rows)), pa.int64())))
@@ -225,6 +227,6 @@ def _is_utf8(path: str) -> bool:
     return True
 
 
-def _line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     text = (error.strerror if isinstance(error, RetriesExhaustedError) else "") or str(error) or type(error).__name__
     return redact(text)[:300]

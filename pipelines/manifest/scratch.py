@@ -14,7 +14,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["BATCH", "Filling", "batches", "count", "create_table", "insert", "scratch_database"]
+__all__ = ["BATCH", "BatchInsert", "batches", "count", "create_table", "insert", "scratch_database"]
 
 _MEMORY = "512MB"
 
@@ -49,7 +49,7 @@ _TYPES = {"string": "varchar", "int64": "bigint", "int32": "integer", "double": 
 BATCH = 20_000  # rows
 
 
-class Filling:
+class BatchInsert:
     """Rows on their way into a table, many at a time, all or none; a context.
 
     Args:
@@ -68,7 +68,7 @@ class Filling:
         if len(self._rows) >= BATCH:
             self._flush()
 
-    def __enter__(self) -> Filling:
+    def __enter__(self) -> BatchInsert:
         return self
 
     def __exit__(

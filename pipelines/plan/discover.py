@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from pipelines.errors import ItemError
 from pipelines.manifest.naming import folded, folders_of, item_id, plain_output, refusal, suffix_of, visible
-from pipelines.manifest.scratch import Filling
+from pipelines.manifest.scratch import BatchInsert
 from pipelines.media.film.sequence.names import SequenceGrouper
 from pipelines.media.kinds import FRAME_SUFFIXES, MAYBE_FRAME_SUFFIXES, kind_of, looks_numbered, suffix
 from pipelines.plan.catalogue import Catalogue
@@ -59,7 +59,7 @@ def discover(
         StoreError: the source cannot be listed.
     """
     database.create(SOURCES, FOLDERS)
-    with database.filling(SOURCES) as sources, database.filling(FOLDERS) as folders:
+    with database.batch_insert(SOURCES) as sources, database.batch_insert(FOLDERS) as folders:
         sorter = _Sorter(source, output, settings, catalogue, skipped, on_failed, film_digest, sources, folders)
         for entry in source.list(on_refused=sorter.refuse_folder):
             sorter.take(entry)
@@ -78,8 +78,8 @@ class _Sorter:
         skipped: Counter[str],
         on_failed: Callable[[Row], None],
         film_digest: str,
-        sources: Filling,
-        folders: Filling,
+        sources: BatchInsert,
+        folders: BatchInsert,
     ) -> None:
         self._source, self._settings, self._catalogue, self._film_digest = source, settings, catalogue, film_digest
         self._skipped, self._on_failed = skipped, on_failed

@@ -28,7 +28,7 @@ def load_output(database: PlanDatabase, output: Store) -> None:
         StoreError: it cannot be listed.
     """
     database.create(FILES, SIDECARS)
-    with database.filling(FILES) as files, database.filling(SIDECARS) as sidecars:
+    with database.batch_insert(FILES) as files, database.batch_insert(SIDECARS) as sidecars:
         for entry in output.list():
             if entry.path.startswith(f"{PRIVATE}/") or not _is_text(entry.path):
                 continue

@@ -32,7 +32,7 @@ class OrphanSidecars:
     def __init__(self, database: PlanDatabase, output: Store) -> None:
         self._database, self._output = database, output
         self.rows = ArrowSpill(MANIFEST_SCHEMA)
-        self._given_up = 0
+        self._failures = 0
 
     def read_unlisted(self) -> None:
         """Read those that lie where no run says that it wrote: their rows were lost, or are of another archive."""
@@ -63,8 +63,8 @@ class OrphanSidecars:
         try:
             data = self._output.read(sidecar_path(path))
         except RetriesExhaustedError as error:
-            self._given_up += 1
-            if self._given_up >= _THREADS:  # not a file, but the store
+            self._failures += 1
+            if self._failures >= _THREADS:  # not a file, but the store
                 raise StoreError(
                     f"output {redact_url(self._output.url)}: sidecars cannot be read ({error.strerror}); run again when it "
                     "answers"
@@ -72,7 +72,7 @@ class OrphanSidecars:
             return None
         except OSError:
             return None  # gone since it was listed, or not to be read: then it covers nothing
-        self._given_up = 0
+        self._failures = 0
         row = read_sidecar(data)
         if row is None or row["output_path"] != path or row["item_id"] != item_id(row["source_path"] or ""):
             return None

@@ -79,7 +79,7 @@ def _find_members(database: PlanDatabase, choice: str) -> None:
     database.create(CANDIDATES)
     database.execute("create table newcomers as select path from members")
     while database.count("select count(*) from newcomers"):
-        with database.filling(CANDIDATES) as candidates:
+        with database.batch_insert(CANDIDATES) as candidates:
             for table in database.batches("select path from newcomers"):
                 for path in table["path"].to_pylist():
                     for name in possible_outputs(path, choice, files):
@@ -94,9 +94,9 @@ def _find_members(database: PlanDatabase, choice: str) -> None:
 
 def _assign_members(database: PlanDatabase, choice: str) -> None:
     blocked = _blocked_files(database)
-    with database.filling(GIVEN) as given:
+    with database.batch_insert(GIVEN) as given:
         for first, last in _groups(database):
-            chosen = f"(select * from candidates where folder between {_quoted(first)} and {_quoted(last)})"
+            chosen = f"(select * from candidates where folder between {_quote(first)} and {_quote(last)})"
             paths = database.column(f"select distinct path from {chosen}")
             owned = database.pairs(
                 "select s.path, own.output from sources s join own using (item_id, ext) "
@@ -135,5 +135,5 @@ def _without_sidecar(column: str) -> str:
     return f"left({column}, length({column}) - {len(SIDECAR_SUFFIX)})"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"

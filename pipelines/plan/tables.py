@@ -115,9 +115,9 @@ class PlanDatabase:
         for table in tables:
             scratch.create_table(self._connection, table.name, table.schema)
 
-    def filling(self, table: Table) -> scratch.Filling:
+    def batch_insert(self, table: Table) -> scratch.BatchInsert:
         """A context that takes rows for a table, one at a time; all or none of them arrive."""
-        return scratch.Filling(self._connection, table.name, table.schema)
+        return scratch.BatchInsert(self._connection, table.name, table.schema)
 
     def insert(self, table: Table, rows: pa.Table) -> None:
         """Append rows with the table's columns."""

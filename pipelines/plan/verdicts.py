@@ -52,14 +52,14 @@ def decide(
         StoreError: a store cannot be read.
     """
     database.create(HASHED, DAMAGED)
-    with database.filling(DAMAGED) as ids:
+    with database.batch_insert(DAMAGED) as ids:
         for name in set(damaged):
             ids.add(name)
     judge = _Verdicts(database, source, settings, digest=digest, model=model)
     database.execute(f"create table prior as select * from records semi join sources using (item_id) {only_newest()}")
     judge.verdicts("prior")
     if not settings.redo:
-        _read_what_may_cover(database, orphans, output)
+        _read_covering_sidecars(database, orphans, output)
     database.execute(
         "create table claimed as select adopted.* from adopted join named "
         "on named.item_id = adopted.item_id and named.output = adopted.output_path"
@@ -78,7 +78,7 @@ def decide(
     )
 
 
-def _read_what_may_cover(database: PlanDatabase, orphans: OrphanSidecars, output: Store) -> None:
+def _read_covering_sidecars(database: PlanDatabase, orphans: OrphanSidecars, output: Store) -> None:
     """After a run that died, a sidecar may be newer than its item's row. Otherwise the rows tell all."""
     database.execute(
         "create table wanted as select named.output as path from named join prior_verdicts v on v.path = named.path "
@@ -139,7 +139,7 @@ class _Verdicts:
             "and s.item_id not in (select item_id from damaged) and s.path not in (select path from hashed) order by path"
         )
         self._database.execute(f"create or replace table to_hash as {query}")
-        with self._database.filling(HASHED) as hashed:
+        with self._database.batch_insert(HASHED) as hashed:
             for found in self._database.batches("select path from to_hash order by path"):
                 paths = found["path"].to_pylist()
                 for path, sha256 in zip(paths, map_threaded(self._sha256, paths, _HASHERS), strict=True):

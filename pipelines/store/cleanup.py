@@ -59,7 +59,7 @@ def clear_unfinished(store: Store, older_than_seconds: float) -> int:
     count = 0
     with suppress(FileNotFoundError):
         for entry in _everything(store):
-            if PurePosixPath(entry.path).name.startswith(PARTIAL) and _changed(entry) <= before:
+            if PurePosixPath(entry.path).name.startswith(PARTIAL) and _change_time(entry) <= before:
                 store.remove_partial(entry.path)
                 count += 1
     return count
@@ -105,7 +105,7 @@ def _abort_uploads(store: Store, before: datetime) -> int:
         more = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
 
-def _changed(entry: Entry) -> float:
+def _change_time(entry: Entry) -> float:
     """When a file was changed, in seconds since 1970; long ago where the store does not say."""
     with suppress(ValueError):
         return float(entry.version)

@@ -80,7 +80,7 @@ def local_entries(root: str, folder: str, on_refused: OnRefused, seconds: float)
             elif outside:
                 on_refused(path, OutsideError(f"a link to {os.path.realpath(entry.path)}"))
             elif not link:  # what a link leads to inside the root is listed where it is; and links can run in circles
-                inside = _listed(partial(look, entry.path), path, on_refused, seconds)
+                inside = _list_inside(partial(look, entry.path), path, on_refused, seconds)
                 yield from visit(inside)
 
     yield from visit(retry_transient(partial(look, folder), f"listing {folder}", seconds))
@@ -143,7 +143,7 @@ def other_entries(
             if info["type"] == "directory":
                 inside = name.rstrip("/")
                 if inside != folder:
-                    yield from visit(inside, _listed(partial(look, inside), path, on_refused, seconds))
+                    yield from visit(inside, _list_inside(partial(look, inside), path, on_refused, seconds))
             elif not name.endswith("/") and name != folder:  # a key may be a file's and a folder's at once
                 yield Entry(path, int(info.get("size") or 0), version_of(info))
 
@@ -167,7 +167,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _listed(look: Callable[[], list[Found]], path: str, on_refused: OnRefused, seconds: float) -> list[Found]:
+def _list_inside(look: Callable[[], list[Found]], path: str, on_refused: OnRefused, seconds: float) -> list[Found]:
     """What a folder inside holds; nothing if it was removed since its own folder was listed, or may not be listed."""
     try:
         return retry_transient(look, f"listing {path}", seconds)

@@ -39,11 +39,11 @@ class Stores:
 def open_store(url: str, retry_seconds: float = RETRY_SECONDS) -> Store:
     """This process's store at a URL. Arguments and errors as `Store`; whether it is there is not looked at."""
     relative = "://" not in url and not Path(url).is_absolute()
-    return _opened(url, retry_seconds, str(Path.cwd()) if relative else "")
+    return _open_once(url, retry_seconds, str(Path.cwd()) if relative else "")
 
 
 @lru_cache(maxsize=32)
-def _opened(url: str, retry_seconds: float, folder: str) -> Store:
+def _open_once(url: str, retry_seconds: float, folder: str) -> Store:
     """`folder`: where a relative path begins; another one makes it another store."""
     return Store(url, retry_seconds)
 

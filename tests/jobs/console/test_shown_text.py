@@ -29,7 +29,7 @@ from jobs.console.tables import print_plan, print_summary
 from pipelines.audit.findings import Findings
 from pipelines.audit.fixity import Check
 from pipelines.manifest.reader import current_rows
-from pipelines.manifest.rebuild import Rebuilt
+from pipelines.manifest.rebuild import RebuildResult
 from pipelines.manifest.sidecar import json_bytes, parse_sidecar, sidecar_bytes
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import make_plan
@@ -175,7 +175,7 @@ def test_the_table_of_problems(tmp_path: Path) -> None:
 
 
 def test_what_a_rebuild_says(tmp_path: Path) -> None:
-    found = Rebuilt(run_id="x", set_aside=[(ALL, ALL)], unusable=1, first_unusable=[(ALL, ALL)])
+    found = RebuildResult(run_id="x", set_aside=[(ALL, ALL)], unusable=1, first_unusable=[(ALL, ALL)])
     out = console()
     print_rebuilt(found, Store(str(tmp_path)), out, 10)
     assert_shown_as_text(shown(out), lines=5)

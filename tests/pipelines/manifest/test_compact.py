@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from archive_steps import MOMENT, archive_settings, full_row, restore_without_model, save_photo
 
-from pipelines.manifest.compact import Compacted, compact_manifest
+from pipelines.manifest.compact import CompactResult, compact_manifest
 from pipelines.manifest.index import open_index
 from pipelines.manifest.reader import current_rows, read_rows
 from pipelines.manifest.runs import all_runs_ended, new_run_id, write_run_record
@@ -31,7 +31,7 @@ class Killed(BaseException):
     """As SIGKILL: nobody catches it."""
 
 
-def compact(store: Store, **limits: Any) -> Compacted:
+def compact(store: Store, **limits: Any) -> CompactResult:
     return compact_manifest(store, compaction_id=new_run_id(), lease_seconds=30, **limits)
 
 

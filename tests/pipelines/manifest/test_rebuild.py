@@ -15,7 +15,7 @@ from pipelines.manifest import rebuild as module
 from pipelines.manifest.index import open_index
 from pipelines.manifest.naming import item_id
 from pipelines.manifest.reader import current_rows, read_rows
-from pipelines.manifest.rebuild import Rebuilt, rebuild_manifest
+from pipelines.manifest.rebuild import RebuildResult, rebuild_manifest
 from pipelines.manifest.runs import new_run_id
 from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.manifest.writer import ManifestWriter
@@ -27,7 +27,7 @@ from pipelines.store.lease import hold_lease
 from pipelines.store.store import Store, StoreError
 
 
-def again(store: Store, **options: Any) -> Rebuilt:
+def again(store: Store, **options: Any) -> RebuildResult:
     return rebuild_manifest(store, run_id=new_run_id(), lease_seconds=60, **options)
 
 

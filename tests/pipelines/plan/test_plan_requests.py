@@ -211,7 +211,7 @@ def test_a_store_that_no_longer_answers_is_not_asked_for_every_sidecar(
         output.fs.retries = 1
         output.fs.mkdir("silent")
         database.create(RECORDS, ADOPTED_RECORDS, SIDECARS)
-        with database.filling(SIDECARS) as sidecars:
+        with database.batch_insert(SIDECARS) as sidecars:
             for number in range(200):
                 sidecars.add(f"{number}.png")
         OrphanSidecars(database, output).read_unlisted()  # they were listed, and are gone
