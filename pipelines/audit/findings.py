@@ -32,6 +32,8 @@ from pipelines.manifest.sidecar import json_bytes
 from pipelines.store.layout import VERIFICATIONS
 from pipelines.store.store import Store
 
+__all__ = ["PUBLISH_SIDECAR", "RECORD_ROW", "REDO", "RESTORE", "Findings", "write_record"]
+
 _FIRST = 1000  # problems kept to be shown
 _RECORDED = 100  # of them in the JSON record; all are in the Parquet files
 _FLUSH_PROBLEMS = 10_000

@@ -16,6 +16,12 @@ from pipelines.store.layout import FRAME_LIST, sidecar_path
 from pipelines.store.retries import what_failed
 from pipelines.store.store import Store
 
+__all__ = [
+    "ALTERED", "ANSWER_SCHEMA", "BEHIND", "CHANGED", "COLUMNS", "DAMAGED", "DISAGREES", "MANIFEST_ROW", "MISSING",
+    "NOT_RESTORED", "PROBLEM_SCHEMA", "RESULT", "SIDECAR", "SOURCE", "UNREADABLE", "Answer", "Check", "FileDigest",
+    "Problem",
+]  # fmt: skip
+
 SOURCE, RESULT, SIDECAR, MANIFEST_ROW = "source", "result", "sidecar", "manifest row"
 MISSING, CHANGED, ALTERED, UNREADABLE, DAMAGED, DISAGREES, BEHIND, NOT_RESTORED = (
     "missing", "changed", "altered", "unreadable", "damaged", "disagrees", "behind", "not restored",

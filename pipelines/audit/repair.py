@@ -17,6 +17,8 @@ from pipelines.store.lease import LeaseError, hold_lease
 from pipelines.store.store import Store
 from pipelines.store.stores import open_store
 
+__all__ = ["RepairResult", "repair"]
+
 _BLOCK_ROWS = 100
 _BLOCK_BYTES = 1 << 40  # a block is only read from the manifest here
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from pipelines.manifest.runs import RunRecord, read_run_record, run_history
-from pipelines.store.lease import DRAINING, RELEASED, Record, newest_lease
+from pipelines.store.lease_files import DRAINING, RELEASED, LeaseRecord, newest_lease
 from pipelines.store.store import Store
 from pipelines.telemetry.progress import ENDED, SECONDS, Progress, read_progress
 
@@ -32,7 +32,7 @@ class RunStatus:
 
     state: str
     run_id: str = ""
-    lease: Record | None = None
+    lease: LeaseRecord | None = None
     progress: Progress | None = None
     record: RunRecord = field(default_factory=RunRecord)
     advice: str = ""
@@ -71,7 +71,7 @@ def run_status(store: Store) -> RunStatus:
     return _ended_status(run_id, read_run_record(store, run_id) or {}, progress)
 
 
-def _live_status(store: Store, lease: Record) -> RunStatus:
+def _live_status(store: Store, lease: LeaseRecord) -> RunStatus:
     progress = read_progress(store, lease.run_id)
     state, advice = "running", ""
     if progress is None:

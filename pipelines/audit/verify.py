@@ -24,6 +24,8 @@ from pipelines.settings import Settings
 from pipelines.store.store import StoreError
 from pipelines.store.stores import open_store
 
+__all__ = ["OnCount", "OnItem", "build_check", "verify"]
+
 OnCount = Callable[[int], None]
 OnItem = Callable[[bool], None]
 

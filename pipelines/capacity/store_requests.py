@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pipelines.manifest.compact import ROWS
 from pipelines.manifest.writer import FLUSH_ROWS, FLUSH_SECONDS
 
+__all__ = ["Requests", "fence_requests", "gets_of", "item_requests", "manifest_files", "plan_requests", "writes_of"]
+
 _PAGE = 1000  # keys that a LIST answers with
 _RANGE = 50 << 20  # s3fs reads larger objects in ranges of this, and from twice this writes them in parts of it
 _FENCE_SECONDS = 10.0  # lease_seconds / 6: how often a worker process asks after the lease (pipelines/store/lease.py)

@@ -39,6 +39,8 @@ from pipelines.store.layout import COMPACTIONS, MANIFEST, RUNS, STARTED, lease_p
 from pipelines.store.lease import Lease, LeaseError, hold_lease
 from pipelines.store.store import Store, StoreError
 
+__all__ = ["BYTES", "ROWS", "CompactResult", "compact_manifest"]
+
 # Most of a new file. A plan reads eight files at a time, so they must not be large (tests/benchmarks/compaction.py).
 ROWS, BYTES = 20_000, 16 << 20
 

@@ -8,6 +8,8 @@ import json
 import platform
 from functools import lru_cache
 
+__all__ = ["identity", "software_versions"]
+
 
 def identity(source_sha256: str, settings_digest: str, model_digest: str, seed: int) -> str:
     """What determines a result (DESIGN.md, contract 3), as 64 hexadecimal digits."""

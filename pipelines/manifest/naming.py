@@ -10,6 +10,11 @@ from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from pipelines.media.kinds import is_sequence, kind_of, plain_stem
 from pipelines.store.layout import FRAME_LIST, SIDECAR_SUFFIX
 
+__all__ = [
+    "EXTENSIONS", "assign_outputs", "folded", "folders_of", "frames_folder", "item_id", "occupied_by",
+    "output_extension", "output_format", "plain_output", "possible_outputs", "refusal", "suffix_of", "visible",
+]  # fmt: skip
+
 _MAX_PART_BYTES = 255  # of one component of a path, on every common file system
 EXTENSIONS = {
     "png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp",

@@ -14,6 +14,8 @@ from pipelines.store.layout import sidecar_path
 from pipelines.store.retries import RetriesExhaustedError
 from pipelines.store.store import Store, StoreError
 
+__all__ = ["OrphanSidecars"]
+
 _THREADS = 32  # a sidecar is a few kilobytes: reading it is waiting for the store
 _BATCH = 1000
 

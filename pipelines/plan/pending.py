@@ -15,6 +15,8 @@ from faithdiff_model.prompts import description_to_prompt
 from pipelines.rows import Row, new_row
 from pipelines.store.store import Store
 
+__all__ = ["PENDING_SCHEMA", "ArrowSpill", "CompactRows", "Expand", "PendingRows", "RowBuilder", "whole_rows"]
+
 # What differs between the pending rows of a plan. `settings_digest` is empty where it is the plan's own.
 PENDING_SCHEMA = pa.schema(
     [

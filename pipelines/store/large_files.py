@@ -17,6 +17,8 @@ from pipelines.store.listing import Entry, OutsideError, is_inside, version_of
 from pipelines.store.retries import retry_transient
 from pipelines.store.store import PARTIAL, Store
 
+__all__ = ["file_digest", "folder_files", "opener", "publishing"]
+
 _CHUNK = 4 << 20
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+__all__ = [
+    "COMPACTIONS", "FRAME_LIST", "LEASES", "MANIFEST", "PARTIAL", "PARTS", "PRIVATE", "PROGRESS", "REBUILDS", "REPORTS",
+    "RUNS", "SET_ASIDE", "SIDECAR_SUFFIX", "STARTED", "VERIFICATIONS", "lease_path", "parts_folder", "progress_path",
+    "sidecar_path",
+]  # fmt: skip
+
 PRIVATE = "_faitharchive"  # our own folder; nothing else in a store that we write to begins so
 MANIFEST = f"{PRIVATE}/manifest"  # Parquet files, a folder a run
 RUNS = f"{PRIVATE}/runs"  # summaries of runs that came to their end

@@ -7,7 +7,6 @@ long, or was robbed, finds a higher number and knows that the store is no longer
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
@@ -15,56 +14,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
 
 from faithdiff_model.redaction import redact_url
 from pipelines.store.layout import LEASES, lease_path
+from pipelines.store.lease_files import DRAINING, HELD, RELEASED, LeaseRecord, newest_lease, process_mark, prune
 from pipelines.store.store import Store, StoreError
 
-HELD, DRAINING, RELEASED = "held", "draining", "released"
+__all__ = ["DRAINING", "HELD", "LOST", "RELEASED", "Fence", "Lease", "LeaseError", "hold_lease"]
+
 LOST = "lost"  # not written anywhere: what an owner finds
 _BEATS = 6  # renewals in the time that a silent owner keeps its lease
-_KEPT = 20  # old leases that stay, to be looked at
 
 logger = logging.getLogger(__name__)
 
 
 class LeaseError(StoreError):
     """Another run holds the output; the message says which, since when and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """What a lease file says. Times are seconds since 1970."""
-
-    run_id: str
-    host: str
-    process: int
-    process_mark: str
-    taken_at: float
-    expires_at: float
-    state: str
-
-    def dumps(self) -> bytes:
-        return (json.dumps(asdict(self), indent=1) + "\n").encode()
-
-    @classmethod
-    def loads(cls, data: bytes) -> Record | None:
-        """A lease, or None if the bytes are none: such a file holds nothing back."""
-        try:
-            return cls(**json.loads(data))
-        except (ValueError, TypeError):
-            return None
-
-    def blocks(self) -> bool:
-        """Whether the owner may still be at work."""
-        return self.state != RELEASED and time.time() < self.expires_at and not self._owner_is_gone()
-
-    def _owner_is_gone(self) -> bool:
-        """Whether the owner was a process of this machine that has ended, as after a crash: nobody need wait for it."""
-        return self.host == socket.gethostname() and self.process_mark != process_mark(self.process)
 
 
 class Lease:
@@ -77,7 +44,7 @@ class Lease:
         seconds: how long it holds without renewal.
     """
 
-    def __init__(self, store: Store, number: int, record: Record, seconds: float) -> None:
+    def __init__(self, store: Store, number: int, record: LeaseRecord, seconds: float) -> None:
         self._beat = seconds / _BEATS
         # A renewal that hangs on a failing store must not outlast the lease.
         self._store = Store(store.url, self._beat)
@@ -180,7 +147,7 @@ class Fence:
             if self._store.exists(lease_path(self._number + 1)):
                 self._state = LOST
                 return
-            record = Record.loads(self._store.read(lease_path(self._number)))
+            record = LeaseRecord.loads(self._store.read(lease_path(self._number)))
         except Exception:  # a store that does not answer: what was known holds for as long as the lease
             if time.monotonic() - self._sure > self._seconds:
                 self._state = LOST
@@ -222,7 +189,7 @@ def _take(store: Store, run_id: str, seconds: float, steal: bool) -> Lease:
             assert holder is not None
             raise LeaseError(_refusal(store, holder))
         now = time.time()
-        record = Record(
+        record = LeaseRecord(
             run_id=run_id,
             host=socket.gethostname(),
             process=os.getpid(),
@@ -247,50 +214,17 @@ def _take(store: Store, run_id: str, seconds: float, steal: bool) -> Lease:
     raise LeaseError(f"output {redact_url(store.url)}: other runs keep taking it; look at {store.uri(LEASES)}")
 
 
-def newest_lease(store: Store) -> tuple[int, Record | None]:
-    """The highest lease and its number; 0 where there was none yet."""
-    numbers = _numbers(store)
-    if not numbers:
-        return 0, None
-    try:
-        return numbers[-1], Record.loads(store.read(lease_path(numbers[-1])))
-    except FileNotFoundError:
-        return numbers[-1], None
-
-
-def _numbers(store: Store) -> list[int]:
-    stems = (PurePosixPath(entry.path).stem for entry in store.list(LEASES))
-    return sorted(int(stem) for stem in stems if stem.isdigit())
-
-
 def _await_release(store: Store, number: int, seconds: float) -> None:
     """Wait until the robbed run has stopped, or has had the time to notice that it must."""
     until = time.monotonic() + 3 * seconds / _BEATS
     while time.monotonic() < until:
-        record = Record.loads(store.read(lease_path(number)))
+        record = LeaseRecord.loads(store.read(lease_path(number)))
         if record is None or not record.blocks():
             return
         time.sleep(min(0.5, seconds / _BEATS))
 
 
-def prune(store: Store, number: int) -> None:
-    for old in _numbers(store):
-        if old <= number - _KEPT:
-            store.remove(lease_path(old))
-
-
-def process_mark(process: int) -> str:
-    """What tells a process from a later one of the same number: the boot and its time of start. Empty if it has ended."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        # Fields after the name, which may hold anything: state is the first of them and the time of start the 20th.
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] == "Z" else f"{boot} {fields[19]}"
-
-
-def _refusal(store: Store, holder: Record) -> str:
+def _refusal(store: Store, holder: LeaseRecord) -> str:
     since, until = (
         datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") for at in (holder.taken_at, holder.expires_at)
     )

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from pipelines.store.layout import LEASES, lease_path
-from pipelines.store.lease import DRAINING, HELD, LOST, RELEASED, LeaseError, Record, hold_lease, process_mark
+from pipelines.store.lease import DRAINING, HELD, LOST, RELEASED, LeaseError, hold_lease
+from pipelines.store.lease_files import LeaseRecord, process_mark
 from pipelines.store.store import Store
 
 
@@ -27,15 +28,15 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(str(tmp_path / "out") if request.param == "local" else f"memory://{uuid.uuid4().hex}")
 
 
-def record(store: Store, number: int) -> Record:
-    found = Record.loads(store.read(lease_path(number)))
+def record(store: Store, number: int) -> LeaseRecord:
+    found = LeaseRecord.loads(store.read(lease_path(number)))
     assert found is not None
     return found
 
 
 def another_host(store: Store, number: int, **changes: Any) -> None:
     """A lease as a run on another machine, whose processes nobody here can see, would have left it."""
-    base = Record(
+    base = LeaseRecord(
         run_id="theirs", host="elsewhere", process=1, process_mark="x", taken_at=time.time(),
         expires_at=time.time() + 60, state=HELD,
     )  # fmt: skip

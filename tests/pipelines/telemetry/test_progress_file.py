@@ -15,7 +15,8 @@ from pipelines.manifest.runs import all_runs_ended, new_run_id, write_run_record
 from pipelines.plan.plan import make_plan
 from pipelines.settings import Settings
 from pipelines.store.layout import PROGRESS, lease_path, progress_path
-from pipelines.store.lease import hold_lease, newest_lease
+from pipelines.store.lease import hold_lease
+from pipelines.store.lease_files import newest_lease
 from pipelines.store.store import Store
 from pipelines.telemetry.progress import DRAINING, Progress, Publisher, read_progress, run_ids
 
