@@ -40,6 +40,7 @@ _JOBS = {
     "flows": {"training", "verification", "settings", "console", "service"},
     "samples": {"console"},
     "cli": {"samples", "flows", "training", "verification", "settings", "console", "service"},
+    "__main__": {"cli"},
 }
 # Modules of `stages` that hold no stage: what the stages share.
 _SHARED_BY_STAGES = {"adapter", "faithfulness", "publish", "replica", "tile_parts", "tiling"}
