@@ -95,9 +95,9 @@ def compact_manifest(
     this runs. Files that are damaged, or that a newer version wrote, stay, too. One group of rows is in memory at a time.
 
     Args:
-        output: the output store; held for the time.
+        output: the output store; no other run can use it meanwhile.
         compaction_id: a new run id; names the new files.
-        lease_seconds: how long the store stays held if this process dies.
+        lease_seconds: how long the store stays locked if this process dies.
         steal: take the store from another run.
         rows, size: the most of a new file; `size` counts the bytes of the files that go into it.
 

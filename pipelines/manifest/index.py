@@ -70,7 +70,7 @@ class ManifestIndex:
     """The current rows of a manifest, as blocks that can be read anywhere.
 
     Attributes:
-        count: of current rows that were asked for.
+        count: of current rows with the wanted statuses.
         bytes: of their sources and results together.
         items: of all items that the manifest knows and `choose` took, whatever their status.
     """
@@ -85,14 +85,14 @@ class ManifestIndex:
         """Blocks of at most `rows` rows, and of `size` bytes of sources and results where one row is not larger."""
         found = self._database.execute("select file, position, bytes from chosen order by file, position")
         block: list[tuple[int, int]] = []
-        held = 0
+        total = 0
         while batch := found.fetchmany(_FETCH):
             for file, position, weight in batch:
-                if block and (len(block) >= rows or held + weight > size):
+                if block and (len(block) >= rows or total + weight > size):
                     yield self._table(block)
-                    block, held = [], 0
+                    block, total = [], 0
                 block.append((file, position))
-                held += weight
+                total += weight
         if block:
             yield self._table(block)
 

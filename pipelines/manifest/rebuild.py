@@ -76,9 +76,9 @@ def rebuild_manifest(
     A new row keeps its own run id, so that the newest row of an item stays the right one; only its folder is `run_id`'s.
 
     Args:
-        output: the output store; held for the time.
+        output: the output store; no other run can use it meanwhile.
         run_id: a new one.
-        lease_seconds: how long the store stays held if this process dies.
+        lease_seconds: how long the store stays locked if this process dies.
         steal: take the store from another run.
         on_sidecars: called with the number of sidecars looked at and of all.
 
@@ -113,15 +113,15 @@ def rebuild_manifest(
 
 
 def _read_manifest(output: Store, database: DuckDBPyConnection, done: RebuildResult) -> None:
-    """Note which results the manifest knows; move files that cannot be read aside."""
+    """Note which results the manifest knows; move files that cannot be read to another folder."""
     database.execute("create table known (item_id varchar, identity varchar, output_sha256 varchar, run_id varchar)")
     for entry in manifest_files(output):
         data = output.read(entry.path)  # a store that refuses to read stops the rebuild: that is no damaged file
         try:
             table = parse_manifest_file(data)
         except (pa.ArrowException, OSError, ValueError) as error:
-            aside = f"{SET_ASIDE}/{done.run_id}/{entry.path.removeprefix(f'{PRIVATE}/')}"
-            output.publish(aside, data)
+            moved_to = f"{SET_ASIDE}/{done.run_id}/{entry.path.removeprefix(f'{PRIVATE}/')}"
+            output.publish(moved_to, data)
             output.remove(entry.path)
             done.set_aside.append((entry.path, _reason(error)))
             continue

@@ -111,15 +111,15 @@ def _assign_members(database: PlanDatabase, choice: str) -> None:
 
 def _groups(database: PlanDatabase) -> Iterator[tuple[str, str]]:
     """First and last folder of parts that can be settled apart: an output lies in its source's own folder."""
-    first, last, held = "", "", 0
+    first, last, total = "", "", 0
     for table in database.batches("select folder, count(*) as rows from candidates group by folder order by folder"):
         for folder, rows in zip(table["folder"].to_pylist(), table["rows"].to_pylist(), strict=True):
-            first = folder if not held else first
-            last, held = folder, held + rows
-            if held >= 3 * _GROUP_ROWS:
+            first = folder if not total else first
+            last, total = folder, total + rows
+            if total >= 3 * _GROUP_ROWS:
                 yield first, last
-                held = 0
-    if held:
+                total = 0
+    if total:
         yield first, last
 
 

@@ -1,4 +1,4 @@
-"""Rows of a plan, held compactly: a table of what differs between them, made into whole rows where they are needed."""
+"""Rows of a plan in little memory: a table of what differs between them, made into whole rows where they are needed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Pending(TypedDict):
     reason: str
 
 
-_BATCH = 1000  # whole rows held at a time, some 5 KB each
+_BATCH = 1000  # whole rows in memory at a time, some 5 KB each
 
 Expand = Callable[[pa.Table], list[Row]]
 

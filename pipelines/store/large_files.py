@@ -1,4 +1,4 @@
-"""Files too large to be held: read in place from their store, and written locally before they appear whole."""
+"""Files too large for memory: read in place from their store, and written locally before they appear whole."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 OnRefused = Callable[[str, OSError], None]
-Found = TypeVar("Found")
+Info = TypeVar("Info")
 
 
 class Entry(NamedTuple):
@@ -57,7 +57,7 @@ def local_entries(root: str, folder: str, on_refused: OnRefused, seconds: float)
     Args:
         root: of the store.
         folder: below it, or it.
-        on_refused: told the path, below the root, of a folder inside that may not be listed, or leads out.
+        on_refused: called with the path, below the root, of a folder inside that may not be listed, or leads out.
         seconds: for how long a failing folder is tried again.
 
     Raises:
@@ -66,7 +66,7 @@ def local_entries(root: str, folder: str, on_refused: OnRefused, seconds: float)
     real_root = os.path.realpath(root)
 
     def look(folder: str) -> list[os.DirEntry[str]]:
-        with os.scandir(folder) as found:  # one folder's names are held, for their order
+        with os.scandir(folder) as found:  # one folder's names are in memory, to be sorted
             return sorted(found, key=lambda entry: entry.name + "/" * _is_folder(entry))
 
     def visit(entries: list[os.DirEntry[str]]) -> Iterator[Entry]:
@@ -124,7 +124,7 @@ def other_entries(
         fs: an fsspec file system.
         root: of the store.
         folder: below it, or it.
-        on_refused: told the path, below the root, of a folder inside that may not be listed.
+        on_refused: called with the path, below the root, of a folder inside that may not be listed.
         seconds: for how long a failing folder is tried again.
 
     Raises:
@@ -167,7 +167,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _list_inside(look: Callable[[], list[Found]], path: str, on_refused: OnRefused, seconds: float) -> list[Found]:
+def _list_inside(look: Callable[[], list[Info]], path: str, on_refused: OnRefused, seconds: float) -> list[Info]:
     """What a folder inside holds; nothing if it was removed since its own folder was listed, or may not be listed."""
     try:
         return retry_transient(look, f"listing {path}", seconds)

@@ -98,8 +98,8 @@ def is_transient(error: BaseException) -> bool:
     if status is None or isinstance(error, TimeoutError | ConnectionError):
         return any(_passes(one) for one in chain)
     # s3fs makes EIO of each code that it does not know, so what the server answered decides.
-    asked = any(_THROTTLED.search(_code(one)) for one in chain)
-    return asked or status in _PASSING_STATUSES or (status >= 500 and status not in _FINAL_STATUSES)
+    throttled = any(_THROTTLED.search(_code(one)) for one in chain)
+    return throttled or status in _PASSING_STATUSES or (status >= 500 and status not in _FINAL_STATUSES)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
