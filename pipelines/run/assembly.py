@@ -11,10 +11,11 @@ from ray.data import ActorPoolStrategy
 
 from pipelines.plan.pending import Expand, PendingRows
 from pipelines.rows import Row, new_row, to_table
-from pipelines.run.guards import guarded_actor, guarded_task
 from pipelines.run.pools import Pool, Resources
+from pipelines.run.stage_runner import RunContext, StageRunner
 from pipelines.run.streaming import tables
 from pipelines.settings import Settings
+from pipelines.stages.adapter import Stage
 from pipelines.stages.caption import CaptionStage
 from pipelines.stages.cut import Cut
 from pipelines.stages.decode import Decode
@@ -25,7 +26,6 @@ from pipelines.stages.stitch import Stitch
 from pipelines.stages.survey import SurveyFilm
 from pipelines.stages.tile import Tile
 from pipelines.stages.write import Write
-from pipelines.store.lease import Fence
 
 # A source block: several small files share one trip through the driver (it manages some 30 trips a second), large ones go
 # alone so that their pixels do not pile up.
@@ -44,7 +44,7 @@ def build_stream(
     stamp: Mapping[str, str],
     settings: Settings,
     resources: Resources,
-    fence: Fence,
+    context: RunContext,
     *,
     isolated: bool = False,
 ) -> Any:
@@ -55,7 +55,7 @@ def build_stream(
         stamp: columns that the run gives to all of them.
         settings: all settings.
         resources: where the models go.
-        fence: of the run's lease.
+        context: of the run.
         isolated: a row a block and a call, so that whichever kills its process takes no other row with it.
     """
     together = 1 if isolated else resources.rows_per_call
@@ -63,19 +63,20 @@ def build_stream(
     spread = len(rows) if isolated else 4 * resources.replicas
     ds = ray.data.from_arrow(list(blocks(rows.table, spread=spread)))
     # 2. read, hash and decode                            1:1, a CPU task a block; cutting blocks into rows costs more
-    decode = guarded_task(Decode, settings, fence, expand=_stamped(rows.builder, dict(stamp)))
-    ds = ds.map_batches(decode, batch_size=None, batch_format="pyarrow", **_TASK)
+    decode = StageRunner(Decode, settings, context, expand=_stamped(rows.builder, dict(stamp)))
+    ds = ds.map_batches(decode.task(), batch_size=None, batch_format="pyarrow", **_TASK)
     # 3. describe                                         1:1, LLaVA actors, a GPU each; left out without LLaVA
     if settings.captions == "llava":
-        ds = _on_actors(ds, CaptionStage, fence, resources.caption, settings, rows=together)
+        ds = _on_actors(ds, CaptionStage, resources.caption, settings, context, rows=together)
     # 4. enlarge and cut into tiles                       1:N, a CPU task, one with step 2 where nothing stands between
-    ds = ds.map_batches(guarded_task(Tile, settings, fence), batch_size=None, batch_format="pyarrow", **_TASK)
+    tile = StageRunner(Tile, settings, context)
+    ds = ds.map_batches(tile.task(), batch_size=None, batch_format="pyarrow", **_TASK)
     # 5. restore                                          1:1, FaithDiff actors, a replica each, windows of rows batched
     model = {"threads": resources.threads, "digest": rows.builder.model_digest}
-    ds = _on_actors(ds, Restore, fence, resources.restore, settings, rows=together, **model)
+    ds = _on_actors(ds, Restore, resources.restore, settings, context, rows=together, **model)
     # 6. publish: a photograph with its sidecar, or a durable tile               1:1, a CPU task, goes on while draining
-    write = guarded_task(Write, settings, fence, writes=True)
-    return ds.map_batches(write, batch_size=None, batch_format="pyarrow", **_TASK)
+    write = StageRunner(Write, settings, context, writes=True)
+    return ds.map_batches(write.task(), batch_size=None, batch_format="pyarrow", **_TASK)
 
 
 def build_film_stream(
@@ -83,7 +84,7 @@ def build_film_stream(
     stamp: Mapping[str, str],
     settings: Settings,
     resources: Resources,
-    fence: Fence,
+    context: RunContext,
     *,
     isolated: bool = False,
 ) -> Any:
@@ -92,28 +93,30 @@ def build_film_stream(
     # 1. planned rows, a film a block                                                         (driver)
     ds = ray.data.from_arrow(list(blocks(rows.table, spread=len(rows))))
     # 2. read each once: hash, facts, timeline, shots     1:N, a row a shot; a CPU task a film
-    survey = guarded_task(SurveyFilm, settings, fence, expand=_stamped(rows.builder, dict(stamp)))
-    ds = ds.map_batches(survey, batch_size=None, batch_format="pyarrow", **_TASK)
+    survey = StageRunner(SurveyFilm, settings, context, expand=_stamped(rows.builder, dict(stamp)))
+    ds = ds.map_batches(survey.task(), batch_size=None, batch_format="pyarrow", **_TASK)
     # 3. describe each shot by its key frame               1:1, LLaVA actors, a GPU each; left out without LLaVA
     if settings.captions == "llava":
-        ds = _on_actors(ds, CaptionStage, fence, resources.caption, settings, rows=together)
+        ds = _on_actors(ds, CaptionStage, resources.caption, settings, context, rows=together)
     # 4. cut shots into segments                           1:N, a CPU task; no frames travel
-    ds = ds.map_batches(guarded_task(Cut, settings, fence), batch_size=None, batch_format="pyarrow", **_TASK)
+    cut = StageRunner(Cut, settings, context)
+    ds = ds.map_batches(cut.task(), batch_size=None, batch_format="pyarrow", **_TASK)
     # 5. a segment a block, so that those of one film spread over all replicas
     ds = ds.repartition(target_num_rows_per_block=1)
     # 6. read, restore and publish a segment as a part     1:1, FaithDiff actors, a replica each, frame by frame
-    model = {"threads": resources.threads, "digest": rows.builder.model_digest, "writing_fence": fence}
-    return _on_actors(ds, RestoreFilm, fence, resources.restore, settings, rows=1, **model)
+    model = {"threads": resources.threads, "digest": rows.builder.model_digest, "writing_fence": context.fence}
+    return _on_actors(ds, RestoreFilm, resources.restore, settings, context, rows=1, **model)
 
 
-def build_assembly(rows: list[Row], settings: Settings, fence: Fence) -> Any:
+def build_assembly(rows: list[Row], settings: Settings, context: RunContext) -> Any:
     """Items whose parts are all durable, of one kind -> final rows.
 
     One item a task: a photograph is held whole while it is joined, a film a few frames at a time.
     """
-    stage = Mux if rows[0]["media_kind"] == "film" else Stitch
+    stage: type[Stage] = Mux if rows[0]["media_kind"] == "film" else Stitch
+    join = StageRunner(stage, settings, context)
     ds = ray.data.from_arrow([to_table([row]) for row in rows])
-    return ds.map_batches(guarded_task(stage, settings, fence), batch_size=1, batch_format="pyarrow", **_TASK)
+    return ds.map_batches(join.task(), batch_size=1, batch_format="pyarrow", **_TASK)
 
 
 def blocks(table: pa.Table, *, spread: int) -> Iterator[pa.Table]:
@@ -130,14 +133,14 @@ def blocks(table: pa.Table, *, spread: int) -> Iterator[pa.Table]:
 
 
 def _on_actors(
-    ds: Any, stage: type, fence: Fence, pool: Pool, settings: Settings, *, rows: int, **arguments: Any
+    ds: Any, stage: type[Stage], pool: Pool, settings: Settings, context: RunContext, *, rows: int, **arguments: Any
 ) -> Any:
     """A stage with a model on a pool of actors, each given `rows` rows at a time. The pool grows while it is busy and there is
     room, and shrinks when idle."""
-    chosen = settings.model_copy(update={"device": pool.device})
+    runner = StageRunner(stage, settings.model_copy(update={"device": pool.device}), context, arguments=arguments)
     return ds.map_batches(
-        guarded_actor(stage),
-        fn_constructor_kwargs={"fence": fence, "settings": chosen, **arguments},
+        runner.actor(),
+        fn_constructor_kwargs={"runner": runner},
         batch_size=rows,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(min_size=pool.least, max_size=pool.most),

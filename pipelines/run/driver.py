@@ -26,6 +26,7 @@ from pipelines.run.outage import OutageWatch
 from pipelines.run.pools import cluster_pools
 from pipelines.run.ray_patches import end_released_actors
 from pipelines.run.run_observer import Observer
+from pipelines.run.stage_runner import RunContext
 from pipelines.run.stop import DrainTimeout, Stop, handle_signals, time_budget
 from pipelines.settings import Settings
 from pipelines.store.lease import Lease, hold_lease
@@ -214,17 +215,18 @@ class _Run:
         resources = cluster_pools(self.settings)
         configure = partial(_configure_ray_data, local=self.settings.ray_address == "local")
         self.observer.replicas(resources.restore.most or 0)
-        trace, fence = self.observer.trace, self.lease.fence(self.observer.trace.traceparent)
+        trace = self.observer.trace
+        context = RunContext(self.lease.fence(), self.lease.run_id, trace.traceparent)
         kind = rows.table["media_kind"][0].as_py()
         about = {"run_id": self.lease.run_id, "alone": isolated, "media_kind": kind}
-        stream = partial(build, rows, self.stamp, self.settings, resources, fence, isolated=isolated)
+        stream = partial(build, rows, self.stamp, self.settings, resources, context, isolated=isolated)
         complete: list[Row] = []
         with trace.step("pass", **about, items=len(rows)):
             for row in self._items(final_rows(stream, configure), complete):
                 self._finish_row(row)
         if complete and not self.stop.requested:
             with trace.step("assemble", **about, items=len(complete)):
-                for row in final_rows(partial(build_assembly, complete, self.settings, fence), configure):
+                for row in final_rows(partial(build_assembly, complete, self.settings, context), configure):
                     if row["item_id"] in self.waiting:
                         self._finish_row(row)
 

@@ -61,6 +61,11 @@ def end_released_actors() -> None:
     _ActorPool._release_running_actor = _release_and_end
 
 
+def is_worker() -> bool:
+    """Whether this process is one of Ray's workers: its public API does not tell a worker from a driver."""
+    return ray.is_initialized() and bool(ray.get_runtime_context().worker.mode == ray.WORKER_MODE)
+
+
 def largest_cluster() -> dict[str, float] | None:
     """What the cluster has when its autoscaler has brought all nodes it may; None without an autoscaler."""
     if ray.util.client.ray.is_connected():  # only a process of the cluster can ask

@@ -1,54 +1,56 @@
-"""What a worker tells of its work on a stage: seconds for Prometheus, failures for the logs, spans for a trace."""
+"""Reports a worker's work on a stage: seconds for Prometheus, failures for the logs, spans for a trace."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
 
 from pipelines.rows import FAILED, PENDING, Row
-from pipelines.store.lease import Fence
+from pipelines.run import ray_patches
+from pipelines.settings import Settings
 from pipelines.telemetry import logs
 from pipelines.telemetry.metrics import change, record
 from pipelines.telemetry.traces import add_span
 
-_NAMED = ["run_id", "item_id", "source_path", "part"]
-_TOLD = [*_NAMED, "error_code", "error_reason"]
+__all__ = ["StageObserver"]
+
+_ROW_NAMES = ["run_id", "item_id", "source_path", "part"]
+_FAILURE_NAMES = [*_ROW_NAMES, "error_code", "error_reason"]
 
 
 class StageObserver:
     """Stands beside one stage in one process.
 
     Args:
-        stage: its class.
-        settings: all settings; how to log.
-        fence: of the run, which it names.
+        stage: its name.
+        settings: how to log.
+        run_id: of the run.
+        traceparent: of the run's trace; empty if there is none.
     """
 
-    def __init__(self, stage: type, settings: Any, fence: Fence) -> None:
-        self.stage = getattr(sys.modules.get(stage.__module__), "STAGE", stage.__name__.lower())
-        self.run_id, self.traceparent = fence.run_id, fence.traceparent
+    def __init__(self, stage: str, settings: Settings, *, run_id: str, traceparent: str = "") -> None:
+        self.stage, self.run_id, self.traceparent = stage, run_id, traceparent
         self.device = "cpu"
-        self._tried: list[tuple[Row, float, float]] = []  # rows of a traced run whose outcome is still to come
-        if _is_worker():
+        self._spans: list[tuple[dict[str, object], float, float]] = []  # rows whose outcome is still to come
+        self._in_worker = ray_patches.is_worker()
+        if self._in_worker:
             logs.configure(settings.log_format, settings.log_level, worker=True)
 
-    def made(self, stage: Any, seconds: float) -> None:
-        """An actor's stage, with its model, is there."""
-        self.device = getattr(stage, "device", "cpu")
-        gpus = float(ray.get_runtime_context().get_assigned_resources().get("GPU", 0)) if _is_worker() else 0.0
+    def log_creation(self, device: str, seconds: float) -> None:
+        """An actor has created the stage, with its model on a device."""
+        self.device = device
+        gpus = float(ray.get_runtime_context().get_assigned_resources().get("GPU", 0)) if self._in_worker else 0.0
         record([change("faitharchive_replica_gpus", gpus, stage=self.stage, device=self.device)])
         about = {"run_id": self.run_id, "stage": self.stage}
         logs.event(logging.INFO, "actor made", **about, device=self.device, gpus=gpus, seconds=round(seconds, 3))
 
-    def not_made(self, fault: str) -> None:
-        """A stage cannot be made; its rows will be held back."""
+    def log_fault(self, fault: str) -> None:
+        """The stage cannot be created; its rows will be held back."""
         logs.event(logging.ERROR, "stage cannot be made", run_id=self.run_id, stage=self.stage, reason=fault)
 
     def row(self, row: Row, results: Iterable[Row]) -> Iterator[Row]:
@@ -67,30 +69,30 @@ class StageObserver:
         finally:
             self._record(busy, [row], began)
 
-    def call(self, table: pa.Table, stage: Callable[[pa.Table], pa.Table]) -> pa.Table:
-        """A stage called with a table of rows."""
-        pending = table.select(_NAMED).filter(pc.equal(table["status"], PENDING)).to_pylist()
+    def batch(self, table: pa.Table, call: Callable[[pa.Table], pa.Table]) -> pa.Table:
+        """What `call` makes of a table whose pending rows are handled together."""
+        pending = table.select(_ROW_NAMES).filter(pc.equal(table["status"], PENDING)).to_pylist()
         began, started = time.time(), time.perf_counter()
-        done = stage(table)
+        results = call(table)
         if pending:
             self._record(time.perf_counter() - started, pending, began)
-        return self.log_failures(done)
+        return results
 
     def log_failures(self, table: pa.Table) -> pa.Table:
         """A table as it leaves the stage, after its failures were logged and its rows traced."""
         codes: dict[str, str] = {}
         failed = pc.and_(pc.equal(table["status"], FAILED), pc.equal(table["error_stage"], self.stage))
         if pc.any(failed).as_py():
-            for row in table.select(_TOLD).filter(failed).to_pylist():
+            for row in table.select(_FAILURE_NAMES).filter(failed).to_pylist():
                 reason = row.pop("error_reason")
                 codes[row["item_id"]] = row["error_code"]
                 logs.event(logging.WARNING, "item failed", stage=self.stage, reason=reason, **row)
-        tried, self._tried = self._tried, []
-        for row, began, ended in tried:
-            about = {name: row[name] for name in _NAMED} | {"stage": self.stage, "device": self.device}
-            code = codes.get(row["item_id"])
+        spans, self._spans = self._spans, []
+        for row, began, ended in spans:
+            code = codes.get(str(row["item_id"]))
             outcome = {"status": FAILED if code else "ok", "error_code": code}
-            add_span(self.stage, self.traceparent, began, ended, about | outcome)
+            about = {"stage": self.stage, "device": self.device}
+            add_span(self.stage, self.traceparent, began, ended, row | about | outcome)
         return table
 
     def _record(self, seconds: float, rows: list[Row], began: float) -> None:
@@ -99,8 +101,4 @@ class StageObserver:
         record(changes)
         if self.traceparent:
             ended = time.time()
-            self._tried += [({name: row[name] for name in _NAMED}, began, ended) for row in rows]
-
-
-def _is_worker() -> bool:
-    return ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE
+            self._spans += [({name: row[name] for name in _ROW_NAMES}, began, ended) for row in rows]

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 
-from pipelines.rows import PENDING, Row, get_pixels, to_table
+from pipelines.rows import Row, get_pixels
 from pipelines.settings import Settings
 
-STAGE = "caption"
 # LLaVA sees 336 pixels a side; more would only be shipped and thrown away.
 _SIDE = 672
 
 
 class CaptionStage:
-    """An actor with one LLaVA.
+    """The stage, with one LLaVA.
 
     Args:
         settings: which captioner, on what.
     """
+
+    name: ClassVar[str] = "caption"
+    fallback_code: ClassVar[str] = "restore_error"
 
     def __init__(self, settings: Settings) -> None:
         import torch
@@ -35,30 +38,24 @@ class CaptionStage:
         self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         self.model = settings.captioner
 
-    def __call__(self, table: pa.Table) -> pa.Table:
-        rows = table.to_pylist()
-        self.core([row for row in rows if row["status"] == PENDING])
-        return to_table(rows)
-
-    def core(self, rows: list[Row]) -> None:
+    def core(self, row: Row) -> Iterator[Row]:
         """Fill caption and prompt; a failure leaves the row without them and warns in it."""
-        if not rows:
-            return
-        started = time.monotonic()
         try:
-            captions = self.captioner.caption([_view(get_pixels(row)) for row in rows], [row["seed"] for row in rows])
+            self.core_batch([row])
         except Exception as error:
-            if len(rows) > 1:
-                for row in rows:  # one photograph must not cost its neighbours their captions
-                    self.core([row])
-                return
-            rows[0].update(caption="", prompt="", caption_source="none")
+            row.update(caption="", prompt="", caption_source="none")
             warning = " ".join(f"no caption: {type(error).__name__}: {error}".split())[:200]
-            rows[0]["warnings"] = [*rows[0]["warnings"], warning]
-            return
+            row["warnings"] = [*row["warnings"], warning]
+        yield row
+
+    def core_batch(self, rows: list[Row]) -> list[Row]:
+        """Fill caption and prompt of several rows at once. Raises what the captioner raises."""
+        started = time.monotonic()
+        captions = self.captioner.caption([_view(get_pixels(row)) for row in rows], [row["seed"] for row in rows])
         for row, caption in zip(rows, captions, strict=True):
             row.update(caption=caption.text, prompt=caption.prompt, caption_source="llava", caption_model=self.model)
             row["seconds_caption"] = (time.monotonic() - started) / len(rows)
+        return rows
 
 
 def _view(pixels_HWC: np.ndarray) -> np.ndarray:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-
-import pyarrow as pa
+from typing import ClassVar
 
 from pipelines.film.plan import FilmPlan, load_plan
 from pipelines.film.segments import cut, segment_path
 from pipelines.rows import PART_DONE, Row, drop_payload
 from pipelines.settings import Settings
-from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.store.store import Store
-
-STAGE = "cut"
 
 
 class Cut:
@@ -24,17 +20,13 @@ class Cut:
         settings: all settings.
     """
 
+    name: ClassVar[str] = "cut"
+    fallback_code: ClassVar[str] = "restore_error"
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.output = Store(settings.output, settings.retry_seconds)
         self.plan = lru_cache(maxsize=1)(self._plan)
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        return run_rows(STAGE, "restore_error", self.core, table)
-
-    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
-        """As a call, in tables of bounded size."""
-        return stream_rows(STAGE, "restore_error", self.core, table)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Yield a row for each segment of the row's shot; its frames stay in the source until they are restored."""

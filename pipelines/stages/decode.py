@@ -9,8 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-
-import pyarrow as pa
+from typing import ClassVar
 
 from pipelines.errors import ItemError
 from pipelines.media.limits import limits_of
@@ -18,10 +17,7 @@ from pipelines.media.photo.decode import decode
 from pipelines.media.time_limit import deadline
 from pipelines.rows import Row, put_pixels
 from pipelines.settings import Settings
-from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.store.store import OutsideError, Store
-
-STAGE = "decode"
 
 
 class Decode:
@@ -31,18 +27,14 @@ class Decode:
         settings: source and limits.
     """
 
+    name: ClassVar[str] = "decode"
+    fallback_code: ClassVar[str] = "corrupt"
+
     def __init__(self, settings: Settings) -> None:
         self.source = Store(settings.source, settings.retry_seconds)
         self.limits = limits_of(settings)
         self.max_seconds = settings.max_seconds
         self.settings_json = json.dumps(settings.result_settings(), sort_keys=True)
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        return run_rows(STAGE, "corrupt", self.core, table)
-
-    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
-        """As a call, in tables of bounded size."""
-        return stream_rows(STAGE, "corrupt", self.core, table)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Fill fixity, media facts and pixels.

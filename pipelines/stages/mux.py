@@ -7,10 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 
 from pipelines.errors import ItemError
 from pipelines.film.outputs import FilmOutputs
@@ -21,14 +20,11 @@ from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.media.film.write.segment_file import read_record, read_segment
 from pipelines.rows import RESTORED, Row, drop_payload
 from pipelines.settings import Settings
-from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.stages.faithfulness import psnr_db
 from pipelines.stages.publish import write_errors
 from pipelines.store.large_files import opener
 from pipelines.store.layout import parts_folder, sidecar_path
 from pipelines.store.store import Store
-
-STAGE = "mux"
 
 
 class Mux:
@@ -38,17 +34,13 @@ class Mux:
         settings: all settings.
     """
 
+    name: ClassVar[str] = "mux"
+    fallback_code: ClassVar[str] = "write_error"
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.source = Store(settings.source, settings.retry_seconds)
         self.output = Store(settings.output, settings.retry_seconds)
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        return run_rows(STAGE, "write_error", self.core, table)
-
-    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
-        """As a call, in tables of bounded size."""
-        return stream_rows(STAGE, "write_error", self.core, table)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Assemble one film; its parts are removed once it is published.

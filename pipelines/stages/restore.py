@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 
 from faithdiff_model.image.colour_statistics import ColourStatistics
 from faithdiff_model.image.resize import from_unit_float, to_unit_float
 from faithdiff_model.image.windows import TilePlacement
 from pipelines.errors import ItemError
 from pipelines.manifest.identity import software_versions
-from pipelines.rows import PENDING, Row, fail, get_pixels, put_pixels, to_table
+from pipelines.rows import Row, get_pixels, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
 from pipelines.stages.faithfulness import psnr_db, squared_error
@@ -20,11 +21,9 @@ from pipelines.stages.replica import load_replica
 from pipelines.stages.tile_parts import PartStatistics
 from pipelines.stages.tiling import tile_places
 
-STAGE = "restore"
-
 
 class Restore:
-    """An actor with one replica, loaded once.
+    """The stage, with one replica.
 
     Args:
         settings: model, sampling and tiles.
@@ -35,30 +34,41 @@ class Restore:
         WeightsError: this node's weights are missing or others.
     """
 
+    name: ClassVar[str] = "restore"
+    fallback_code: ClassVar[str] = "restore_error"
+
     def __init__(self, settings: Settings, threads: int = 0, digest: str = "") -> None:
         replica = load_replica(settings, threads, digest)
         self.settings, self.device = settings, replica.device
         self.whole = replica.restorer
         self.restorer = self.whole  # or, short of memory, the same with fewer windows a call
 
-    def __call__(self, table: pa.Table) -> pa.Table:
-        rows = table.to_pylist()
-        self.core([row for row in rows if row["status"] == PENDING])
-        return to_table(rows)
+    def core(self, row: Row) -> Iterator[Row]:
+        """Restore one row.
 
-    def core(self, rows: list[Row]) -> None:
-        """Restore rows together; if that fails, less at a time, so that only the culprit's row fails."""
-        if not rows:
-            return
-        started = time.monotonic()
+        Raises:
+            ItemError: `out_of_memory`, where nothing smaller can be made of it. The windows were not the reason then, and the
+                rows that follow get as many in a call as at first.
+        """
+        import torch  # the driver imports this module too, and has no use for it
+
         try:
-            self._restore(rows)
+            self.core_batch([row])
         except Exception as error:
-            for fewer in self._second_try(rows, error):
-                self.core(fewer)
-            return
+            self.restorer = self.whole
+            if isinstance(error, torch.OutOfMemoryError):
+                raise ItemError("out_of_memory", describe(error, row)) from error
+            raise
+        yield row
+
+    def core_batch(self, rows: list[Row]) -> list[Row]:
+        """Restore rows together. Raises what the model raises, and leaves the rows as they were.
+
+        Out of memory, fewer windows share a UNet call, down to one; what fits then is used for the rows that follow, too.
+        """
+        seconds = self._restore_in_memory(rows)
         for row in rows:
-            row["seconds_restore"] = (time.monotonic() - started) / len(rows)
+            row["seconds_restore"] = seconds / len(rows)
             row["device"] = self.device
             row["software"] = software_versions()
             row["model_preset"] = self.settings.preset
@@ -67,28 +77,24 @@ class Restore:
                 few, many = self.restorer.options.window_batch, self.whole.options.window_batch
                 warning = f"{few} windows a call instead of {many}, as the device's memory was too small"
                 row["warnings"] = [*row["warnings"], warning]
+        return rows
 
-    def _second_try(self, rows: list[Row], error: Exception) -> list[list[Row]]:
-        """What to try again after a failure; a row that nothing smaller can be made of fails.
+    def _restore_in_memory(self, rows: list[Row]) -> float:
+        """Restore rows with as many windows in a call as the device's memory takes; the seconds that it took in the end."""
+        import torch
 
-        Out of memory, fewer windows share a UNet call, down to one. What fits then is used for the rows that follow, too; where
-        nothing fits, the windows were not the reason, and they go back to what they were.
-        """
-        import torch  # the driver imports this module too, and has no use for it
-
-        code = "restore_error"
-        if isinstance(error, torch.OutOfMemoryError):
-            code = "out_of_memory"
-            torch.cuda.empty_cache()
-            half = self.restorer.options.window_batch // 2
-            if half:
+        while True:
+            started = time.monotonic()
+            try:
+                self._restore(rows)
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                half = self.restorer.options.window_batch // 2
+                if not half:
+                    raise
                 self.restorer = self.restorer.with_options(window_batch=half)
-                return [rows]
-        if len(rows) > 1:
-            return [[row] for row in rows]
-        fail(rows[0], STAGE, ItemError(code, describe(error, rows[0])))
-        self.restorer = self.whole
-        return []
+            else:
+                return time.monotonic() - started
 
     def _restore(self, rows: list[Row]) -> None:
         images = [get_pixels(row) for row in rows]

@@ -6,9 +6,9 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 
 from faithdiff_model.film.steady import ShotFrame, restore_shot
 from faithdiff_model.image.resize import enlarge, from_unit_float, to_unit_float
@@ -20,7 +20,7 @@ from pipelines.film.source import open_film, reading_film, source_state
 from pipelines.manifest.identity import software_versions
 from pipelines.media.film.facts import FilmReader
 from pipelines.media.film.write.segment_file import SegmentWriter
-from pipelines.rows import HELD_BACK, PART_DONE, PENDING, Row, drop_payload, fail, to_table
+from pipelines.rows import HELD_BACK, PART_DONE, Row, drop_payload
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
 from pipelines.stages.faithfulness import squared_error
@@ -31,7 +31,6 @@ from pipelines.store.large_files import publishing
 from pipelines.store.lease import LOST, Fence
 from pipelines.store.store import Store
 
-STAGE = "restore"
 # What of a part's row the film's row is made of.
 RECORDED = (
     "warnings", "seconds_restore", "caption", "prompt", "caption_source", "caption_model", "seconds_caption", "device",
@@ -40,7 +39,7 @@ RECORDED = (
 
 
 class RestoreFilm:
-    """An actor with one replica, loaded once.
+    """The stage, with one replica.
 
     Args:
         settings: all settings.
@@ -51,6 +50,9 @@ class RestoreFilm:
     Raises:
         WeightsError: this node's weights are missing or others.
     """
+
+    name: ClassVar[str] = "restore"
+    fallback_code: ClassVar[str] = "restore_error"
 
     def __init__(
         self, settings: Settings, threads: int = 0, digest: str = "", writing_fence: Fence | None = None
@@ -63,32 +65,30 @@ class RestoreFilm:
         self.batch = settings.rows_per_call or (4 if replica.kind == "cuda" else 1)
         self._known: tuple[str, FilmPlan] | None = None
 
-    def __call__(self, table: pa.Table) -> pa.Table:
-        return to_table([self.core(row) if row["status"] == PENDING else row for row in table.to_pylist()])
+    def core(self, row: Row) -> Iterator[Row]:
+        """Restore a segment and publish it; out of memory, with fewer windows in a UNet call, down to one.
 
-    def core(self, row: Row) -> Row:
-        """Restore a segment and publish it; whatever goes wrong becomes a failed row."""
+        Raises:
+            ItemError: the source, the model or the output failed.
+        """
         import torch
 
-        try:
-            while True:
-                try:
-                    return self._restore(row)
-                except torch.OutOfMemoryError:
-                    torch.cuda.empty_cache()
-                    half = self.restorer.options.window_batch // 2
-                    if not half:
-                        raise
-                    self.restorer = self.restorer.with_options(window_batch=half)
-                    warning = f"{half} windows a call, as the device's memory was too small for more"
-                    row["warnings"] = [*row["warnings"], warning]
-        except _LostError:
-            return drop_payload(row | {"status": HELD_BACK})
-        except ItemError as error:
-            return fail(row, STAGE, error)
-        except Exception as error:
-            code = "out_of_memory" if isinstance(error, torch.OutOfMemoryError) else "restore_error"
-            return fail(row, STAGE, ItemError(code, describe(error, row)))
+        while True:
+            try:
+                result = self._restore(row)
+                break
+            except torch.OutOfMemoryError as error:
+                torch.cuda.empty_cache()
+                half = self.restorer.options.window_batch // 2
+                if not half:
+                    raise ItemError("out_of_memory", describe(error, row)) from error
+                self.restorer = self.restorer.with_options(window_batch=half)
+                warning = f"{half} windows a call, as the device's memory was too small for more"
+                row["warnings"] = [*row["warnings"], warning]
+            except _LostError:
+                result = drop_payload(row | {"status": HELD_BACK})
+                break
+        yield result
 
     def _restore(self, row: Row) -> Row:
         path, key, number = row["source_path"], row["identity"], row["part"]

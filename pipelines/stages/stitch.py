@@ -6,9 +6,9 @@ import functools
 import operator
 import time
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 
 from faithdiff_model.image.resize import enlarge, from_unit_float, to_grey, to_unit_float
 from faithdiff_model.image.windows import Rect
@@ -18,7 +18,6 @@ from pipelines.media.limits import limits_of
 from pipelines.media.photo.decode import decode
 from pipelines.rows import Row
 from pipelines.settings import Settings
-from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.stages.faithfulness import psnr_db, squared_error
 from pipelines.stages.publish import publish_result
 from pipelines.stages.tile_parts import PartStatistics, read_part
@@ -26,7 +25,6 @@ from pipelines.stages.tiling import tile_places
 from pipelines.store.layout import parts_folder
 from pipelines.store.store import Store
 
-STAGE = "stitch"
 _STRIP = 512  # source rows compared at a time
 
 
@@ -37,19 +35,15 @@ class Stitch:
         settings: all settings.
     """
 
+    name: ClassVar[str] = "stitch"
+    fallback_code: ClassVar[str] = "write_error"
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.source, self.output = (
             Store(settings.source, settings.retry_seconds),
             Store(settings.output, settings.retry_seconds),
         )
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        return run_rows(STAGE, "write_error", self.core, table)
-
-    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
-        """As a call, in tables of bounded size."""
-        return stream_rows(STAGE, "write_error", self.core, table)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Assemble one photograph; its parts are removed once it is published.

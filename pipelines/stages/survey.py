@@ -7,8 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
-
-import pyarrow as pa
+from typing import ClassVar
 
 from faithdiff_model.network.config import MIN_SIDE
 from pipelines.errors import ItemError
@@ -20,11 +19,8 @@ from pipelines.media.film.facts import FilmReader
 from pipelines.media.film.survey.survey import Surveyor
 from pipelines.rows import Row, put_pixels
 from pipelines.settings import Settings
-from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.stages.publish import write_errors
 from pipelines.store.store import Store
-
-STAGE = "survey"
 
 
 class SurveyFilm:
@@ -34,18 +30,14 @@ class SurveyFilm:
         settings: all settings.
     """
 
+    name: ClassVar[str] = "survey"
+    fallback_code: ClassVar[str] = "corrupt"
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.source = Store(settings.source, settings.retry_seconds)
         self.output = Store(settings.output, settings.retry_seconds)
         self.settings_json = json.dumps(settings.result_settings("film"), sort_keys=True)
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        return run_rows(STAGE, "corrupt", self.core, table)
-
-    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
-        """As a call, in tables of bounded size."""
-        return stream_rows(STAGE, "corrupt", self.core, table)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Survey a film, or take over what an earlier run found, and yield a row for each of its shots.

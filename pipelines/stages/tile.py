@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-
-import pyarrow as pa
+from typing import ClassVar
 
 from faithdiff_model.image.resize import enlarge, from_unit_float
 from faithdiff_model.network.config import MIN_SIDE
@@ -13,12 +12,9 @@ from pipelines.errors import ItemError
 from pipelines.manifest.identity import identity
 from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, put_pixels
 from pipelines.settings import Settings
-from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.stages.tile_parts import has_part
 from pipelines.stages.tiling import pixels_of, tile_places
 from pipelines.store.store import Store
-
-STAGE = "tile"
 
 
 class Tile:
@@ -28,16 +24,12 @@ class Tile:
         settings: all settings.
     """
 
+    name: ClassVar[str] = "tile"
+    fallback_code: ClassVar[str] = "restore_error"
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.output = Store(settings.output, settings.retry_seconds)
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        return run_rows(STAGE, "restore_error", self.core, table)
-
-    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
-        """As a call, in tables of bounded size."""
-        return stream_rows(STAGE, "restore_error", self.core, table)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Yield a row for each tile, its pixels being the tile's region of the enlarged photograph.

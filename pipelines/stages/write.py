@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-import pyarrow as pa
+from typing import ClassVar
 
 from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels
 from pipelines.settings import Settings
-from pipelines.stages.adapter import run_rows, stream_rows
 from pipelines.stages.publish import publish_result, write_errors
 from pipelines.stages.tile_parts import write_part
 from pipelines.store.store import Store
-
-STAGE = "write"
 
 
 class Write:
@@ -23,16 +19,12 @@ class Write:
         settings: output, format and quality.
     """
 
+    name: ClassVar[str] = "write"
+    fallback_code: ClassVar[str] = "write_error"
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.output = Store(settings.output, settings.retry_seconds)
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        return run_rows(STAGE, "write_error", self.core, table)
-
-    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
-        """As a call, in tables of bounded size."""
-        return stream_rows(STAGE, "write_error", self.core, table)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Publish.

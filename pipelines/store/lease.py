@@ -62,9 +62,9 @@ class Lease:
     def run_id(self) -> str:
         return self._record.run_id
 
-    def fence(self, traceparent: str = "") -> Fence:
+    def fence(self) -> Fence:
         """What workers ask whether they may go on."""
-        return Fence(self._store.url, self.number, self._seconds, self.run_id, traceparent)
+        return Fence(self._store.url, self.number, self._seconds)
 
     def when_lost(self, call: Callable[[], None]) -> None:
         """Have `call` called, from the lease's thread, once the lease is lost."""
@@ -117,13 +117,10 @@ class Fence:
         url: of the output store.
         number: of the lease.
         seconds: how long it holds without renewal.
-        run_id: who holds it.
-        traceparent: of the run's trace, if it has one.
     """
 
-    def __init__(self, url: str, number: int, seconds: float, run_id: str = "", traceparent: str = "") -> None:
-        self._arguments = (url, number, seconds, run_id, traceparent)
-        self.run_id, self.traceparent = run_id, traceparent
+    def __init__(self, url: str, number: int, seconds: float) -> None:
+        self._arguments = (url, number, seconds)
         self._store = Store(url, seconds / _BEATS)
         self._number = number
         self._seconds = seconds
@@ -131,7 +128,7 @@ class Fence:
         self._looked = self._sure = time.monotonic()
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[Fence], tuple[str, int, float, str, str]]:
+    def __reduce__(self) -> tuple[type[Fence], tuple[str, int, float]]:
         return Fence, self._arguments
 
     def state(self) -> str:

@@ -203,6 +203,7 @@ def restored_calmly(settings: Settings, paths: Iterable[str]) -> dict[str, str]:
     from pipelines.media.photo.encode import encode
     from pipelines.plan.plan import make_plan
     from pipelines.rows import get_pixels, to_table
+    from pipelines.stages.adapter import run_stage
     from pipelines.stages.decode import Decode
     from pipelines.stages.restore import Restore
     from pipelines.stages.tile import Tile
@@ -212,7 +213,10 @@ def restored_calmly(settings: Settings, paths: Iterable[str]) -> dict[str, str]:
     wanted, digests = set(paths), {}
     for row in make_plan(settings.model_copy(update={"redo": True})).pending:
         if row["source_path"] in wanted:
-            (done,) = restore(tile(decode(to_table([row])))).to_pylist()
+            table = to_table([row])
+            for stage in (decode, tile, restore):
+                table = run_stage(stage, table)
+            (done,) = table.to_pylist()
             data = encode(get_pixels(done), format="PNG")
             digests[row["source_path"]] = hashlib.sha256(data).hexdigest()
     torch.set_num_threads(threads)

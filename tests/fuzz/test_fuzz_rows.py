@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pipelines.errors import ERROR_CODES
 from pipelines.rows import FAILED, PART_DONE, PENDING, Row, get_pixels, new_row
 from pipelines.settings import Settings
+from pipelines.stages.adapter import run_stage
 from pipelines.stages.decode import Decode
 from pipelines.stages.tile import Tile
 
@@ -80,7 +81,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 def through(settings: Settings, *rows: Row) -> list[Row]:
-    return Tile(settings)(Decode(settings)(table_of(*rows))).to_pylist()
+    return run_stage(Tile(settings), run_stage(Decode(settings), table_of(*rows))).to_pylist()
 
 
 def check(row: Row) -> None:
@@ -161,5 +162,5 @@ _PIXEL_ROWS = st.fixed_dictionaries(
 @few
 @given(_PIXEL_ROWS)
 def test_tiles_of_impossible_pixels(archive: Settings, values: dict[str, Any]) -> None:
-    for row in Tile(archive)(table_of(new_row(source_path="a.png") | values)).to_pylist():
+    for row in run_stage(Tile(archive), table_of(new_row(source_path="a.png") | values)).to_pylist():
         check(row)

@@ -14,6 +14,7 @@ from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import MANIFEST_SCHEMA, PENDING, RESTORED, Row, new_row
 from pipelines.settings import Settings
+from pipelines.stages.adapter import run_stage
 from pipelines.stages.decode import Decode
 from pipelines.stages.tile import Tile
 from pipelines.stages.write import Write
@@ -71,11 +72,11 @@ def restore_without_model(
     decode, tile, write = Decode(settings), Tile(settings), Write(settings)
     rows = [{**row, **stamp} for row in plan.final_rows]
     for planned in plan.pending:
-        table = decode(table_of({**planned, **stamp}))
-        (row,) = tile(table).to_pylist()
+        table = run_stage(decode, table_of({**planned, **stamp}))
+        (row,) = run_stage(tile, table).to_pylist()
         if row["status"] == PENDING:
             row.update(software='{"torch": "none"}', device="none", lq_psnr_db=100.0, model_preset=settings.preset)
-            (row,) = write(table_of(row)).to_pylist()
+            (row,) = run_stage(write, table_of(row)).to_pylist()
         rows.append({**row, "finished_at": row["finished_at"] or datetime.now(UTC)})
     if record:
         writer = ManifestWriter(Store(settings.output), stamp["run_id"])

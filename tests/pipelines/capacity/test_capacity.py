@@ -31,6 +31,7 @@ from pipelines.media.photo.encode import encode
 from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, PENDING, RESTORED
 from pipelines.settings import Settings
+from pipelines.stages.adapter import run_stage
 from pipelines.stages.decode import Decode
 from pipelines.stages.restore import Restore
 from pipelines.stages.stitch import Stitch
@@ -206,9 +207,11 @@ def test_requests_of_a_photograph_of_tiles_as_a_server_counts_them(asked: Counte
     (row,) = make_plan(settings).pending
     model = Restore(settings, threads=1)
     asked.clear()
-    table = Tile(settings)(Decode(settings)(table_of({**row, "run_id": "run1", "flow_run_id": ""})))
-    (first, *others) = Write(settings)(model(table)).to_pylist()
-    Stitch(settings)(table_of({**first, "status": PENDING}))
+    table = run_stage(
+        Tile(settings), run_stage(Decode(settings), table_of({**row, "run_id": "run1", "flow_run_id": ""}))
+    )
+    (first, *others) = run_stage(Write(settings), run_stage(model, table)).to_pylist()
+    run_stage(Stitch(settings), table_of({**first, "status": PENDING}))
     assert len(others) == 3
     assert counted(asked) == item_requests(4, 5000, 20_000)
 
@@ -328,8 +331,10 @@ def test_a_store_that_was_really_made(tmp_path: Path) -> None:
     output = Store(settings.output)
     writer = ManifestWriter(output, "run1")
     for row in make_plan(settings).pending:
-        table = Tile(settings)(Decode(settings)(table_of({**row, "run_id": "run1", "flow_run_id": ""})))
-        (done,) = Write(settings)(model(table)).to_pylist()
+        table = run_stage(
+            Tile(settings), run_stage(Decode(settings), table_of({**row, "run_id": "run1", "flow_run_id": ""}))
+        )
+        (done,) = run_stage(Write(settings), run_stage(model, table)).to_pylist()
         assert done["status"] == RESTORED
         writer.add(done)
     writer.flush()

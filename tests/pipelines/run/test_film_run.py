@@ -184,6 +184,7 @@ def test_a_film_goes_to_and_from_an_object_store(
 ) -> None:
     """In this process, stage after stage: the session's workers started before the server and do not know it."""
     from pipelines.rows import to_table
+    from pipelines.stages.adapter import run_stage
     from pipelines.stages.cut import Cut
     from pipelines.stages.mux import Mux
     from pipelines.stages.restore_film import RestoreFilm
@@ -195,13 +196,13 @@ def test_a_film_goes_to_and_from_an_object_store(
     Store(f"{bucket.url}/in").publish("a.mkv", local.read_bytes())
     settings = Settings(source=f"{bucket.url}/in", output=f"{bucket.url}/out", **(FAST | {"steady": "none"}))
     (row,) = make_plan(settings).pending
-    shots = SurveyFilm(settings)(to_table([row]))
-    parts = Cut(settings)(shots)
-    done = RestoreFilm(settings, 1)(parts).to_pylist()
+    shots = run_stage(SurveyFilm(settings), to_table([row]))
+    parts = run_stage(Cut(settings), shots)
+    done = run_stage(RestoreFilm(settings, 1), parts).to_pylist()
     assert [part["status"] for part in done] == [PART_DONE] * 2, [part["error_reason"] for part in done]
-    again = Cut(settings)(SurveyFilm(settings)(to_table([row]))).to_pylist()
+    again = run_stage(Cut(settings), run_stage(SurveyFilm(settings), to_table([row]))).to_pylist()
     assert [part["status"] for part in again] == [PART_DONE] * 2  # durable there
-    (final,) = Mux(settings)(to_table([{**done[-1], "status": "pending"}])).to_pylist()
+    (final,) = run_stage(Mux(settings), to_table([{**done[-1], "status": "pending"}])).to_pylist()
     assert final["status"] == RESTORED, final["error_reason"]
     output = Store(settings.output)
     (tmp_path / "result.mkv").write_bytes(output.read("a.mkv"))

@@ -10,12 +10,19 @@ import pytest
 from archive_steps import archive_settings, picture, table_of
 
 from pipelines.rows import FAILED, PENDING, Row, get_pixels, new_row, put_pixels
+from pipelines.stages.adapter import run_stage
 from pipelines.stages.restore import Restore
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Restore:
     return Restore(archive_settings(tmp_path_factory.mktemp("model"), guidance_scale=1.0), threads=1)
+
+
+def restored(model: Restore, *rows: Row) -> list[Row]:
+    """The rows after the stage."""
+    found: list[Row] = run_stage(model, table_of(*rows)).to_pylist()
+    return found
 
 
 def enlarged(seed: int = 0, **values: Any) -> Row:
@@ -26,9 +33,9 @@ def enlarged(seed: int = 0, **values: Any) -> Row:
 
 
 def test_restore_fills_in_what_it_did(model: Restore) -> None:
-    row = enlarged()
-    before = get_pixels(row).copy()
-    model.core([row])
+    scan = enlarged()
+    before = get_pixels(scan)
+    (row,) = restored(model, scan)
     assert row["status"] == PENDING
     assert get_pixels(row).shape == before.shape
     assert get_pixels(row).dtype == np.uint8
@@ -40,9 +47,7 @@ def test_restore_fills_in_what_it_did(model: Restore) -> None:
 
 
 def test_one_row_that_breaks_the_model_costs_no_other(model: Restore, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = [enlarged(seed) for seed in (0, 2)]
-    for row in alone:
-        model.core([row])
+    alone = [row for seed in (0, 2) for row in restored(model, enlarged(seed))]
     real = model.restorer.restore
 
     def restore(images: Any, prompts: Any, *rest: Any) -> Any:
@@ -52,7 +57,7 @@ def test_one_row_that_breaks_the_model_costs_no_other(model: Restore, monkeypatc
 
     monkeypatch.setattr(model.restorer, "restore", restore)
     together = [enlarged(0), enlarged(1) | {"prompt": "culprit"}, enlarged(2)]
-    table = model(table_of(*together)).to_pylist()
+    table = restored(model, *together)
     assert [row["status"] for row in table] == [PENDING, FAILED, PENDING]
     assert (table[1]["error_code"], table[1]["error_stage"]) == ("restore_error", "restore")
     assert table[1]["error_reason"].startswith("1.png: ValueError: cannot restore this")
@@ -63,8 +68,7 @@ def test_one_row_that_breaks_the_model_costs_no_other(model: Restore, monkeypatc
 
 def test_a_failure_after_the_model_restores_no_row_twice(model: Restore, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again one by one must still be the scan, not a result."""
-    alone = enlarged(0)
-    model.core([alone])
+    (alone,) = restored(model, enlarged(0))
     calls = []
 
     def psnr(error: float, count: int) -> float:
@@ -74,8 +78,7 @@ def test_a_failure_after_the_model_restores_no_row_twice(model: Restore, monkeyp
         return 1.0
 
     monkeypatch.setattr("pipelines.stages.restore.psnr_db", psnr)
-    rows = [enlarged(0), enlarged(1)]
-    model.core(rows)
+    rows = restored(model, enlarged(0), enlarged(1))
     assert [row["status"] for row in rows] == [PENDING, PENDING]
     assert np.array_equal(get_pixels(rows[0]), get_pixels(alone))
 
@@ -87,8 +90,7 @@ def test_out_of_memory_has_its_own_code(model: Restore, monkeypatch: pytest.Monk
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(model.restorer, "restore", restore)
-    row = enlarged()
-    model.core([row])
+    (row,) = restored(model, enlarged())
     assert (row["status"], row["error_code"]) == (FAILED, "out_of_memory")
 
 
@@ -119,13 +121,11 @@ def test_short_of_memory_fewer_windows_share_a_call(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, most: int, used: int
 ) -> None:
     model = Restore(archive_settings(tmp_path, guidance_scale=1.0, window_batch=4), threads=1)
-    roomy = many_windows()
-    model.core([roomy])
+    (roomy,) = restored(model, many_windows())
     assert roomy["warnings"] == []
     device = SmallDevice(model.whole.unet, most)
     monkeypatch.setattr(model.whole.unet, "predict", device)
-    rows = [many_windows(0), many_windows(1)]
-    model.core(rows)
+    rows = restored(model, many_windows(0), many_windows(1))
     assert [row["status"] for row in rows] == [PENDING, PENDING]
     for row in rows:
         assert row["warnings"] == [f"{used} windows a call instead of 4, as the device's memory was too small"]
@@ -133,7 +133,7 @@ def test_short_of_memory_fewer_windows_share_a_call(
     assert np.abs(difference).max() <= 1
     assert max(device.batches) == 4
     device.batches.clear()
-    model.core([many_windows(2)])
+    restored(model, many_windows(2))
     assert max(device.batches) == used  # what did not fit once is not tried again
 
 
@@ -143,11 +143,9 @@ def test_what_fits_in_no_way_fails_alone_and_the_next_gets_all_windows(
     model = Restore(archive_settings(tmp_path, guidance_scale=1.0, window_batch=4), threads=1)
     with monkeypatch.context() as patched:
         patched.setattr(model.whole.unet, "predict", SmallDevice(model.whole.unet, 0))
-        rows = [many_windows(0), many_windows(1)]
-        model.core(rows)
+        rows = restored(model, many_windows(0), many_windows(1))
     assert [(row["status"], row["error_code"]) for row in rows] == [(FAILED, "out_of_memory")] * 2
     device = SmallDevice(model.whole.unet, 9)
     monkeypatch.setattr(model.whole.unet, "predict", device)
-    row = many_windows(2)
-    model.core([row])
+    (row,) = restored(model, many_windows(2))
     assert (row["status"], row["warnings"], max(device.batches)) == (PENDING, [], 4)

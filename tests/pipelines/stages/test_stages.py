@@ -21,6 +21,7 @@ from pipelines.manifest.sidecar import read_sidecar
 from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, PART_DONE, PENDING, RESTORED, Row, fail, get_pixels, new_row, put_pixels
 from pipelines.settings import Settings
+from pipelines.stages.adapter import run_stage
 from pipelines.stages.caption import CaptionStage
 from pipelines.stages.decode import Decode
 from pipelines.stages.restore import Restore
@@ -106,7 +107,7 @@ def test_decode_refuses(tmp_path: Path, data: bytes | str | None, changes: dict[
     (row,) = planned(settings)
     if data is None:
         path.unlink()  # removed between planning and reading
-    (failed,) = Decode(settings)(table_of(row)).to_pylist()
+    (failed,) = run_stage(Decode(settings), table_of(row)).to_pylist()
     assert (failed["status"], failed["error_stage"], failed["error_code"]) == (FAILED, "decode", code)
     assert REMEDIES.get(code, "") in failed["error_reason"]
     assert "a.png" in failed["error_reason"]
@@ -121,8 +122,8 @@ def test_stages_pass_over_what_is_not_pending(tmp_path: Path) -> None:
         new_row() | {"status": PART_DONE},
     ]
     stage = object.__new__(Restore)  # without a model: it must not be asked
-    for adapter in (Decode(settings), Tile(settings), Write(settings), stage, object.__new__(CaptionStage)):
-        assert adapter(table_of(*rows)).to_pylist() == rows
+    for one in (Decode(settings), Tile(settings), Write(settings), stage, object.__new__(CaptionStage)):
+        assert run_stage(one, table_of(*rows)).to_pylist() == rows
 
 
 def test_an_unexpected_exception_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +134,7 @@ def test_an_unexpected_exception_is_a_row(tmp_path: Path, monkeypatch: pytest.Mo
         raise ZeroDivisionError("line one\nline two")
 
     monkeypatch.setattr("pipelines.stages.decode.decode", explode)
-    (row,) = Decode(settings)(table_of(*planned(settings))).to_pylist()
+    (row,) = run_stage(Decode(settings), table_of(*planned(settings))).to_pylist()
     assert (row["status"], row["error_code"]) == (FAILED, "corrupt")
     assert row["error_reason"].startswith("a.png: ZeroDivisionError: line one line two at explode:")
 
@@ -169,7 +170,7 @@ def row_of(pixels: np.ndarray, **values: Any) -> Row:
 
 def test_captions() -> None:
     pixels = (picture(20, 24), picture(30, 16, 2, np.uint16), picture(20, 17, 4), picture(2000, 10, 1))
-    rows = caption_stage()(table_of(*map(row_of, pixels))).to_pylist()
+    rows = run_stage(caption_stage(), table_of(*map(row_of, pixels))).to_pylist()
     assert [row["caption"] for row in rows] == ["24 wide", "16 wide", "17 wide", "3 wide"]
     assert {(row["prompt"], row["caption_source"], row["caption_model"]) for row in rows} == {
         ("prompt 5", "llava", "fake-llava")
@@ -179,8 +180,8 @@ def test_captions() -> None:
 
 def test_a_failing_captioner_costs_its_own_row_alone() -> None:
     stage = caption_stage()
-    rows = [row_of(picture(20, 24)), row_of(picture(20, 20)), row_of(picture(20, 30))]
-    stage.core(rows)
+    table = table_of(row_of(picture(20, 24)), row_of(picture(20, 20)), row_of(picture(20, 30)))
+    rows = run_stage(stage, table).to_pylist()
     assert [row["caption"] for row in rows] == ["24 wide", "", "30 wide"]
     assert [row["prompt"] for row in rows] == ["prompt 5", "", "prompt 5"]
     assert [row["caption_source"] for row in rows] == ["llava", "none", "llava"]
@@ -217,7 +218,7 @@ def test_too_small_is_refused_and_the_smallest_is_not(tmp_path: Path) -> None:
     settings = archive_settings(tmp_path)
     save_photo(tmp_path / "scans" / "7.png", picture(7, 40))
     save_photo(tmp_path / "scans" / "8.png", picture(8, 40))
-    small, enough = Tile(settings)(Decode(settings)(table_of(*planned(settings)))).to_pylist()
+    small, enough = run_stage(Tile(settings), run_stage(Decode(settings), table_of(*planned(settings)))).to_pylist()
     assert (small["status"], small["error_code"], small["error_stage"]) == (FAILED, "too_small", "tile")
     assert "--upscale" in small["error_reason"]
     assert (enough["status"], enough["parts"]) == (PENDING, 1)
@@ -249,5 +250,5 @@ def test_a_store_that_refuses_is_a_row(tmp_path: Path) -> None:
     row.update(software="{}", device="none")
     (tmp_path / "restored").mkdir()
     (tmp_path / "restored" / "a").write_bytes(b"a file where the folder should be")
-    (failed,) = Write(settings)(table_of(row)).to_pylist()
+    (failed,) = run_stage(Write(settings), table_of(row)).to_pylist()
     assert (failed["status"], failed["error_code"], failed["error_stage"]) == (FAILED, "write_error", "write")

@@ -16,6 +16,7 @@ from pipelines.media.photo.encode import encode
 from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, MANIFEST_SCHEMA, PART_DONE, PENDING, RESTORED, Row, get_pixels
 from pipelines.settings import Settings
+from pipelines.stages.adapter import run_stage
 from pipelines.stages.decode import Decode
 from pipelines.stages.restore import Restore
 from pipelines.stages.stitch import Stitch
@@ -55,9 +56,11 @@ def save_png(path: Path, pixels: np.ndarray) -> None:
 def parts_of(settings: Settings, model: Restore) -> list[Row]:
     """The only scan's rows after the write stage."""
     (row,) = make_plan(settings).pending
-    table = Tile(settings)(Decode(settings)(table_of({**row, "run_id": "run1", "flow_run_id": ""})))
+    table = table_of({**row, "run_id": "run1", "flow_run_id": ""})
     model.settings = settings
-    return Write(settings)(model(table)).to_pylist()
+    for stage in (Decode(settings), Tile(settings), model, Write(settings)):
+        table = run_stage(stage, table)
+    return table.to_pylist()
 
 
 def waiting(row: Row, **changes: Any) -> Row:
@@ -81,7 +84,7 @@ def test_tiles_equal_one_piece(tmp_path: Path, models: dict[str, Restore], layou
     (alone,) = parts_of(whole, models[colour_fix])
     parts = parts_of(cut, models[colour_fix])
     assert [row["status"] for row in parts] == [PART_DONE] * 4
-    (joined,) = Stitch(cut)(table_of(waiting(parts[-1]))).to_pylist()
+    (joined,) = run_stage(Stitch(cut), table_of(waiting(parts[-1]))).to_pylist()
     assert (alone["status"], joined["status"]) == (RESTORED, RESTORED), joined["error_reason"]
     first, second = pixels_of_result(whole, alone), pixels_of_result(cut, joined)
     assert first.shape == second.shape == (2 * SIZE[0], 2 * SIZE[1], channels)
@@ -122,7 +125,7 @@ def test_stitching_publishes_and_clears_up(settings: Settings, models: dict[str,
     assert core.dtype == np.uint16
     assert record["part"] == 3
     output.publish(f"{PARTS}/other/00000.npz", b"of another photograph")
-    (row,) = Stitch(settings)(table_of(waiting(parts[0], run_id="run2", attempt=2))).to_pylist()
+    (row,) = run_stage(Stitch(settings), table_of(waiting(parts[0], run_id="run2", attempt=2))).to_pylist()
     left = {entry.path for entry in output.list()}
     assert left == {"a.png", sidecar_path("a.png"), f"{PARTS}/other/00000.npz"}
     assert (row["status"], row["run_id"], row["attempt"], row["parts"]) == (RESTORED, "run2", 2, 4)
@@ -142,12 +145,14 @@ def test_durable_tiles_are_not_restored_again(settings: Settings, models: dict[s
     output = Store(settings.output)
     output.fs.rm_file(output.key(part_path(parts[0]["identity"], 2)))
     (row,) = make_plan(settings).pending
-    again = Tile(settings)(Decode(settings)(table_of(row))).to_pylist()
+    again = run_stage(Tile(settings), run_stage(Decode(settings), table_of(row))).to_pylist()
     assert [part["status"] for part in again] == [PART_DONE, PART_DONE, PENDING, PART_DONE]
     assert [part["part"] for part in again] == [0, 1, 2, 3]
     assert get_pixels(again[2]).ndim == 3
     redo = Settings(**(settings.model_dump() | {"redo": True}))
-    assert {part["status"] for part in Tile(redo)(Decode(redo)(table_of(row))).to_pylist()} == {PENDING}
+    assert {part["status"] for part in run_stage(Tile(redo), run_stage(Decode(redo), table_of(row))).to_pylist()} == {
+        PENDING
+    }
 
 
 @pytest.mark.parametrize("damage", ["missing", b"", b"PK\x03\x04 not whole", "half"])
@@ -158,12 +163,12 @@ def test_a_lost_or_damaged_tile_is_made_again(settings: Settings, models: dict[s
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-3000] if damage == "half" else damage)
-    (failed,) = Stitch(settings)(table_of(waiting(parts[0]))).to_pylist()
+    (failed,) = run_stage(Stitch(settings), table_of(waiting(parts[0]))).to_pylist()
     assert (failed["status"], failed["error_code"], failed["error_stage"]) == (FAILED, "write_error", "stitch")
     assert "; run again" in failed["error_reason"]
     assert not (Path(settings.output) / "a.png").exists()
     again = parts_of(settings, models["adain"])
-    (row,) = Stitch(settings)(table_of(waiting(again[0]))).to_pylist()
+    (row,) = run_stage(Stitch(settings), table_of(waiting(again[0]))).to_pylist()
     assert row["status"] == RESTORED, row["error_reason"]
 
 

@@ -214,6 +214,7 @@ from archive_steps import table_of
 from pipelines.plan.plan import make_plan
 from pipelines.rows import get_pixels, put_pixels
 from pipelines.settings import Settings
+from pipelines.stages.adapter import run_stage
 from pipelines.stages.decode import Decode
 from pipelines.stages.tile import Tile
 from pipelines.stages.write import Write
@@ -221,11 +222,12 @@ from pipelines.stages.write import Write
 settings = Settings(**json.loads(sys.argv[1]))
 decode, tile, write = Decode(settings), Tile(settings), Write(settings)
 for planned in make_plan(settings).pending:
-    for row in tile(decode(table_of({**planned, "run_id": "r", "flow_run_id": ""}))).to_pylist():
+    table = run_stage(decode, table_of({**planned, "run_id": "r", "flow_run_id": ""}))
+    for row in run_stage(tile, table).to_pylist():
         row.update(software="{}", device="none", lq_psnr_db=100.0, model_preset="tiny", statistics="[]")
         if row["parts"] > 1:
             put_pixels(row, get_pixels(row)[:256, :256].astype(np.uint16) * 257)
-        (done,) = write(table_of(row)).to_pylist()
+        (done,) = run_stage(write, table_of(row)).to_pylist()
         print("ROW", json.dumps([done[name] for name in ("source_path", "status", "error_code", "error_reason")]))
 """
 
