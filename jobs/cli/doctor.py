@@ -54,7 +54,9 @@ def _python(settings: Settings) -> str:
 
 
 def _machine(settings: Settings) -> str:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    from pipelines.run.pools import memory_gib
+
+    memory = memory_gib()
     free = shutil.disk_usage(".").free / 2**30
     if memory < 3:
         raise ValueError(f"{memory:.1f} GiB of memory: 4 are needed for the smallest run; use a larger machine")

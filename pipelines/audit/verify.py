@@ -5,21 +5,20 @@ from __future__ import annotations
 import fnmatch
 import gc
 import hashlib
-import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
 import pyarrow as pa
 import ray
-from ray.data import DataContext, Dataset
+from ray.data import Dataset
 
 from faithdiff_model.redaction import redact_url
 from pipelines.audit.findings import Findings
 from pipelines.audit.fixity import COLUMNS, Answer, Check
 from pipelines.manifest.index import Choose, ManifestIndex, open_index, read_block
 from pipelines.rows import RESTORED
-from pipelines.run.streaming import tables
+from pipelines.run.streaming import StreamOptions, tables
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
 from pipelines.store.stores import open_store
@@ -144,13 +143,6 @@ def _checker(settings: Settings, results_only: bool) -> Callable[[pa.Table], pa.
 
 
 def _answers(check: Callable[[], Dataset]) -> Iterator[Answer]:
-    for table in tables(check, _configure_ray_data):
+    # No block may be lost: what goes wrong is raised, or a problem of its item.
+    for table in tables(check, StreamOptions()):
         yield from table.to_pylist()
-
-
-def _configure_ray_data() -> None:
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is raised, or a problem of its item
-    context = DataContext.get_current()
-    context.enable_progress_bars = False  # ours counts items, not blocks
-    context.print_on_execution_start = False
-    context.max_errored_blocks = 0  # a restoration in this process may have allowed lost blocks

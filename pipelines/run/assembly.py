@@ -7,13 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy
+from ray.data import ActorPoolStrategy, Dataset
 
 from pipelines.plan.pending import Expand, PendingRows
 from pipelines.rows import Row, new_row, to_table
 from pipelines.run.pools import Pool, Resources
 from pipelines.run.stage_runner import RunContext, StageRunner
-from pipelines.run.streaming import tables
+from pipelines.run.streaming import StreamOptions, tables
 from pipelines.settings import Settings
 from pipelines.stages.adapter import Stage
 from pipelines.stages.caption import CaptionStage
@@ -47,7 +47,7 @@ def build_stream(
     context: RunContext,
     *,
     isolated: bool = False,
-) -> Any:
+) -> Dataset:
     """Planned rows -> a lazy Ray dataset of final rows, without any all-to-all step.
 
     Args:
@@ -87,7 +87,7 @@ def build_film_stream(
     context: RunContext,
     *,
     isolated: bool = False,
-) -> Any:
+) -> Dataset:
     """Planned films -> a lazy Ray dataset of rows of durable segments, or of films that failed. Arguments as `build_stream`."""
     together = 1 if isolated else resources.rows_per_call
     # 1. planned rows, a film a block                                                         (driver)
@@ -108,7 +108,7 @@ def build_film_stream(
     return _on_actors(ds, RestoreFilm, resources.restore, settings, context, rows=1, **model)
 
 
-def build_assembly(rows: list[Row], settings: Settings, context: RunContext) -> Any:
+def build_assembly(rows: list[Row], settings: Settings, context: RunContext) -> Dataset:
     """Items whose parts are all durable, of one kind -> final rows.
 
     One item a task: a photograph is held whole while it is joined, a film a few frames at a time.
@@ -133,8 +133,8 @@ def blocks(table: pa.Table, *, spread: int) -> Iterator[pa.Table]:
 
 
 def _on_actors(
-    ds: Any, stage: type[Stage], pool: Pool, settings: Settings, context: RunContext, *, rows: int, **arguments: Any
-) -> Any:
+    ds: Dataset, stage: type[Stage], pool: Pool, settings: Settings, context: RunContext, *, rows: int, **arguments: Any
+) -> Dataset:
     """A stage with a model on a pool of actors, each given `rows` rows at a time. The pool grows while it is busy and there is
     room, and shrinks when idle."""
     runner = StageRunner(stage, settings.model_copy(update={"device": pool.device}), context, arguments=arguments)
@@ -155,8 +155,8 @@ def _stamped(expander: Expand, stamp: dict[str, str]) -> Expand:
     return lambda table: [row | stamp for row in expander(table)]
 
 
-def final_rows(make: Callable[[], Any], configure: Callable[[], None]) -> Iterator[Row]:
+def final_rows(build: Callable[[], Dataset], options: StreamOptions) -> Iterator[Row]:
     """The rows of a stream as they come, as whole row dicts. Arguments as `streaming.tables`."""
-    for table in tables(make, configure):
+    for table in tables(build, options):
         for row in table.to_pylist():
             yield new_row() | row

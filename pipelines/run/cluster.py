@@ -12,7 +12,7 @@ from typing import Any
 import ray
 
 from pipelines.run import ray_patches
-from pipelines.run.pools import cores, local_replicas
+from pipelines.run.pools import local_cpus
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
 
@@ -92,7 +92,7 @@ def _agent(settings: Settings) -> AbstractContextManager[None]:
     if settings.ray_address != "local":
         return nullcontext()
     if not settings.metrics_port:
-        return ray_patches.left_out()
+        return ray_patches.without_agent()
     ray_patches.check_metrics_port(settings.metrics_port)
     return nullcontext()
 
@@ -103,10 +103,9 @@ def _init_arguments(settings: Settings) -> dict[str, Any]:
         return {"address": settings.ray_address, **quiet}
     return {
         "address": "local",
-        # Logical CPUs: one an actor, and as many as there are for decoding while actors wait on their models.
-        "num_cpus": cores(settings) + local_replicas(settings) + max(1, settings.caption_replicas),
+        "num_cpus": local_cpus(settings),
         "object_store_memory": (settings.object_store_mb or _OBJECT_STORE_MB) * _MB,
         "include_dashboard": False,
-        "_metrics_export_port": settings.metrics_port or None,
+        **ray_patches.metrics_port_argument(settings.metrics_port),
         **quiet,
     }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import ray
-from ray.data import DataContext, ExecutionResources
 from ray.exceptions import RayError
 
 from faithdiff_model.redaction import redact
@@ -24,10 +21,10 @@ from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, RESTORED, Row,
 from pipelines.run.assembly import build_assembly, build_film_stream, build_stream, final_rows
 from pipelines.run.outage import OutageWatch
 from pipelines.run.pools import cluster_pools
-from pipelines.run.ray_patches import end_released_actors
 from pipelines.run.run_observer import Observer
 from pipelines.run.stage_runner import RunContext
 from pipelines.run.stop import DrainTimeout, Stop, handle_signals, time_budget
+from pipelines.run.streaming import StreamOptions
 from pipelines.settings import Settings
 from pipelines.store.lease import Lease, hold_lease
 from pipelines.store.store import Store
@@ -42,8 +39,6 @@ _MOST_PASSES = 4
 # anew. On many GPUs a wave of so few would be over too soon.
 _WAVE_ROWS = 20_000
 _WAVE_ROWS_A_REPLICA = 200
-# New actors that may die while they start, as when their spot node goes, before the run fails.
-_START_DEATHS = 5
 
 
 @dataclass
@@ -213,7 +208,8 @@ class _Run:
     def _pass(self, build: Build, rows: PendingRows, *, isolated: bool) -> None:
         """Stream a wave's rows; then join what was cut."""
         resources = cluster_pools(self.settings)
-        configure = partial(_configure_ray_data, local=self.settings.ray_address == "local")
+        # What went with a block is found missing, and tried alone.
+        options = StreamOptions(skip_lost_blocks=True, limit_memory=self.settings.ray_address == "local")
         self.observer.replicas(resources.restore.most or 0)
         trace = self.observer.trace
         context = RunContext(self.lease.fence(), self.lease.run_id, trace.traceparent)
@@ -222,11 +218,11 @@ class _Run:
         stream = partial(build, rows, self.stamp, self.settings, resources, context, isolated=isolated)
         complete: list[Row] = []
         with trace.step("pass", **about, items=len(rows)):
-            for row in self._items(final_rows(stream, configure), complete):
+            for row in self._items(final_rows(stream, options), complete):
                 self._finish_row(row)
         if complete and not self.stop.requested:
             with trace.step("assemble", **about, items=len(complete)):
-                for row in final_rows(partial(build_assembly, complete, self.settings, context), configure):
+                for row in final_rows(partial(build_assembly, complete, self.settings, context), options):
                     if row["item_id"] in self.waiting:
                         self._finish_row(row)
 
@@ -284,19 +280,3 @@ def _gone(row: Row, cause: str) -> ItemError:
         return ItemError("lost", f"{row['source_path']}: {reason}")
     reason = "each process that worked on it died; look at the file, or lower --max-pixels or add memory if it is large"
     return ItemError("crashed", f"{row['source_path']}: {reason}")
-
-
-def _configure_ray_data(*, local: bool) -> None:
-    # Ray 2.60 has no other name yet for max_restarts and max_task_retries, and warns at each use.
-    warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a lost block is ours to handle and to tell
-    end_released_actors()
-    context = DataContext.get_current()
-    context.enable_progress_bars = False  # ours counts items, not blocks
-    context.print_on_execution_start = False
-    context.max_errored_blocks = -1  # what went with a block is found missing, and tried alone
-    context.max_consecutive_actor_init_deaths = _START_DEATHS
-    # Half the object store: the rest is for blocks that are being written while others are read. Of a cluster, which grows and
-    # shrinks, Ray takes half by itself.
-    store = ray.cluster_resources().get("object_store_memory", 0) / 2 if local else None
-    context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=store)

@@ -19,6 +19,9 @@ from pipelines.store.store import StoreError
 _ELASTIC_REPLICAS = 64
 
 
+__all__ = ["Pool", "Resources", "cluster_pools", "local_cpus", "memory_gib"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pool:
     """Actors of one stage.
@@ -70,13 +73,13 @@ def cluster_pools(settings: Settings) -> Resources:
     caption_share = share if settings.gpus_per_captioner < 0 else settings.gpus_per_captioner
     fitting = None  # on a cluster as many as there are nodes for, also those that come later
     if local:
-        fitting = max(1, int(gpus / share)) if share else local_replicas(settings)
+        fitting = max(1, int(gpus / share)) if share else _local_replicas(settings)
     threads = 0 if share else settings.cpu_threads
 
     def device(taken: float) -> str:
         return "cpu" if gpus and not taken and settings.device == "auto" else settings.device
 
-    # A local Ray counts a CPU an actor beside those for decoding (see `cluster`); a cluster's CPUs are real.
+    # A local Ray counts a CPU an actor beside those for decoding (see `local_cpus`); a cluster's CPUs are real.
     cpus = 1 if local else settings.cpu_threads
     resources = Resources(
         restore=Pool(
@@ -129,15 +132,26 @@ def _check_placeable(name: str, pool: Pool, nodes: Sequence[Mapping[str, Any]]) 
     )
 
 
-def cores(settings: Settings) -> int:
-    """CPUs of this machine that a local run may use."""
-    return settings.cpus or os.cpu_count() or 1
+def local_cpus(settings: Settings) -> int:
+    """Logical CPUs of a local Ray: one an actor, and as many as there are for decoding while actors wait on their models."""
+    return _cores(settings) + _local_replicas(settings) + max(1, settings.caption_replicas)
 
 
-def local_replicas(settings: Settings) -> int:
-    """As many as the cores and the memory of this machine carry."""
+def memory_gib() -> float:
+    """Memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def _local_replicas(settings: Settings) -> int:
+    """Replicas without a GPU that the cores and the memory of this machine carry: the one place of this rule."""
     if settings.replicas:
         return settings.replicas
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    by_memory = int(memory / 2 / PRESETS[settings.preset].host_memory_gib)  # half is for pixels and everything else
-    return max(1, min(cores(settings) // settings.cpu_threads, by_memory))
+    by_memory = int(
+        memory_gib() / 2 / PRESETS[settings.preset].host_memory_gib
+    )  # half is for pixels and everything else
+    return max(1, min(_cores(settings) // settings.cpu_threads, by_memory))
+
+
+def _cores(settings: Settings) -> int:
+    """CPUs of this machine that a local run may use."""
+    return settings.cpus or os.cpu_count() or 1

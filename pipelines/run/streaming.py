@@ -1,4 +1,4 @@
-"""Running a Ray dataset where it can run: in this process, or, over `ray://`, in an actor on the cluster's head.
+"""Runs a Ray dataset, with Ray Data set up for it, in this process or, over `ray://`, in an actor on the cluster's head.
 
 Ray Data's executor needs a process that is part of the cluster. A Ray client is not: there only small tables, without pixels,
 come over the wire, one call a table.
@@ -6,59 +6,92 @@ come over the wire, one call a table.
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
 
 import pyarrow as pa
 import ray
+from ray.data import DataContext, Dataset, ExecutionResources
 from ray.exceptions import RayError
 
-# Held by the head alone, so that a spot node's end cannot take the driver of a night along.
-_ON_THE_HEAD = {"node:__internal_head__": 0.001}
+from pipelines.run.ray_patches import ON_THE_HEAD, end_released_actors
+
+__all__ = ["StreamOptions", "tables"]
+
+# New actors that may die while they start, as when their spot node goes, before the run fails.
+_START_DEATHS = 5
+
+Build = Callable[[], Dataset]
 
 
-def tables(make: Callable[[], Any], configure: Callable[[], None]) -> Iterator[pa.Table]:
+@dataclass(frozen=True, kw_only=True)
+class StreamOptions:
+    """What datasets differ in.
+
+    Attributes:
+        skip_lost_blocks: go on without the rows of a block that is lost for good, which the caller finds missing; otherwise the
+            dataset fails.
+        limit_memory: let rows in flight take half the object store; the rest is for blocks that are being written while others
+            are read. Of a cluster, which grows and shrinks, Ray takes half by itself.
+    """
+
+    skip_lost_blocks: bool = False
+    limit_memory: bool = False
+
+
+def tables(build: Build, options: StreamOptions) -> Iterator[pa.Table]:
     """The tables of a dataset as they come, in no order.
 
     Args:
-        make: builds the lazy dataset; can be pickled, and is called where the dataset runs.
-        configure: sets Ray Data up; called in the same process before.
+        build: builds the lazy dataset; can be pickled, and is called where the dataset runs.
+        options: how it is run.
 
     Raises:
         RayError: the cluster failed.
     """
     if ray.util.client.ray.is_connected():
-        yield from _from_afar(make, configure)
-        return
-    configure()
-    yield from _batches(make())
+        yield from _remote_tables(build, options)
+    else:
+        yield from _local_tables(build, options)
 
 
-def _batches(dataset: Any) -> Iterator[pa.Table]:
-    yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+def _local_tables(build: Build, options: StreamOptions) -> Iterator[pa.Table]:
+    _set_up_ray_data(options)
+    yield from build().iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+
+
+def _set_up_ray_data(options: StreamOptions) -> None:
+    # Ray 2.60 has no other name yet for max_restarts and max_task_retries, and warns at each use.
+    warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a lost block is ours to handle and to report
+    end_released_actors()
+    context = DataContext.get_current()
+    context.enable_progress_bars = False  # ours counts items, not blocks
+    context.print_on_execution_start = False
+    context.max_errored_blocks = -1 if options.skip_lost_blocks else 0
+    context.max_consecutive_actor_init_deaths = _START_DEATHS
+    store = ray.cluster_resources().get("object_store_memory", 0) / 2 if options.limit_memory else None
+    context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=store)
 
 
 class _Driver:
-    """Runs a dataset and hands its tables over, one a call.
+    """Runs a dataset and hands its tables over, one a call. Arguments as `tables`."""
 
-    Args:
-        make, configure: see `tables`.
-    """
-
-    def __init__(self, make: Callable[[], Any], configure: Callable[[], None]) -> None:
-        configure()
-        self._tables = _batches(make())
+    def __init__(self, build: Build, options: StreamOptions) -> None:
+        self._tables = _local_tables(build, options)
 
     def next(self) -> pa.Table | None:
         """The next table; None at the end."""
         return next(self._tables, None)
 
 
-def _from_afar(make: Callable[[], Any], configure: Callable[[], None]) -> Iterator[pa.Table]:
+def _remote_tables(build: Build, options: StreamOptions) -> Iterator[pa.Table]:
     # Never repeated: a second driver would do again what is done. What went with it is planned again.
-    remote = ray.remote(num_cpus=0, resources=_ON_THE_HEAD, max_restarts=0, max_task_retries=0)(_Driver)
-    driver = remote.remote(make, configure)
+    remote = ray.remote(num_cpus=0, resources=ON_THE_HEAD, max_restarts=0, max_task_retries=0)(_Driver)
+    driver = remote.remote(build, options)
     try:
         while (table := ray.get(driver.next.remote())) is not None:
             yield table

@@ -28,7 +28,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
                 total[name] = total.get(name, 0) + amount
         monkeypatch.setattr(pipelines.run.pools.ray, "nodes", lambda: list(nodes))
         monkeypatch.setattr(pipelines.run.pools.ray, "cluster_resources", lambda: total)
-        monkeypatch.setattr(pipelines.run.pools, "_largest_cluster", lambda: limits)
+        monkeypatch.setattr(pipelines.run.pools, "largest_cluster", lambda: limits)
 
     return seen
 

@@ -75,10 +75,10 @@ def test_a_cluster_that_fails_in_a_wave_is_not_asked_for_the_next(
 ) -> None:
     """What the wave held fails as lost, and is tried again by the next run; the rest is left, not failed unseen."""
 
-    def failing(make: Any, configure: Any) -> Iterator[Row]:
+    def failing(make: Any, options: Any) -> Iterator[Row]:
         if make.func is build_stream and "e.png" in make.args[0].table["source_path"].to_pylist():
             raise RayError("the head is gone")
-        return final_rows(make, configure)
+        return final_rows(make, options)
 
     monkeypatch.setattr(pipelines.run.driver, "final_rows", failing)
     outcome = run(make_plan(settings), settings, run_id=new_run_id())

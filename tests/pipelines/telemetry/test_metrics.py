@@ -12,7 +12,7 @@ from metrics_run import ROOT, run_watched, watched_archive
 from ports import free_port
 
 import pipelines.run.ray_patches
-from pipelines.run.ray_patches import check_metrics_port, left_out
+from pipelines.run.ray_patches import check_metrics_port, without_agent
 from pipelines.store.store import StoreError
 from pipelines.telemetry.metrics import METRICS, change
 
@@ -110,7 +110,7 @@ def test_a_port_that_cannot_be_had_is_told() -> None:
 
 
 def test_without_ray_s_agent_a_port_is_refused_and_its_absence_lasts_for_a_block_alone() -> None:
-    with left_out(), pytest.raises(StoreError, match=r"pip install 'faitharchive\[cluster\]'"):
+    with without_agent(), pytest.raises(StoreError, match=r"pip install 'faitharchive\[cluster\]'"):
         check_metrics_port(free_port())
     check_metrics_port(free_port())
     assert pipelines.run.ray_patches.ray._private.utils.get_dashboard_dependency_error() is None
