@@ -1,11 +1,13 @@
 """The columns of a row: what a part carries through the stages, and which of them the manifest keeps.
 
-A row is a plain dict with exactly these keys. A stage fills its own columns; a failed row passes through untouched.
+A row is a dict with exactly these keys. A stage fills its own columns; a failed row passes through untouched.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple, TypedDict, cast
 
 import numpy as np
 import pyarrow as pa
@@ -97,26 +99,104 @@ PAYLOAD_COLUMNS: tuple[Column, ...] = (
     Column("pixels_dtype", _TEXT, "uint8 or uint16"),
     Column("icc_profile", pa.large_binary(), "carried to the result"),
     Column("dpi", pa.list_(_REAL), "across, down"),
-    Column(
-        "statistics",
-        _TEXT,
-        "JSON of a tile's colour statistics and error, for `assemble`; of a film, what its source was when it was surveyed",
-    ),
+    Column("statistics", _TEXT, "JSON of a tile's colour statistics before and after restoring, for `assemble`"),
+    Column("source_state", _TEXT, "size and version of a film's source when it was surveyed"),
 )
 
 MANIFEST_SCHEMA = pa.schema([(c.name, c.type) for c in MANIFEST_COLUMNS])
 ROW_SCHEMA = pa.schema([(c.name, c.type) for c in (*MANIFEST_COLUMNS, *PAYLOAD_COLUMNS)])
 _PAYLOAD_NAMES = tuple(c.name for c in PAYLOAD_COLUMNS)
 
-Row = dict[str, Any]
+
+class Row(TypedDict):
+    """A part on its way through the stages. Every key is always there, and holds None until it is filled.
+
+    A type names None where code must reckon with it; the others are filled before they are read.
+    """
+
+    schema_version: int
+    run_id: str
+    flow_run_id: str | None
+    item_id: str
+    source_uri: str
+    source_path: str
+    source_size: int | None
+    source_version: str
+    source_sha256: str
+    output_uri: str
+    output_path: str
+    output_size: int | None
+    output_sha256: str | None
+    status: str
+    error_code: str
+    error_stage: str
+    error_reason: str | None
+    warnings: list[str]
+    attempt: int
+    media_kind: str
+    media_format: str | None
+    width: int
+    height: int
+    channels: int
+    bit_depth: int
+    colour_profile: str
+    orientation: int
+    frames: int
+    frame_rate: float | None
+    output_width: int
+    output_height: int
+    output_format: str | None
+    caption: str | None
+    prompt: str
+    caption_source: str
+    caption_model: str | None
+    settings: str | None
+    settings_digest: str
+    model_preset: str | None
+    model_trained: bool | None
+    model_digest: str
+    seed: int
+    identity: str
+    parts: int
+    device: str | None
+    software: str | None
+    film: str | None
+    lq_psnr_db: float | None
+    seconds_read: float | None
+    seconds_decode: float | None
+    seconds_caption: float | None
+    seconds_tile: float | None
+    seconds_restore: float | None
+    seconds_write: float | None
+    started_at: datetime | None
+    finished_at: datetime
+    part: int
+    shot: int
+    pixels: bytes
+    pixels_shape: list[int]
+    pixels_dtype: str
+    icc_profile: bytes | None
+    dpi: list[float] | None
+    statistics: str
+    source_state: str
 
 
-def new_row(**values: Any) -> Row:
+def new_row(**values: object) -> Row:
     """A row with every column, empty but for `values`."""
-    row: Row = dict.fromkeys(ROW_SCHEMA.names)
+    row: dict[str, object] = dict.fromkeys(ROW_SCHEMA.names)
     assert not set(values) - set(row), set(values) - set(row)
     row.update(schema_version=SCHEMA_VERSION, status=PENDING, warnings=[], **values)
-    return row
+    return cast(Row, row)
+
+
+def columns_of(row: Row) -> dict[str, object]:
+    """The same row, for columns by name where the name is not written in the code."""
+    return cast(dict[str, object], row)
+
+
+def whole_row(values: Mapping[str, object]) -> Row:
+    """A row of some of its columns, the others empty; of what a table or a file gave back."""
+    return cast(Row, {**new_row(), **values})
 
 
 def to_table(rows: list[Row]) -> pa.Table:
@@ -139,13 +219,13 @@ def get_pixels(row: Row) -> np.ndarray:
 
 def drop_payload(row: Row) -> Row:
     """Forget all but the part's number and what the manifest keeps."""
-    row.update(dict.fromkeys(_PAYLOAD_NAMES[1:]))
+    columns_of(row).update(dict.fromkeys(_PAYLOAD_NAMES[1:]))
     return row
 
 
 def fail(row: Row, stage: str, error: ItemError) -> Row:
     """Turn a row into a failed one; it has no output."""
-    row.update(
+    columns_of(row).update(
         status=FAILED,
         output_uri=None,
         output_path=None,

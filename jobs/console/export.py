@@ -12,7 +12,7 @@ from faithdiff_model.redaction import redact_url
 from jobs.console.tables import printable
 from pipelines.manifest.current import newest_rows
 from pipelines.manifest.reader import read_rows
-from pipelines.rows import MANIFEST_COLUMNS, Row
+from pipelines.rows import MANIFEST_COLUMNS, Row, columns_of
 from pipelines.store.store import StoreError
 from pipelines.store.stores import open_store
 
@@ -52,7 +52,7 @@ def to_csv(rows: list[Row], *, visible: bool = False) -> str:
     names = [column.name for column in MANIFEST_COLUMNS]
     writer = csv.writer(buffer)  # lines end as in RFC 4180; so a lone carriage return in a name is quoted, too
     writer.writerow(names)
-    writer.writerows([_cell(row[name], visible) for name in names] for row in rows)
+    writer.writerows([_cell(columns_of(row)[name], visible) for name in names] for row in rows)
     return buffer.getvalue()
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from jobs.console.progress import RunProgress
 from jobs.console.tables import printable
-from pipelines.rows import FAILED, RESTORED
+from pipelines.rows import FAILED, RESTORED, new_row
 
 if TYPE_CHECKING:
     from pipelines.audit.findings import Findings
@@ -62,7 +62,7 @@ class CheckProgress(RunProgress):
 
     def item(self, sound: bool) -> None:
         """Count a checked item."""
-        self({"status": RESTORED if sound else FAILED})
+        self(new_row() | {"status": RESTORED if sound else FAILED})
 
     def line(self) -> str:
         """The state as one line."""

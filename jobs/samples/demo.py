@@ -106,8 +106,7 @@ def _view(pixels: np.ndarray) -> Image.Image:
 
 
 def _size(row: Row, number: int) -> str:
-    prefix = "output_" if number else ""
-    return f"{row[f'{prefix}width']}x{row[f'{prefix}height']}"
+    return f"{row['output_width']}x{row['output_height']}" if number else f"{row['width']}x{row['height']}"
 
 
 def _export(results: Path, file: Path) -> None:

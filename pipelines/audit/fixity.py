@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipelines.film.source import source_digest, source_state
 from pipelines.manifest.sidecar import NewerSidecarError, SidecarError, parse_sidecar
 from pipelines.media.kinds import is_sequence
-from pipelines.rows import RESTORED, Row
+from pipelines.rows import RESTORED, Row, columns_of
 from pipelines.store.layout import FRAME_LIST, sidecar_path
 from pipelines.store.retries import what_failed
 from pipelines.store.store import Store
@@ -189,11 +189,12 @@ class Check:
             return None, item.problem(SIDECAR, DAMAGED, f"{error}; {again}")
         except Exception as error:
             return None, item.problem(SIDECAR, UNREADABLE, f"{what_failed(error)[:300]}; check access and the store")
-        wrong = [name for name in _AGREE if sidecar[name] != row[name]]
+        ours, theirs = columns_of(row), columns_of(sidecar)
+        wrong = [name for name in _AGREE if theirs[name] != ours[name]]
         if not wrong:
             return sidecar, None
         text = f"it differs from the manifest in {', '.join(wrong)}; {again}"
-        expected, found = str(row[wrong[0]]), str(sidecar[wrong[0]])
+        expected, found = str(ours[wrong[0]]), str(theirs[wrong[0]])
         mine = sidecar["item_id"] == row["item_id"] and sidecar["output_path"] == row["output_path"]
         return sidecar if mine else None, item.problem(SIDECAR, DISAGREES, text, expected, found)
 

@@ -1,4 +1,4 @@
-"""What a survey settled about a film, for all who work on it later: facts, timeline, shots. Durable, beside its parts."""
+"""A film's plan, for all who work on it after its survey: facts, timeline, shots, segments. Durable, beside its parts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from functools import cached_property
 
 import numpy as np
 
+from pipelines.film.segments import Segment, cut
 from pipelines.media.film.facts import SLATE, FilmFacts, Timeline
 from pipelines.media.film.survey.survey import Survey
+from pipelines.settings import Settings
 from pipelines.store.layout import parts_folder
 from pipelines.store.store import Store
+
+__all__ = ["FilmPlan", "load_plan", "plan_path"]
 
 _VERSION = 1
 
@@ -25,11 +29,14 @@ class FilmPlan:
         facts: of the source.
         timeline: frames of the result.
         survey: what was measured, by number of the decodable frame.
+        segment_frames, segment_overlap: most frames of a segment, and those that neighbours share: see `segments.cut`.
     """
 
     facts: FilmFacts
     timeline: Timeline
     survey: Survey
+    segment_frames: int
+    segment_overlap: int
 
     @cached_property
     def shown(self) -> np.ndarray:
@@ -51,6 +58,11 @@ class FilmPlan:
         """First frame and number of frames of each shot, in the timeline."""
         return [(first, count) for first, count, _ in self._spans]
 
+    @cached_property
+    def segments(self) -> list[Segment]:
+        """What the film is restored in, by number of the part."""
+        return cut(self.shots, self.segment_frames, self.segment_overlap)
+
     def measured_shot(self, shot: int) -> tuple[int, int]:
         """First decodable frame of a shot and how many it has: where its measurements are."""
         return self.survey.shots[self._spans[shot][2]]
@@ -62,6 +74,7 @@ class FilmPlan:
         return first + int(np.searchsorted(inside, self.survey.keyframes[number]))
 
     def to_bytes(self) -> bytes:
+        """The plan as it is kept, without the lengths of segments: those are settings, which the plan's name stands for."""
         record = {
             "version": _VERSION,
             "facts": self.facts.to_dict(),
@@ -71,7 +84,7 @@ class FilmPlan:
         return gzip.compress(json.dumps(record).encode(), mtime=0)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> FilmPlan:
+    def from_bytes(cls, data: bytes, settings: Settings) -> FilmPlan:
         """Raises ValueError, KeyError, TypeError or OSError for what `to_bytes` did not give."""
         record = json.loads(gzip.decompress(data))
         if record["version"] != _VERSION:
@@ -80,6 +93,8 @@ class FilmPlan:
             FilmFacts.from_dict(record["facts"]),
             Timeline.from_dict(record["timeline"]),
             Survey.from_dict(record["survey"]),
+            settings.segment_frames,
+            settings.segment_overlap,
         )
 
 
@@ -88,10 +103,19 @@ def plan_path(identity: str) -> str:
     return f"{parts_folder(identity)}/film.json.gz"
 
 
-def load_plan(store: Store, identity: str) -> FilmPlan | None:
-    """A film's plan, or None where there is no usable one. Raises OSError where the store fails."""
+def load_plan(store: Store, identity: str, settings: Settings) -> FilmPlan | None:
+    """A film's plan, or None where there is no usable one.
+
+    Args:
+        store: the output store.
+        identity: of the film.
+        settings: that the identity stands for.
+
+    Raises:
+        OSError: the store fails.
+    """
     try:
-        return FilmPlan.from_bytes(store.read(plan_path(identity)))
+        return FilmPlan.from_bytes(store.read(plan_path(identity)), settings)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile):

@@ -21,7 +21,7 @@ from pipelines.manifest.reader import manifest_files, parse_manifest_file
 from pipelines.manifest.scratch import insert, scratch_database
 from pipelines.manifest.sidecar import SidecarError, json_bytes, parse_sidecar
 from pipelines.manifest.writer import ManifestWriter
-from pipelines.rows import RESTORED, Row
+from pipelines.rows import RESTORED, Row, columns_of
 from pipelines.store.layout import PRIVATE, REBUILDS, SET_ASIDE, SIDECAR_SUFFIX
 from pipelines.store.lease import Lease, LeaseError, hold_lease
 from pipelines.store.retries import RetriesExhaustedError
@@ -208,7 +208,7 @@ def _row_or_reason(output: Store, path: str, result_size: int | None) -> Row | s
 
 def _missing_rows(database: DuckDBPyConnection, rows: list[Row]) -> list[Row]:
     """Rows whose result no manifest row of the same or a later run names."""
-    batch = pa.Table.from_pylist([{name: row[name] for name in _KEY} for row in rows], schema=_KEY_SCHEMA)
+    batch = pa.Table.from_pylist([{name: columns_of(row)[name] for name in _KEY} for row in rows], schema=_KEY_SCHEMA)
     database.register("batch", batch.append_column("number", pa.array(range(len(rows)), pa.int64())))
     found = database.execute(
         "select number from batch where not exists (select 1 from known where known.item_id = batch.item_id "

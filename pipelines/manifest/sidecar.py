@@ -7,7 +7,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from pipelines.rows import MANIFEST_SCHEMA, RESTORED, SCHEMA_VERSION, Row, new_row, to_table
+from pipelines.rows import MANIFEST_SCHEMA, RESTORED, SCHEMA_VERSION, Row, columns_of, new_row, to_table
 
 __all__ = ["NewerSidecarError", "SidecarError", "json_bytes", "parse_sidecar", "read_sidecar", "sidecar_bytes"]
 
@@ -23,11 +23,12 @@ _ABOUT = "What was done to the source to make the file beside this one. Fields: 
 def sidecar_bytes(row: Row) -> bytes:
     """A finished row as a sidecar, readable by people and stable in order."""
     record: dict[str, object] = {"about": _ABOUT}
+    columns = columns_of(row)
     for name in MANIFEST_SCHEMA.names:
-        value = row[name]
+        value = columns[name]
         record[name] = value.isoformat() if isinstance(value, datetime) else value
     for name in ("settings", "software"):
-        record[name] = json.loads(row[name])
+        record[name] = json.loads(str(columns[name]))
     if row["film"]:
         record["film"] = json.loads(row["film"])
     return json_bytes(record)
@@ -90,15 +91,16 @@ def parse_sidecar(data: bytes) -> Row:
 
 def _row(record: dict[str, Any]) -> Row:
     row = new_row()
+    columns = columns_of(row)
     for name in MANIFEST_SCHEMA.names:
-        row[name] = record.get(name) if name in _ADDED else record[name]
+        columns[name] = record.get(name) if name in _ADDED else record[name]
     for name in _REQUIRED:
         if not record[name]:
             raise SidecarError(f"its field {name!r} is empty")
     for name in _TIMES:
-        row[name] = datetime.fromisoformat(record[name])
+        columns[name] = datetime.fromisoformat(record[name])
     for name in ("settings", "software"):
-        row[name] = json.dumps(record[name], sort_keys=True)
+        columns[name] = json.dumps(record[name], sort_keys=True)
     if row["film"] is not None:
         row["film"] = json.dumps(row["film"], sort_keys=True)
     to_table([row])  # a value of another type would stop the manifest that it is adopted into

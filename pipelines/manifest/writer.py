@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.rows import MANIFEST_SCHEMA, Row
+from pipelines.rows import MANIFEST_SCHEMA, Row, columns_of
 from pipelines.store.layout import MANIFEST
 from pipelines.store.store import Store
 
@@ -33,13 +33,14 @@ class ManifestWriter:
     def __init__(self, store: Store, run_id: str) -> None:
         self._store = store
         self._run_id = run_id
-        self._rows: list[Row] = []
+        self._rows: list[dict[str, object]] = []
         self._files = 0
         self._flushed = datetime.now(UTC)
 
     def add(self, row: Row) -> None:
         """Take a final row; publishes by itself every few thousand rows or half minute."""
-        self._rows.append({name: row[name] for name in MANIFEST_SCHEMA.names})
+        columns = columns_of(row)
+        self._rows.append({name: columns[name] for name in MANIFEST_SCHEMA.names})
         waited = (datetime.now(UTC) - self._flushed).total_seconds()
         if len(self._rows) >= FLUSH_ROWS or waited > FLUSH_SECONDS:
             self.flush()

@@ -13,7 +13,7 @@ from pipelines.manifest.reader import read_manifest_file
 from pipelines.plan.pending import PENDING_SCHEMA, ArrowSpill, CompactRows, RowBuilder, whole_rows
 from pipelines.plan.tables import PlanDatabase
 from pipelines.plan.verdicts import ADOPTED, DONE
-from pipelines.rows import MANIFEST_SCHEMA, QUARANTINED, RESTORED, Row, drop_payload, to_table
+from pipelines.rows import MANIFEST_SCHEMA, QUARANTINED, RESTORED, Row, columns_of, drop_payload, to_table
 from pipelines.store.store import Store
 
 __all__ = ["FinalRows"]
@@ -57,7 +57,7 @@ class FinalRows:
             for row, code, reason in zip(
                 rows, *(table[n].to_pylist() for n in ("error_code", "error_reason")), strict=True
             ):
-                row.update(
+                columns_of(row).update(
                     status=QUARANTINED,
                     output_uri=None,
                     output_path=None,

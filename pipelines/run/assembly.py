@@ -10,7 +10,7 @@ import ray
 from ray.data import ActorPoolStrategy, Dataset
 
 from pipelines.plan.pending import Expand, PendingRows
-from pipelines.rows import Row, new_row, to_table
+from pipelines.rows import Row, to_table, whole_row
 from pipelines.run.pools import Pool, Resources
 from pipelines.run.stage_runner import RunContext, StageRunner
 from pipelines.run.streaming import StreamOptions, tables
@@ -152,11 +152,11 @@ def _on_actors(
 
 
 def _stamped(expander: Expand, stamp: dict[str, str]) -> Expand:
-    return lambda table: [row | stamp for row in expander(table)]
+    return lambda table: [whole_row({**row, **stamp}) for row in expander(table)]
 
 
 def final_rows(build: Callable[[], Dataset], options: StreamOptions) -> Iterator[Row]:
     """The rows of a stream as they come, as whole row dicts. Arguments as `streaming.tables`."""
     for table in tables(build, options):
         for row in table.to_pylist():
-            yield new_row() | row
+            yield whole_row(row)

@@ -17,7 +17,7 @@ from pipelines.errors import ItemError
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.pending import PendingRows
 from pipelines.plan.plan import Plan
-from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, RESTORED, Row, fail
+from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, RESTORED, Row, fail, whole_row
 from pipelines.run.assembly import build_assembly, build_film_stream, build_stream, final_rows
 from pipelines.run.outage import OutageWatch
 from pipelines.run.pools import cluster_pools
@@ -143,7 +143,7 @@ class _Run:
         outcome = self.outcome
         try:
             for row in self.plan.final_rows:
-                self._record({**row, **self.stamp})
+                self._record(whole_row({**row, **self.stamp}))
                 if row["status"] == FAILED:  # what was adopted was restored by another run
                     outcome.count(row)
                     self.observer.refused(row)
@@ -254,7 +254,7 @@ class _Run:
             self.stop.request(f"the output store is full ({row['error_reason']})")
             return
         self.waiting.remove(row["item_id"])
-        row = {**row, **self.stamp, "finished_at": row["finished_at"] or datetime.now(UTC)}
+        row = whole_row({**row, **self.stamp, "finished_at": row["finished_at"] or datetime.now(UTC)})
         self._record(row)
         self.outcome.count(row)
         self.observer.row(row)

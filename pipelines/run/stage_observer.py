@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import ray
 
-from pipelines.rows import FAILED, PENDING, Row
+from pipelines.rows import FAILED, PENDING, Row, columns_of
 from pipelines.run import ray_patches
 from pipelines.settings import Settings
 from pipelines.telemetry import logs
@@ -101,4 +101,4 @@ class StageObserver:
         record(changes)
         if self.traceparent:
             ended = time.time()
-            self._spans += [({name: row[name] for name in _ROW_NAMES}, began, ended) for row in rows]
+            self._spans += [({name: columns_of(row)[name] for name in _ROW_NAMES}, began, ended) for row in rows]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.rows import HELD_BACK, PENDING, Row, drop_payload, new_row, to_table
+from pipelines.rows import HELD_BACK, PENDING, Row, drop_payload, to_table, whole_row
 from pipelines.run.stage_observer import StageObserver
 from pipelines.settings import Settings
 from pipelines.stages.adapter import BatchStage, Stage, run_batch, stream_rows
@@ -157,7 +157,7 @@ def hold_back(table: pa.Table, fault: str = "") -> pa.Table:
     rows = table.drop_columns(_HEAVY).to_pylist()
     if not any(row["status"] == PENDING for row in rows):
         return table
-    return to_table([_held_back_row(new_row() | row, fault) for row in rows])
+    return to_table([_held_back_row(whole_row(row), fault) for row in rows])
 
 
 def _held_back_row(row: Row, fault: str) -> Row:

@@ -96,9 +96,9 @@ def _guarded(stage: Stage, core: Core, row: Row) -> Iterator[Row]:
     try:
         yield from core(row)
     except ItemError as error:
-        yield fail(dict(row), stage.name, error)
+        yield fail(row.copy(), stage.name, error)
     except Exception as error:  # one bad item never stops a run, whatever it raises
-        yield fail(dict(row), stage.name, ItemError(stage.fallback_code, describe(error, row)))
+        yield fail(row.copy(), stage.name, ItemError(stage.fallback_code, describe(error, row)))
 
 
 def describe(error: Exception, row: Row) -> str:

@@ -43,7 +43,13 @@ class CaptionStage:
         try:
             self.core_batch([row])
         except Exception as error:
-            row.update(caption="", prompt="", caption_source="none")
+            row.update(
+                {
+                    "caption": "",
+                    "prompt": "",
+                    "caption_source": "none",
+                }
+            )
             warning = " ".join(f"no caption: {type(error).__name__}: {error}".split())[:200]
             row["warnings"] = [*row["warnings"], warning]
         yield row
@@ -53,7 +59,14 @@ class CaptionStage:
         started = time.monotonic()
         captions = self.captioner.caption([_view(get_pixels(row)) for row in rows], [row["seed"] for row in rows])
         for row, caption in zip(rows, captions, strict=True):
-            row.update(caption=caption.text, prompt=caption.prompt, caption_source="llava", caption_model=self.model)
+            row.update(
+                {
+                    "caption": caption.text,
+                    "prompt": caption.prompt,
+                    "caption_source": "llava",
+                    "caption_model": self.model,
+                }
+            )
             row["seconds_caption"] = (time.monotonic() - started) / len(rows)
         return rows
 

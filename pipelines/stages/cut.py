@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from pipelines.film.plan import FilmPlan, load_plan
-from pipelines.film.segments import cut, segment_path
+from pipelines.film.segments import segment_path
 from pipelines.rows import PART_DONE, Row, drop_payload
 from pipelines.settings import Settings
 from pipelines.store.store import Store
@@ -31,16 +31,16 @@ class Cut:
     def core(self, row: Row) -> Iterator[Row]:
         """Yield a row for each segment of the row's shot; its frames stay in the source until they are restored."""
         settings, plan = self.settings, self.plan(row["identity"])
-        kept = {name: row[name] for name in ("shot", "statistics")}
+        shot, source_state = row["shot"], row["source_state"]
         drop_payload(row)
-        for segment in cut(plan.shots, settings.segment_frames, settings.segment_overlap):
-            if segment.shot == kept["shot"]:
-                part = {**row, **kept, "part": segment.number}
+        for segment in plan.segments:
+            if segment.shot == shot:
+                part: Row = {**row, "shot": shot, "source_state": source_state, "part": segment.number}
                 if not settings.redo and self.output.exists(segment_path(row["identity"], segment.number)):
                     part["status"] = PART_DONE
                 yield part
 
     def _plan(self, identity: str) -> FilmPlan:
-        plan = load_plan(self.output, identity)
+        plan = load_plan(self.output, identity, self.settings)
         assert plan is not None, identity  # the survey has just written or read it
         return plan

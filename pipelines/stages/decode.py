@@ -54,17 +54,19 @@ class Decode:
             photo = decode(data, row["source_path"], self.limits)
         height, width, channels = photo.pixels.shape
         row.update(
-            media_format=photo.format,
-            width=width,
-            height=height,
-            channels=channels,
-            bit_depth=photo.bit_depth,
-            colour_profile=photo.colour_space,
-            orientation=photo.orientation,
-            frames=photo.frames,
-            icc_profile=photo.icc_profile,
-            dpi=list(photo.dpi) if photo.dpi else None,
-            warnings=[*row["warnings"], *photo.warnings],
+            {
+                "media_format": photo.format,
+                "width": width,
+                "height": height,
+                "channels": channels,
+                "bit_depth": photo.bit_depth,
+                "colour_profile": photo.colour_space,
+                "orientation": photo.orientation,
+                "frames": photo.frames,
+                "icc_profile": photo.icc_profile,
+                "dpi": list(photo.dpi) if photo.dpi else None,
+                "warnings": [*row["warnings"], *photo.warnings],
+            }
         )
         put_pixels(row, photo.pixels)
         row["seconds_decode"] = time.monotonic() - started

@@ -15,10 +15,10 @@ from pipelines.errors import ItemError
 from pipelines.film.outputs import FilmOutputs
 from pipelines.film.plan import FilmPlan, load_plan
 from pipelines.film.preprocess import FrameSteps
-from pipelines.film.segments import Segment, cut, joined, segment_path
+from pipelines.film.segments import Segment, joined, segment_path
 from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.media.film.write.segment_file import read_record, read_segment
-from pipelines.rows import RESTORED, Row, drop_payload
+from pipelines.rows import RESTORED, Row, columns_of, drop_payload
 from pipelines.settings import Settings
 from pipelines.stages.faithfulness import psnr_db
 from pipelines.stages.publish import write_errors
@@ -49,45 +49,48 @@ class Mux:
             ItemError: a segment is missing or damaged, or the result could not be written.
         """
         started = time.monotonic()
-        settings, key, path = self.settings, row["identity"], row["source_path"]
-        plan = load_plan(self.output, key)
+        key, path = row["identity"], row["source_path"]
+        plan = load_plan(self.output, key, self.settings)
         if plan is None:
             raise ItemError("write_error", f"{path}: its survey is gone from the output; run again")
-        segments = cut(plan.shots, settings.segment_frames, settings.segment_overlap)
-        records = [self._record(row, segment) for segment in segments]
-        whole = self._whole(row, plan, segments, records)
+        records = [self._record(row, segment) for segment in plan.segments]
+        whole = self._whole(row, plan, records)
         with write_errors(row["output_path"]), ExitStack() as stack:
-            outputs = stack.enter_context(FilmOutputs(whole, plan, settings, self.source, self.output))
-            for number, pixels in enumerate(joined(segments, lambda number: self._frames(row, number))):
+            outputs = stack.enter_context(FilmOutputs(whole, plan, self.settings, self.source, self.output))
+            for number, pixels in enumerate(joined(plan.segments, lambda number: self._frames(row, number))):
                 outputs.write(number, pixels)
             made = outputs.finish()
             # From here on things appear under their names; an older sidecar would speak of an older file.
             self.output.retract(sidecar_path(row["output_path"]))
-        whole["film"] = json.dumps(self._film(whole, plan, segments, records, made), sort_keys=True)
+        whole["film"] = json.dumps(self._film(plan, records, made), sort_keys=True)
         whole.update(
-            status=RESTORED,
-            output_size=made[0]["size"],
-            output_sha256=made[0]["sha256"],
-            output_format=made[0]["format"],
-            warnings=[*whole["warnings"], *(text for each in made for text in each["warnings"])],
-            seconds_write=time.monotonic() - started,
-            finished_at=datetime.now(UTC),
+            {
+                "status": RESTORED,
+                "output_size": made[0]["size"],
+                "output_sha256": made[0]["sha256"],
+                "output_format": made[0]["format"],
+                "warnings": [*whole["warnings"], *(text for each in made for text in each["warnings"])],
+                "seconds_write": time.monotonic() - started,
+                "finished_at": datetime.now(UTC),
+            }
         )
         with write_errors(row["output_path"]):
             self.output.publish(sidecar_path(row["output_path"]), sidecar_bytes(whole))
         self.output.remove_folder(parts_folder(key))
         yield drop_payload(whole)
 
-    def _whole(self, row: Row, plan: FilmPlan, segments: list[Segment], records: list[dict[str, Any]]) -> Row:
+    def _whole(self, row: Row, plan: FilmPlan, records: list[dict[str, Any]]) -> Row:
         """The film's row, of what its parts recorded."""
-        whole, first = dict(row), records[0]
-        whole.update({name: first[name] for name in ("device", "software", "model_preset", "model_trained")})
+        whole, first = row.copy(), records[0]
+        columns_of(whole).update(
+            {name: first[name] for name in ("device", "software", "model_preset", "model_trained")}
+        )
         captions = dict.fromkeys(record["caption"] for record in records if record["caption"])
         prompts = dict.fromkeys(record["prompt"] for record in records if record["prompt"])
         if captions:
             described = next(record for record in records if record["caption"])
-            whole.update({name: described[name] for name in ("caption_source", "caption_model")})
-            whole.update(caption=" / ".join(captions), prompt=" / ".join(prompts))
+            columns_of(whole).update({name: described[name] for name in ("caption_source", "caption_model")})
+            whole.update({"caption": " / ".join(captions), "prompt": " / ".join(prompts)})
         whole["seconds_caption"] = (
             sum({record["shot"]: record["seconds_caption"] or 0.0 for record in records}.values()) or None
         )
@@ -100,9 +103,7 @@ class Mux:
 
     def _film(
         self,
-        row: Row,
         plan: FilmPlan,
-        segments: list[Segment],
         records: list[dict[str, Any]],
         made: list[dict[str, Any]],
     ) -> dict[str, Any]:
@@ -116,7 +117,7 @@ class Mux:
                 {"first": first, "frames": count, "caption": captions.get(number, "")}
                 for number, (first, count) in enumerate(plan.shots)
             ],
-            "segments": len(segments),
+            "segments": len(plan.segments),
             "outputs": made,
         }
 

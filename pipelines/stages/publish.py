@@ -50,12 +50,14 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
         jpeg_quality=settings.jpeg_quality,
     )
     row.update(
-        output_size=len(data),
-        output_sha256=hashlib.sha256(data).hexdigest(),
-        output_height=pixels_HWC.shape[0],
-        output_width=pixels_HWC.shape[1],
-        output_format=kind.upper(),
-        status=RESTORED,
+        {
+            "output_size": len(data),
+            "output_sha256": hashlib.sha256(data).hexdigest(),
+            "output_height": pixels_HWC.shape[0],
+            "output_width": pixels_HWC.shape[1],
+            "output_format": kind.upper(),
+            "status": RESTORED,
+        }
     )
     if pixels_HWC.dtype == np.uint16 and kind in ("jpeg", "webp"):
         row["warnings"] = [*row["warnings"], f"16 bits a channel reduced to the 8 that {kind.upper()} has"]

@@ -102,13 +102,13 @@ class Restore:
         prompts, seeds = [row["prompt"] for row in rows], [row["seed"] for row in rows]
         results = self.restorer.restore(images, prompts, seeds, at)
         # All results before any row changes: rows that are tried again must still hold the scan.
-        changes = [self._changes(*each) for each in zip(images, results, at, strict=True)]
-        for row, change in zip(rows, changes, strict=True):
+        changed = [self._changed(*each) for each in zip(rows, images, results, at, strict=True)]
+        for row, change in zip(rows, changed, strict=True):
             row.update(change)
 
-    def _changes(self, lq: np.ndarray, restored: np.ndarray, place: TilePlacement | None) -> Row:
-        """A row's columns that restoring it changes."""
-        change: Row = {}
+    def _changed(self, row: Row, lq: np.ndarray, restored: np.ndarray, place: TilePlacement | None) -> Row:
+        """A row as restoring it makes it."""
+        change = row.copy()
         if place is None:
             change["lq_psnr_db"] = psnr_db(*squared_error(_colour(restored), _colour(lq), self.settings.upscale))
             put_pixels(change, restored)

@@ -15,12 +15,12 @@ from faithdiff_model.image.resize import enlarge, from_unit_float, to_unit_float
 from pipelines.errors import ItemError
 from pipelines.film.plan import FilmPlan, load_plan
 from pipelines.film.preprocess import FrameSteps
-from pipelines.film.segments import Segment, cut, segment_path
+from pipelines.film.segments import Segment, segment_path
 from pipelines.film.source import open_film, reading_film, source_state
 from pipelines.manifest.identity import software_versions
 from pipelines.media.film.facts import FilmReader
 from pipelines.media.film.write.segment_file import SegmentWriter
-from pipelines.rows import HELD_BACK, PART_DONE, Row, drop_payload
+from pipelines.rows import HELD_BACK, PART_DONE, Row, columns_of, drop_payload
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
 from pipelines.stages.faithfulness import squared_error
@@ -93,8 +93,14 @@ class RestoreFilm:
     def _restore(self, row: Row) -> Row:
         path, key, number = row["source_path"], row["identity"], row["part"]
         plan = self._plan(row)
-        segment = cut(plan.shots, self.settings.segment_frames, self.settings.segment_overlap)[number]
-        row.update(device=self.device, software=software_versions(), model_preset=self.settings.preset)
+        segment = plan.segments[number]
+        row.update(
+            {
+                "device": self.device,
+                "software": software_versions(),
+                "model_preset": self.settings.preset,
+            }
+        )
         row["model_trained"] = self.restorer.trained
         with write_errors(f"{path}: segment {number}"), publishing(self.output, segment_path(key, number)) as local:
             self._write(row, plan, segment, local)
@@ -139,7 +145,8 @@ class RestoreFilm:
                 rgb = np.broadcast_to(result, (*result.shape[:2], 3))
                 writer.write(from_unit_float(rgb, np.dtype(np.uint16)))
             row["seconds_restore"] = time.monotonic() - started
-            recorded = {name: row[name] for name in RECORDED}
+            columns = columns_of(row)
+            recorded = {name: columns[name] for name in RECORDED}
             writer.finish({**recorded, "error": error, "count": count, "first": segment.first, "shot": segment.shot})
 
     def _open(self, row: Row) -> FilmReader:
@@ -147,14 +154,14 @@ class RestoreFilm:
 
     def _check_unchanged(self, row: Row) -> None:
         with reading_film(row["source_path"]):
-            if source_state(self.source, row["source_path"]) == row["statistics"]:
+            if source_state(self.source, row["source_path"]) == row["source_state"]:
                 return
         reason = "changed while it was being restored; the next run restores it as it is now"
         raise ItemError("unreadable", f"{row['source_path']}: {reason}")
 
     def _plan(self, row: Row) -> FilmPlan:
         if self._known is None or self._known[0] != row["identity"]:
-            plan = load_plan(self.output, row["identity"])
+            plan = load_plan(self.output, row["identity"], self.settings)
             if plan is None:
                 raise ItemError("restore_error", f"{row['source_path']}: its survey is gone from the output; run again")
             self._known = row["identity"], plan

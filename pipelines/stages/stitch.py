@@ -16,7 +16,7 @@ from faithdiff_model.presets import PRESETS
 from pipelines.errors import ItemError
 from pipelines.media.limits import limits_of
 from pipelines.media.photo.decode import decode
-from pipelines.rows import Row
+from pipelines.rows import Row, columns_of
 from pipelines.settings import Settings
 from pipelines.stages.faithfulness import psnr_db, squared_error
 from pipelines.stages.publish import publish_result
@@ -25,6 +25,8 @@ from pipelines.stages.tiling import tile_places
 from pipelines.store.layout import parts_folder
 from pipelines.store.store import Store
 
+# What the photograph's row has from this run, and not from that which made its first tile.
+_OF_THIS_RUN = ("run_id", "flow_run_id", "attempt", "output_path", "output_uri")
 _STRIP = 512  # source rows compared at a time
 
 
@@ -63,9 +65,9 @@ class Stitch:
             reason = f"{row['source_path']}: a restored tile is damaged ({type(error).__name__}), all were removed; run again"
             raise ItemError("write_error", reason) from error
         seconds = sum(part["seconds_restore"] or 0.0 for _, _, part in tiles)
-        whole = tiles[0][2] | {
-            name: row[name] for name in ("run_id", "flow_run_id", "attempt", "output_path", "output_uri")
-        }
+        whole = tiles[0][2]
+        ours = columns_of(row)
+        columns_of(whole).update({name: ours[name] for name in _OF_THIS_RUN})
         cores = [core for core, _, _ in tiles]
         pixels = self._join(whole, cores, [statistics for _, statistics, _ in tiles])
         whole["seconds_restore"] = seconds

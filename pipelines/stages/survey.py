@@ -12,7 +12,6 @@ from typing import ClassVar
 from faithdiff_model.network.config import MIN_SIDE
 from pipelines.errors import ItemError
 from pipelines.film.plan import FilmPlan, load_plan, plan_path
-from pipelines.film.segments import cut
 from pipelines.film.source import open_film, reading_film, source_digest, source_state
 from pipelines.manifest.identity import identity
 from pipelines.media.film.facts import FilmReader
@@ -54,11 +53,11 @@ class SurveyFilm:
             raise ItemError("too_many_bytes", f"{path}: {reason}; raise --max-film-bytes if it is genuine")
         with reading_film(path):
             row["source_sha256"], row["source_size"] = source_digest(self.source, path)
-            row["statistics"] = source_state(self.source, path)  # what segments compare with
+            row["source_state"] = source_state(self.source, path)  # what segments compare with
         row["seconds_read"] = time.monotonic() - started
         started = time.monotonic()
         row["identity"] = identity(row["source_sha256"], row["settings_digest"], row["model_digest"], row["seed"])
-        plan = load_plan(self.output, row["identity"])
+        plan = load_plan(self.output, row["identity"], self.settings)
         reader: FilmReader | None = None
         if plan is None or self.settings.redo:
             reader, plan = self._survey(path)
@@ -67,7 +66,7 @@ class SurveyFilm:
         row["seconds_decode"] = time.monotonic() - started
         self._fill(row, plan)
         for number in range(len(plan.shots)):
-            shot = {**row, "shot": number}
+            shot: Row = {**row, "shot": number}
             if self.settings.captions == "llava":
                 reader = reader or open_film(self.source, path, self.settings)
                 with reading_film(path):
@@ -85,7 +84,9 @@ class SurveyFilm:
         if min(facts.width, facts.height) * self.settings.upscale < MIN_SIDE:
             reason = f"{facts.width}x{facts.height} pixels enlarged {self.settings.upscale}x is below {MIN_SIDE} a side"
             raise ItemError("too_small", f"{path}: {reason}; raise --upscale")
-        return reader, FilmPlan(facts, timeline, surveyor.finish())
+        settings = self.settings
+        survey = surveyor.finish()
+        return reader, FilmPlan(facts, timeline, survey, settings.segment_frames, settings.segment_overlap)
 
     def _fill(self, row: Row, plan: FilmPlan) -> None:
         """What the manifest says of the source, and how many parts there will be."""
@@ -97,18 +98,20 @@ class SurveyFilm:
             what = "1 missing frame was" if len(filled) == 1 else f"{len(filled)} missing frames were"
             warnings.append(f"{what} filled by {kind}: {_ranges(filled)} (counted from 0)")
         row.update(
-            media_format=facts.format,
-            width=facts.width,
-            height=facts.height,
-            channels=facts.channels,
-            bit_depth=facts.bit_depth,
-            colour_profile=_colour(plan),
-            frames=len(plan.timeline),
-            frame_rate=float(Fraction(facts.rate)),
-            output_width=facts.width * settings.upscale,
-            output_height=facts.height * settings.upscale,
-            parts=len(cut(plan.shots, settings.segment_frames, settings.segment_overlap)),
-            warnings=[*row["warnings"], *warnings],
+            {
+                "media_format": facts.format,
+                "width": facts.width,
+                "height": facts.height,
+                "channels": facts.channels,
+                "bit_depth": facts.bit_depth,
+                "colour_profile": _colour(plan),
+                "frames": len(plan.timeline),
+                "frame_rate": float(Fraction(facts.rate)),
+                "output_width": facts.width * settings.upscale,
+                "output_height": facts.height * settings.upscale,
+                "parts": len(plan.segments),
+                "warnings": [*row["warnings"], *warnings],
+            }
         )
 
 

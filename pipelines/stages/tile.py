@@ -48,10 +48,16 @@ class Tile:
         row["identity"] = identity(row["source_sha256"], row["settings_digest"], row["model_digest"], row["seed"])
         tiles = tile_places(width, height, settings)
         source = get_pixels(row)
-        row.update(output_width=width * settings.upscale, output_height=height * settings.upscale, parts=len(tiles))
+        row.update(
+            {
+                "output_width": width * settings.upscale,
+                "output_height": height * settings.upscale,
+                "parts": len(tiles),
+            }
+        )
         for number, place in enumerate(tiles):
             started = time.monotonic()
-            part = {**row, "part": number}
+            part: Row = {**row, "part": number}
             if len(tiles) > 1 and not settings.redo and has_part(self.output, part["identity"], number):
                 yield drop_payload({**part, "status": PART_DONE})
                 continue

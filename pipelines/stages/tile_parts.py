@@ -10,12 +10,12 @@ import io
 import json
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from faithdiff_model.image.colour_statistics import ColourStatistics
-from pipelines.rows import MANIFEST_SCHEMA, Row, new_row
+from pipelines.rows import MANIFEST_SCHEMA, Row, columns_of, whole_row
 from pipelines.store.layout import parts_folder
 from pipelines.store.store import Store
 
@@ -57,7 +57,8 @@ def write_part(store: Store, row: Row, core_HWC: np.ndarray, statistics: str) ->
         statistics: `PartStatistics` as JSON.
     """
     assert core_HWC.dtype == np.uint16, core_HWC.dtype
-    record: dict[str, Any] = {name: row[name] for name in _KEPT if name != "icc_profile"}
+    columns = columns_of(row)
+    record = {name: columns[name] for name in _KEPT if name != "icc_profile"}
     text = json.dumps(record, default=datetime.isoformat)
     buffer = io.BytesIO()
     np.savez_compressed(
@@ -73,8 +74,7 @@ def write_part(store: Store, row: Row, core_HWC: np.ndarray, statistics: str) ->
 def read_part(store: Store, identity: str, number: int) -> tuple[np.ndarray, PartStatistics, Row]:
     """A tile: its core (uint16 over [0, 1]), statistics, and row. Raises OSError or ValueError."""
     with np.load(io.BytesIO(store.read(part_path(identity, number))), allow_pickle=False) as archive:
-        row = new_row()
-        row.update(json.loads(str(archive["record"])))
-        row["started_at"] = datetime.fromisoformat(row["started_at"])
+        record = json.loads(str(archive["record"]))
+        row = whole_row({**record, "started_at": datetime.fromisoformat(record["started_at"])})
         row["icc_profile"] = archive["icc_profile"].tobytes() or None
         return archive["core"], PartStatistics.from_json(str(archive["statistics"])), row

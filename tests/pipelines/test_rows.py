@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +20,15 @@ from pipelines.rows import (
     PENDING,
     ROW_SCHEMA,
     SCHEMA_VERSION,
+    Row,
+    columns_of,
     drop_payload,
     fail,
     get_pixels,
     new_row,
     put_pixels,
     to_table,
+    whole_row,
 )
 
 
@@ -37,6 +42,40 @@ def test_a_new_row_has_every_column() -> None:
 def test_a_new_row_has_no_others() -> None:
     with pytest.raises(AssertionError, match="widht"):
         new_row(widht=3)
+
+
+_PYTHON = {
+    pa.string(): str,
+    pa.int16(): int,
+    pa.int32(): int,
+    pa.int64(): int,
+    pa.float64(): float,
+    pa.bool_(): bool,
+    pa.large_binary(): bytes,
+    pa.timestamp("us", tz="UTC"): datetime,
+    pa.list_(pa.string()): list[str],
+    pa.list_(pa.int32()): list[int],
+    pa.list_(pa.float64()): list[float],
+}
+
+
+def test_the_type_of_a_row_is_that_of_its_columns() -> None:
+    """Every key and type; only whether a column may be empty is the type's own."""
+    found = {name: _without_none(hint) for name, hint in get_type_hints(Row).items()}
+    assert found == {field.name: _PYTHON[field.type] for field in ROW_SCHEMA}
+    assert list(found) == ROW_SCHEMA.names
+
+
+def _without_none(hint: Any) -> Any:
+    first, *rest = get_args(hint) or (hint,)
+    return first if rest == [NoneType] else hint
+
+
+def test_a_whole_row_has_the_columns_that_a_table_left_out() -> None:
+    row = whole_row({"source_path": "a.jpg", "width": 3, "warnings": ["x"]})
+    assert row == new_row(source_path="a.jpg", width=3) | {"warnings": ["x"]}
+    columns_of(row)["width"] = 4
+    assert row["width"] == 4
 
 
 def test_new_rows_share_nothing() -> None:
