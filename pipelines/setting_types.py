@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
@@ -14,6 +14,13 @@ FILM_FORMATS = ("ffv1", "prores", "h264")
 # As Ray and Kubernetes take them.
 _LABEL = re.compile(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?")
 _LABEL_KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?")
+
+
+class Formats(NamedTuple):
+    """File formats of results, as the settings `format` and `film_format` name them."""
+
+    photo: str = "auto"
+    film: str = "auto"
 
 
 def _known_preset(value: str) -> str:
@@ -28,6 +35,17 @@ def setting(default: Any, section: str, text: str, *, result: bool = False, of: 
     return Field(
         default, description=text, json_schema_extra={"section": section, "result": result, "of": of}, **limits
     )
+
+
+def film_result(default: Any, text: str, **limits: Any) -> Any:
+    """A field of `Settings` that changes the restored bytes of films alone."""
+    return setting(default, "Film", text, result=True, of="film", **limits)
+
+
+def _known_device(value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+        raise ValueError(f"{value!r} is not a device: choose auto, cpu, mps, cuda or cuda:N")
+    return value
 
 
 def _rate(value: str) -> str:
@@ -69,6 +87,7 @@ def _labels(value: str) -> str:
 
 
 PresetName = Annotated[str, AfterValidator(_known_preset), WithJsonSchema({"type": "string", "enum": [*PRESETS]})]
+DeviceName = Annotated[str, AfterValidator(_known_device)]
 FrameRate = Annotated[str, AfterValidator(_rate)]
 FilmCopies = Annotated[str, AfterValidator(_copies)]
 NodeLabels = Annotated[str, AfterValidator(_labels)]

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets import DEFAULTS, PRESETS
 from faithdiff_model.spec import ModelSpec
-from pipelines.setting_types import FilmCopies, FrameRate, NodeLabels, PresetName, setting
+from pipelines.setting_types import (
+    DeviceName,
+    FilmCopies,
+    Formats,
+    FrameRate,
+    NodeLabels,
+    PresetName,
+    film_result,
+    setting,
+)
 
 GIB = 1 << 30
 
@@ -49,7 +57,7 @@ class Settings(BaseModel):
     attention: Literal["preset", "guidance_pair", "spatial"] = setting(
         "preset", "Model", "Alignment attention; preset is what the weights were trained with.", result=True
     )
-    device: str = setting("auto", "Model", "auto, cpu, cuda.")
+    device: DeviceName = setting("auto", "Model", "auto, cpu, cuda.")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = setting(
         "auto", "Model", "Arithmetic; auto is float16 on a GPU, float32 elsewhere.", result=True
     )
@@ -102,59 +110,32 @@ class Settings(BaseModel):
         "Film",
         "Folders whose numbered TIFF and PNG files are frames, as a glob such as 'reels/*'; DPX and EXR always are.",
     )
-    sequence_rate: FrameRate = setting(
-        "24", "Film", "Frames a second of sequences that do not say it, such as 24000/1001.", result=True, of="film"
+    sequence_rate: FrameRate = film_result("24", "Frames a second of sequences that do not say it, such as 24000/1001.")
+    film_format: Literal["auto", "ffv1", "prores", "h264"] = film_result(
+        "auto", "ffv1 (MKV, preservation), prores (MOV), h264 (MP4); auto is ffv1, and frames for frame sequences."
     )
-    film_format: Literal["auto", "ffv1", "prores", "h264"] = setting(
-        "auto",
-        "Film",
-        "ffv1 (MKV, preservation), prores (MOV), h264 (MP4); auto is ffv1, and frames for frame sequences.",
-        result=True,
-        of="film",
+    film_copies: FilmCopies = film_result("", "Further copies beside it, such as prores,h264.")
+    film_bits: Literal["auto", "10", "16"] = film_result(
+        "auto", "Bits of FFV1; auto is 10 for sources of up to 10 bits, else 16."
     )
-    film_copies: FilmCopies = setting(
-        "", "Film", "Further copies beside it, such as prores,h264.", result=True, of="film"
-    )
-    film_bits: Literal["auto", "10", "16"] = setting(
-        "auto", "Film", "Bits of FFV1; auto is 10 for sources of up to 10 bits, else 16.", result=True, of="film"
-    )
-    comparison: bool = setting(
-        False, "Film", "Also make a clip of source and result side by side.", result=True, of="film"
-    )
-    steady: Literal["none", "shared-noise", "flow"] = setting(
+    comparison: bool = film_result(False, "Also make a clip of source and result side by side.")
+    steady: Literal["none", "shared-noise", "flow"] = film_result(
         "flow",
-        "Film",
         "What keeps a shot from flickering: none, one noise for all frames, or noise and frames joined along the motion.",
-        result=True,
-        of="film",
     )
-    stabilise: bool = setting(False, "Film", "Take out gate weave before restoring.", result=True, of="film")
-    deflicker: bool = setting(False, "Film", "Take out brightness pumping before restoring.", result=True, of="film")
-    deinterlace: Literal["refuse", "frames", "keep"] = setting(
-        "refuse",
-        "Film",
-        "Interlaced film: refuse fails it, frames makes one whole frame of each, keep takes it as it is.",
-        result=True,
-        of="film",
+    stabilise: bool = film_result(False, "Take out gate weave before restoring.")
+    deflicker: bool = film_result(False, "Take out brightness pumping before restoring.")
+    deinterlace: Literal["refuse", "frames", "keep"] = film_result(
+        "refuse", "Interlaced film: refuse fails it, frames makes one whole frame of each, keep takes it as it is."
     )
-    tolerate_gaps: int = setting(
-        0, "Film", "Missing or damaged frames of a film that are filled.", ge=0, result=True, of="film"
+    tolerate_gaps: int = film_result(0, "Missing or damaged frames of a film that are filled.", ge=0)
+    gap_fill: Literal["repeat", "slate"] = film_result(
+        "repeat", "What fills a gap: the frame before again, or a marked slate."
     )
-    gap_fill: Literal["repeat", "slate"] = setting(
-        "repeat", "Film", "What fills a gap: the frame before again, or a marked slate.", result=True, of="film"
+    segment_frames: int = film_result(
+        48, "Frames that one replica restores at a time: what a crash costs.", ge=8, le=100_000
     )
-    segment_frames: int = setting(
-        48,
-        "Film",
-        "Frames that one replica restores at a time: what a crash costs.",
-        ge=8,
-        le=100_000,
-        result=True,
-        of="film",
-    )
-    segment_overlap: int = setting(
-        4, "Film", "Frames that segments of a shot share and cross-fade over.", ge=0, le=1000, result=True, of="film"
-    )
+    segment_overlap: int = film_result(4, "Frames that segments of a shot share and cross-fade over.", ge=0, le=1000)
 
     captions: Literal["none", "llava", "catalogue"] = setting(
         "none", "Captions", "Where descriptions come from.", result=True
@@ -221,13 +202,6 @@ class Settings(BaseModel):
         0, "Watch", "Port of a local Ray's metrics for Prometheus; 0 is none. A cluster has its own.", ge=0, le=65535
     )
 
-    @field_validator("device")
-    @classmethod
-    def _known_device(cls, value: str) -> str:
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
-            raise ValueError(f"{value!r} is not a device: choose auto, cpu, mps, cuda or cuda:N")
-        return value
-
     @model_validator(mode="after")
     def _segments_advance(self) -> Settings:
         if 3 * self.segment_overlap > self.segment_frames:
@@ -257,9 +231,9 @@ class Settings(BaseModel):
         return self
 
     @property
-    def formats(self) -> str:
-        """Both formats that results are written in, as `naming` takes them: `format/film_format`."""
-        return f"{self.format}/{self.film_format}"
+    def formats(self) -> Formats:
+        """The formats that results are written in."""
+        return Formats(self.format, self.film_format)
 
     def model_spec(self) -> ModelSpec:
         """Which network to build."""

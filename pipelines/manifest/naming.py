@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
 from pipelines.media.kinds import is_sequence, kind_of, plain_stem
+from pipelines.setting_types import Formats
 from pipelines.store.layout import FRAME_LIST, SIDECAR_SUFFIX
 
 __all__ = [
@@ -24,20 +25,21 @@ EXTENSIONS = {
 _TIFF_SUFFIXES = {".tif", ".tiff"}
 
 
-def output_format(path: str, choice: str) -> str:
+def output_format(path: str, formats: Formats) -> str:
     """The result's format.
 
     Args:
         path: of the source.
-        choice: the setting `format`, and behind a `/` the setting `film_format`. `auto` is TIFF for TIFF names and PNG for
-            other photographs, a sequence for sequences and FFV1 for other films, and so is what is left out.
+        formats: that are wanted. `auto` is TIFF for TIFF names and PNG for other photographs, a sequence for sequences and FFV1
+            for other films.
     """
-    photo, _, film = choice.partition("/")
     if kind_of(path) != "film":
-        return photo if photo != "auto" else "tiff" if suffix_of(path).lower() in _TIFF_SUFFIXES else "png"
-    if film in ("", "auto"):
+        if formats.photo != "auto":
+            return formats.photo
+        return "tiff" if suffix_of(path).lower() in _TIFF_SUFFIXES else "png"
+    if formats.film == "auto":
         return "sequence" if is_sequence(path) else "ffv1"
-    return film
+    return formats.film
 
 
 def frames_folder(output_path: str) -> str:
@@ -45,9 +47,9 @@ def frames_folder(output_path: str) -> str:
     return f"{output_path.removesuffix(FRAME_LIST)}.frames"
 
 
-def output_extension(path: str, choice: str) -> str:
+def output_extension(path: str, formats: Formats) -> str:
     """The result's extension, with its dot."""
-    return EXTENSIONS[output_format(path, choice)]
+    return EXTENSIONS[output_format(path, formats)]
 
 
 def item_id(path: str) -> str:
@@ -97,9 +99,9 @@ def refusal(path: str, room: int) -> str | None:
     return None
 
 
-def plain_output(path: str, choice: str) -> str:
+def plain_output(path: str, formats: Formats) -> str:
     """The output that a source gets where nothing stands in the way: `folder/stem.ext`."""
-    return _named(path, path.rpartition("/")[0], _stem(path), choice)
+    return _named(path, path.rpartition("/")[0], _stem(path), formats)
 
 
 def folders_of(path: str) -> Iterator[str]:
@@ -108,18 +110,18 @@ def folders_of(path: str) -> Iterator[str]:
         yield path
 
 
-def possible_outputs(path: str, choice: str, files: Container[str]) -> tuple[str, str, str]:
+def possible_outputs(path: str, formats: Formats, files: Container[str]) -> tuple[str, str, str]:
     """What a source may be given, the first that is free.
 
     Args:
         path: of the source.
-        choice: see `output_format`.
+        formats: see `output_format`.
         files: folded names that are files of the output store, and so cannot be folders of it.
     """
     folder, _, name = path.rpartition("/")
     stems = (_stem(path), name, f"{name}~{item_id(path)[:8]}")
     folder = _free_folder(folder, files)
-    first, second, third = (_named(path, folder, stem, choice) for stem in stems)
+    first, second, third = (_named(path, folder, stem, formats) for stem in stems)
     return first, second, third
 
 
@@ -131,7 +133,7 @@ def occupied_by(folders: Iterable[str]) -> set[str]:
 
 def assign_outputs(
     paths: Iterable[str],
-    choice: str,
+    formats: Formats,
     owned: Mapping[str, str],
     *,
     held: Mapping[str, str] | None = None,
@@ -146,7 +148,7 @@ def assign_outputs(
 
     Args:
         paths: source paths below the root.
-        choice: see `output_format`.
+        formats: see `output_format`.
         owned: output path by source path, from earlier runs.
         held: other results that are there: source path by folded output path.
         folders: folded names of further folders that outputs lie in.
@@ -157,8 +159,8 @@ def assign_outputs(
     paths = sorted(paths)
     owners = {**(held or {}), **{folded(output): path for path, output in owned.items()}}
     files = owners.keys() | {key + SIDECAR_SUFFIX for key in owners}
-    assigned = {path: owned[path] for path in paths if _reusable(path, owned, owners, choice)}
-    possible = {path: possible_outputs(path, choice, files) for path in paths}
+    assigned = {path: owned[path] for path in paths if _reusable(path, owned, owners, formats)}
+    possible = {path: possible_outputs(path, formats, files) for path in paths}
     wanted = Counter(folded(names[0]) for names in possible.values())
     # A name cannot be both a file and a folder of the output store.
     taken = occupied_by(folders) | occupied_by({folded(folder) for path in paths for folder in folders_of(path)})
@@ -176,10 +178,10 @@ def assign_outputs(
     return assigned
 
 
-def _reusable(path: str, owned: Mapping[str, str], owners: Mapping[str, str], choice: str) -> bool:
+def _reusable(path: str, owned: Mapping[str, str], owners: Mapping[str, str], formats: Formats) -> bool:
     return (
         path in owned
-        and suffix_of(owned[path]) == output_extension(path, choice)
+        and suffix_of(owned[path]) == output_extension(path, formats)
         and owners[folded(owned[path])] == path
     )
 
@@ -200,8 +202,8 @@ def _stem(path: str) -> str:
     return plain_stem(name) if is_sequence(path) else name.removesuffix(suffix_of(path))
 
 
-def _named(path: str, folder: str, stem: str, choice: str) -> str:
-    extension = output_extension(path, choice)
+def _named(path: str, folder: str, stem: str, formats: Formats) -> str:
+    extension = output_extension(path, formats)
     room = _MAX_PART_BYTES - len(SIDECAR_SUFFIX) - len(extension)
     if len(stem) * 4 > room and len(_name_bytes(stem)) > room:
         stem = _shortened(stem, f"~{item_id(path)[:8]}", room)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pipelines.manifest.current import only_newest
 from pipelines.manifest.naming import assign_outputs, folded, possible_outputs
 from pipelines.plan.tables import CANDIDATES, GIVEN, PlanDatabase
+from pipelines.setting_types import Formats
 from pipelines.store.layout import SIDECAR_SUFFIX
 
 __all__ = ["assign_output_names"]
@@ -18,19 +19,19 @@ __all__ = ["assign_output_names"]
 _GROUP_ROWS = 50_000  # members that go through the rule together, some kilobyte each
 
 
-def assign_output_names(database: PlanDatabase, choice: str) -> None:
+def assign_output_names(database: PlanDatabase, formats: Formats) -> None:
     """Make the view `named`: the sources, each with the output that it gets.
 
     Args:
         database: with the tables of `inventory` and `discover`.
-        choice: the `format` setting.
+        formats: of results.
     """
     _find_owners(database)
     database.execute("create table fresh as select item_id, path, key from sources anti join own using (item_id, ext)")
     database.create(GIVEN)
     if database.count("select count(*) from fresh"):
-        _find_members(database, choice)
-        _assign_members(database, choice)
+        _find_members(database, formats)
+        _assign_members(database, formats)
     database.execute(
         "create view named as select sources.* replace (coalesce(given.output, own.output, sources.output) as output) "
         "from sources left join own using (item_id, ext) left join given on given.path = sources.path"
@@ -52,7 +53,7 @@ def _find_owners(database: PlanDatabase) -> None:
     )
 
 
-def _find_members(database: PlanDatabase, choice: str) -> None:
+def _find_members(database: PlanDatabase, formats: Formats) -> None:
     """`members`: sources that could meet another, a result or a folder on one name, and all that those could meet."""
     database.execute(
         "create table folder_keys as select distinct key from folders union "
@@ -82,7 +83,7 @@ def _find_members(database: PlanDatabase, choice: str) -> None:
         with database.batch_insert(CANDIDATES) as candidates:
             for table in database.batches("select path from newcomers"):
                 for path in table["path"].to_pylist():
-                    for name in possible_outputs(path, choice, files):
+                    for name in possible_outputs(path, formats, files):
                         candidates.add(folded(name.rpartition("/")[0]), path, folded(name))
         # Whoever would plainly get a name that a member may fall back on must be seen together with it.
         database.execute(
@@ -92,7 +93,7 @@ def _find_members(database: PlanDatabase, choice: str) -> None:
         database.execute("insert into members select path from newcomers")
 
 
-def _assign_members(database: PlanDatabase, choice: str) -> None:
+def _assign_members(database: PlanDatabase, formats: Formats) -> None:
     blocked = _blocked_files(database)
     with database.batch_insert(GIVEN) as given:
         for first, last in _groups(database):
@@ -105,7 +106,7 @@ def _assign_members(database: PlanDatabase, choice: str) -> None:
             held = database.pairs(f"select key, path from holders semi join {chosen} c using (key)")
             folders = database.column(f"select key from folder_keys semi join {chosen} c using (key)")
             held |= blocked
-            for path, output in assign_outputs(paths, choice, owned, held=held, folders=folders).items():
+            for path, output in assign_outputs(paths, formats, owned, held=held, folders=folders).items():
                 given.add(path, output)
 
 

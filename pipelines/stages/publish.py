@@ -41,7 +41,7 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
         ItemError: it could not be encoded or written.
     """
     started = time.monotonic()
-    kind = output_format(row["source_path"], settings.format)
+    kind = output_format(row["source_path"], settings.formats)
     data = encode(
         pixels_HWC,
         format=kind.upper(),

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.manifest.naming import assign_outputs, item_id, output_format, refusal, suffix_of, visible
+from pipelines.setting_types import Formats
 from pipelines.store.layout import SIDECAR_SUFFIX
 
 CHOICES = ("auto", "png", "tiff", "jpeg", "webp")
@@ -23,7 +24,7 @@ paths = st.builds(
     lambda folder, stem, suffix: folder + stem + suffix, *map(st.sampled_from, (FOLDERS, STEMS, SUFFIXES))
 )
 archives = st.lists(paths, unique=True, max_size=14)
-choices = st.sampled_from(CHOICES)
+choices = st.sampled_from([Formats(choice) for choice in CHOICES])
 
 
 def folded(path: str) -> str:
@@ -32,31 +33,31 @@ def folded(path: str) -> str:
 
 @settings(max_examples=300, deadline=None)
 @given(archives, choices)
-def test_no_two_outputs_are_one(sources: list[str], choice: str) -> None:
-    outputs = assign_outputs(sources, choice, {})
+def test_no_two_outputs_are_one(sources: list[str], formats: Formats) -> None:
+    outputs = assign_outputs(sources, formats, {})
     assert set(outputs) == set(sources)
     assert len({folded(output) for output in outputs.values()}) == len(sources)
 
 
 @settings(max_examples=200, deadline=None)
 @given(archives, choices)
-def test_no_output_is_a_folder_of_another(sources: list[str], choice: str) -> None:
-    outputs = {folded(output) for output in assign_outputs(sources, choice, {}).values()}
+def test_no_output_is_a_folder_of_another(sources: list[str], formats: Formats) -> None:
+    outputs = {folded(output) for output in assign_outputs(sources, formats, {}).values()}
     folders = {str(folder) for output in outputs for folder in PurePosixPath(output).parents}
     assert not outputs & folders
 
 
 @settings(max_examples=100, deadline=None)
 @given(archives.flatmap(lambda found: st.tuples(st.just(found), st.permutations(found))), choices)
-def test_the_order_of_sources_does_not_matter(orders: tuple[list[str], list[str]], choice: str) -> None:
-    assert assign_outputs(orders[0], choice, {}) == assign_outputs(iter(orders[1]), choice, {})
+def test_the_order_of_sources_does_not_matter(orders: tuple[list[str], list[str]], formats: Formats) -> None:
+    assert assign_outputs(orders[0], formats, {}) == assign_outputs(iter(orders[1]), formats, {})
 
 
 @settings(max_examples=300, deadline=None)
 @given(archives, archives, choices)
-def test_later_sources_change_nothing(first: list[str], later: list[str], choice: str) -> None:
-    owned = assign_outputs(first, choice, {})
-    both = assign_outputs({*first, *later}, choice, owned)
+def test_later_sources_change_nothing(first: list[str], later: list[str], formats: Formats) -> None:
+    owned = assign_outputs(first, formats, {})
+    both = assign_outputs({*first, *later}, formats, owned)
     assert {path: both[path] for path in first} == owned
     assert len({folded(output) for output in both.values()}) == len(both)
 
@@ -64,33 +65,33 @@ def test_later_sources_change_nothing(first: list[str], later: list[str], choice
 @settings(max_examples=300, deadline=None)
 @given(archives, archives, choices)
 @example(["a.jpg"], ["a.png/b.jpg", "A.png/b.jpg"], "png")
-def test_no_later_output_is_a_folder_of_another(first: list[str], later: list[str], choice: str) -> None:
-    owned = assign_outputs(first, choice, {})
-    found = {folded(output) for output in assign_outputs({*first, *later}, choice, owned).values()}
+def test_no_later_output_is_a_folder_of_another(first: list[str], later: list[str], formats: Formats) -> None:
+    owned = assign_outputs(first, formats, {})
+    found = {folded(output) for output in assign_outputs({*first, *later}, formats, owned).values()}
     files = found | {output + SIDECAR_SUFFIX for output in found}
     assert not files & {str(folder) for output in found for folder in PurePosixPath(output).parents}
 
 
 @settings(max_examples=200, deadline=None)
 @given(archives, archives, choices)
-def test_the_name_of_a_source_that_is_gone_stays_its_own(gone: list[str], later: list[str], choice: str) -> None:
+def test_the_name_of_a_source_that_is_gone_stays_its_own(gone: list[str], later: list[str], formats: Formats) -> None:
     """Its result still lies there: nobody may write over it."""
-    owned = assign_outputs(gone, choice, {})
-    new = assign_outputs(set(later) - set(gone), choice, owned)
+    owned = assign_outputs(gone, formats, {})
+    new = assign_outputs(set(later) - set(gone), formats, owned)
     assert not {folded(output) for output in owned.values()} & {folded(output) for output in new.values()}
 
 
 @settings(max_examples=200, deadline=None)
 @given(archives, choices)
-def test_every_component_fits_with_its_sidecar(sources: list[str], choice: str) -> None:
-    for output in assign_outputs(sources, choice, {}).values():
+def test_every_component_fits_with_its_sidecar(sources: list[str], formats: Formats) -> None:
+    for output in assign_outputs(sources, formats, {}).values():
         assert all(len(part.encode()) <= 255 for part in PurePosixPath(output + SIDECAR_SUFFIX).parts)
 
 
 @settings(max_examples=200, deadline=None)
 @given(paths, choices)
-def test_folder_and_stem_stay_where_nothing_collides(source: str, choice: str) -> None:
-    output = PurePosixPath(assign_outputs([source], choice, {})[source])
+def test_folder_and_stem_stay_where_nothing_collides(source: str, formats: Formats) -> None:
+    output = PurePosixPath(assign_outputs([source], formats, {})[source])
     assert output.parent == PurePosixPath(source).parent
     if len(PurePosixPath(source).stem.encode()) < 200:
         assert output.stem == PurePosixPath(source).stem
@@ -113,11 +114,11 @@ def test_folder_and_stem_stay_where_nothing_collides(source: str, choice: str) -
     ],
 )
 def test_output_format(path: str, choice: str, expected: str) -> None:
-    assert output_format(path, choice) == expected
+    assert output_format(path, Formats(choice)) == expected
 
 
 def test_names_by_example() -> None:
-    found = assign_outputs(["1924/a.tif", "1924/a.jpg", "1924/b.jpg", "1924/B.png", "1925/b.jpg"], "auto", {})
+    found = assign_outputs(["1924/a.tif", "1924/a.jpg", "1924/b.jpg", "1924/B.png", "1925/b.jpg"], Formats(), {})
     assert found == {
         "1924/a.tif": "1924/a.tif",
         "1924/a.jpg": "1924/a.png",
@@ -125,24 +126,24 @@ def test_names_by_example() -> None:
         "1924/B.png": "1924/B.png.png",
         "1925/b.jpg": "1925/b.png",
     }
-    assert assign_outputs(["a.jpg"], "jpeg", {}) == {"a.jpg": "a.jpg"}
-    assert assign_outputs(["a.jpg"], "webp", {}) == {"a.jpg": "a.webp"}
-    assert assign_outputs(["a.jpg", "a.png/inside.png"], "auto", {})["a.jpg"] == "a.jpg.png"
+    assert assign_outputs(["a.jpg"], Formats("jpeg"), {}) == {"a.jpg": "a.jpg"}
+    assert assign_outputs(["a.jpg"], Formats("webp"), {}) == {"a.jpg": "a.webp"}
+    assert assign_outputs(["a.jpg", "a.png/inside.png"], Formats(), {})["a.jpg"] == "a.jpg.png"
 
 
 def test_an_owned_name_of_another_format_is_not_kept() -> None:
-    assert assign_outputs(["a.jpg"], "tiff", {"a.jpg": "a.png"}) == {"a.jpg": "a.tif"}
-    assert assign_outputs(["a.jpg"], "png", {"a.jpg": "elsewhere/a.png"}) == {"a.jpg": "elsewhere/a.png"}
+    assert assign_outputs(["a.jpg"], Formats("tiff"), {"a.jpg": "a.png"}) == {"a.jpg": "a.tif"}
+    assert assign_outputs(["a.jpg"], Formats("png"), {"a.jpg": "elsewhere/a.png"}) == {"a.jpg": "elsewhere/a.png"}
 
 
 def test_a_third_source_finds_both_names_taken() -> None:
     owned = {"a.jpg": "a.png", "a.png": "a.jpg.png"}
-    assert assign_outputs(["A.jpg"], "png", owned) == {"A.jpg": f"A.jpg~{item_id('A.jpg')[:8]}.png"}
+    assert assign_outputs(["A.jpg"], Formats("png"), owned) == {"A.jpg": f"A.jpg~{item_id('A.jpg')[:8]}.png"}
 
 
 def test_names_that_are_not_utf8_do_not_stop_the_others() -> None:
     broken = [os.fsdecode(b"caf\xe9.jpg"), os.fsdecode(b"\xff" * 250 + b".jpg")]
-    outputs = assign_outputs([*broken, "a.jpg"], "auto", {})
+    outputs = assign_outputs([*broken, "a.jpg"], Formats(), {})
     assert outputs["a.jpg"] == "a.png"
     assert len(set(outputs.values())) == 3
 
@@ -155,7 +156,9 @@ def test_item_ids() -> None:
 def test_a_folder_named_like_a_result_gets_a_mark() -> None:
     """Local stores cannot hold a file and a folder of one name; nor can a folder stand where a sidecar is."""
     owned = {"a.jpg": "a.png"}
-    found = assign_outputs(["a.jpg", "A.png/x.jpg", "a.png/deep/x.jpg", "a.png.restoration.json/y.jpg"], "auto", owned)
+    found = assign_outputs(
+        ["a.jpg", "A.png/x.jpg", "a.png/deep/x.jpg", "a.png.restoration.json/y.jpg"], Formats(), owned
+    )
     assert found == {
         "a.jpg": "a.png",
         "A.png/x.jpg": f"A.png~{item_id('A.png')[:8]}/x.png",
@@ -163,31 +166,31 @@ def test_a_folder_named_like_a_result_gets_a_mark() -> None:
         "a.png.restoration.json/y.jpg": (f"a.png.restoration.json~{item_id('a.png.restoration.json')[:8]}/y.png"),
     }
     long = "д" * 125 + ".png"  # 254 bytes: the mark replaces its end
-    (moved,) = assign_outputs([f"{long}/x.jpg"], "auto", {"d.jpg": long}).values()
+    (moved,) = assign_outputs([f"{long}/x.jpg"], Formats(), {"d.jpg": long}).values()
     assert len(moved.split("/")[0].encode()) <= 255
     assert moved.endswith(f"~{item_id(long)[:8]}/x.png")
 
 
 def test_what_is_in_such_a_folder_already_stays() -> None:
     owned = {"a.jpg": "a.png", "a.png/x.jpg": "a.png/x.png"}  # an object store can hold both
-    assert assign_outputs(owned, "auto", owned) == owned
+    assert assign_outputs(owned, Formats(), owned) == owned
 
 
 def test_a_result_whose_sidecar_would_be_a_folder_goes_elsewhere() -> None:
-    found = assign_outputs(["a.jpg", "a.png.restoration.json/y.jpg"], "auto", {})
+    found = assign_outputs(["a.jpg", "a.png.restoration.json/y.jpg"], Formats(), {})
     assert found == {"a.jpg": "a.jpg.png", "a.png.restoration.json/y.jpg": "a.png.restoration.json/y.png"}
 
 
 def test_of_two_that_claim_one_result_only_one_keeps_it() -> None:
     """No run of ours records that, but a manifest can be edited."""
-    found = assign_outputs(["a.jpg", "b.jpg"], "auto", {"a.jpg": "x.png", "b.jpg": "X.png"})
+    found = assign_outputs(["a.jpg", "b.jpg"], Formats(), {"a.jpg": "x.png", "b.jpg": "X.png"})
     assert sorted(found.values()) == ["X.png", "a.png"]
 
 
 def test_earlier_results_are_not_written_over() -> None:
-    assert assign_outputs(["a.jpg"], "auto", {}, held={"a.png": "a.tif"}) == {"a.jpg": "a.jpg.png"}
-    assert assign_outputs(["a.jpg"], "auto", {}, held={"a.png": "a.jpg"}) == {"a.jpg": "a.png"}
-    assert assign_outputs(["a.jpg"], "auto", {}, folders=["a.png"]) == {"a.jpg": "a.jpg.png"}
+    assert assign_outputs(["a.jpg"], Formats(), {}, held={"a.png": "a.tif"}) == {"a.jpg": "a.jpg.png"}
+    assert assign_outputs(["a.jpg"], Formats(), {}, held={"a.png": "a.jpg"}) == {"a.jpg": "a.png"}
+    assert assign_outputs(["a.jpg"], Formats(), {}, folders=["a.png"]) == {"a.jpg": "a.jpg.png"}
 
 
 @pytest.mark.parametrize(

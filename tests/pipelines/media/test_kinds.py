@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.manifest.naming import frames_folder, output_extension, output_format, plain_output
 from pipelines.media.kinds import is_sequence, kind_of, looks_numbered, plain_stem
+from pipelines.setting_types import Formats
 
 
 @pytest.mark.parametrize(
@@ -63,24 +64,24 @@ def test_the_stem_of_a_sequence(name: str, stem: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "choice", "output"),
+    ("path", "formats", "output"),
     [
-        ("reels/a.mov", "auto/auto", "reels/a.mkv"),
-        ("reels/a.mov", "auto", "reels/a.mkv"),
-        ("reels/a.mov", "webp/prores", "reels/a.mov"),
-        ("reels/a.avi", "auto/h264", "reels/a.mp4"),
-        ("reels/s.%04d.dpx", "auto/auto", "reels/s.sha256"),
-        ("reels/s.%04d.dpx", "auto/ffv1", "reels/s.mkv"),
-        ("reels/s.%04d.tif", "png/auto", "reels/s.sha256"),
-        ("print.tif", "auto/h264", "print.tif"),
-        ("print.jpg", "webp/h264", "print.webp"),
+        ("reels/a.mov", Formats("auto", "auto"), "reels/a.mkv"),
+        ("reels/a.mov", Formats("auto"), "reels/a.mkv"),
+        ("reels/a.mov", Formats("webp", "prores"), "reels/a.mov"),
+        ("reels/a.avi", Formats("auto", "h264"), "reels/a.mp4"),
+        ("reels/s.%04d.dpx", Formats("auto", "auto"), "reels/s.sha256"),
+        ("reels/s.%04d.dpx", Formats("auto", "ffv1"), "reels/s.mkv"),
+        ("reels/s.%04d.tif", Formats("png", "auto"), "reels/s.sha256"),
+        ("print.tif", Formats("auto", "h264"), "print.tif"),
+        ("print.jpg", Formats("webp", "h264"), "print.webp"),
     ],
 )
-def test_outputs(path: str, choice: str, output: str) -> None:
-    assert plain_output(path, choice) == output
-    assert output.endswith(output_extension(path, choice))
+def test_outputs(path: str, formats: Formats, output: str) -> None:
+    assert plain_output(path, formats) == output
+    assert output.endswith(output_extension(path, formats))
 
 
 def test_frames_lie_beside_their_list() -> None:
-    assert output_format("s.%04d.dpx", "auto/auto") == "sequence"
+    assert output_format("s.%04d.dpx", Formats()) == "sequence"
     assert frames_folder("reels/s.sha256") == "reels/s.frames"

@@ -21,6 +21,7 @@ from pipelines.manifest.reader import current_rows
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import FAILED, RESTORED, Row
+from pipelines.setting_types import Formats
 from pipelines.settings import Settings
 from pipelines.store.store import Store
 
@@ -216,7 +217,7 @@ def test_the_database_gives_the_names_of_the_rule(
     first, later = (first | {"z.png"}) - folders, later - folders
     bucket = Bucket(sorted(first | later), format=format)
     buckets.append(bucket)
-    owned = assign_outputs(first, format, {})
+    owned = assign_outputs(first, Formats(format), {})
     writer = ManifestWriter(Store(bucket.settings.output), "1")
     for path, output in owned.items():
         moment = datetime(2025, 1, 1, tzinfo=UTC)
@@ -226,7 +227,7 @@ def test_the_database_gives_the_names_of_the_rule(
     writer.flush()
     plan = make_plan(bucket.settings)
     assert [row["source_path"] for row in plan.pending] == sorted(first | later)
-    assert outputs(plan) == assign_outputs(first | later, format, owned)
+    assert outputs(plan) == assign_outputs(first | later, Formats(format), owned)
 
 
 def test_a_name_that_is_not_utf8_keeps_its_bytes_apart(settings: Settings) -> None:
