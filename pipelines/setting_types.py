@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar, cast
 
 from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic.config import JsonDict
 
 from faithdiff_model.presets import PRESETS
 
+T = TypeVar("T")
 FILM_FORMATS = ("ffv1", "prores", "h264")
 # As Ray and Kubernetes take them.
 _LABEL = re.compile(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?")
@@ -29,15 +31,14 @@ def _known_preset(value: str) -> str:
     return value
 
 
-def setting(default: Any, section: str, text: str, *, result: bool = False, of: str = "", **limits: Any) -> Any:
+def setting(default: T, section: str, text: str, *, result: bool = False, of: str = "", **limits: Any) -> T:
     """A field of `Settings`. `result` marks what changes the restored bytes and so belongs to an output's identity; `of` says
     whose, where it is `photo` or `film` alone."""
-    return Field(
-        default, description=text, json_schema_extra={"section": section, "result": result, "of": of}, **limits
-    )
+    extra: JsonDict = {"section": section, "result": result, "of": of}
+    return cast(T, Field(default, description=text, json_schema_extra=extra, **limits))
 
 
-def film_result(default: Any, text: str, **limits: Any) -> Any:
+def film_result(default: T, text: str, **limits: float) -> T:
     """A field of `Settings` that changes the restored bytes of films alone."""
     return setting(default, "Film", text, result=True, of="film", **limits)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -263,7 +263,7 @@ class Settings(BaseModel):
             window_batch=self.window_batch or window_batch,
         )
 
-    def result_settings(self, kind: str = "photo") -> dict[str, Any]:
+    def result_settings(self, kind: str = "photo") -> dict[str, object]:
         """The settings that change restored bytes, by name: what the manifest and the sidecar record.
 
         Args:

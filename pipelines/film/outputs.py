@@ -9,7 +9,7 @@ from types import TracebackType
 import numpy as np
 
 from pipelines.film.plan import FilmPlan
-from pipelines.film.sinks import ComparisonSink, FileSink, Made, SequenceSink, Sink
+from pipelines.film.sinks import ComparisonSink, FileSink, OutputRecord, SequenceSink, Sink
 from pipelines.film.source import film_opener, open_film, reading_film
 from pipelines.manifest.naming import EXTENSIONS, output_format
 from pipelines.media.film.write.comparison import ComparisonWriter
@@ -63,7 +63,7 @@ class FilmOutputs(AbstractContextManager["FilmOutputs"]):
         for sink in self._sinks:
             sink.write(number, pixels_HWC)
 
-    def finish(self) -> list[Made]:
+    def finish(self) -> list[OutputRecord]:
         """Close all; the result comes first. Raises ItemError where one is not what was written."""
         return [sink.finish() for sink in self._sinks]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypedDict
 
 import numpy as np
 
@@ -27,6 +28,30 @@ class Segment:
     first: int
     count: int
     shared: int
+
+
+class SegmentRecord(TypedDict):
+    """What a restored segment says of itself, for the film's row that is made of all of them.
+
+    The first columns are those of the segment's row. `error` and `count` are the sum of squared errors over so many values, and
+    `first` the number of the segment's first frame.
+    """
+
+    warnings: list[str]
+    seconds_restore: float
+    caption: str | None
+    prompt: str
+    caption_source: str
+    caption_model: str | None
+    seconds_caption: float | None
+    device: str | None
+    software: str | None
+    model_preset: str | None
+    model_trained: bool | None
+    error: float
+    count: int
+    first: int
+    shot: int
 
 
 def cut(shots: list[tuple[int, int]], frames: int, overlap: int) -> list[Segment]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import NotRequired, Protocol, TypedDict
 
 import numpy as np
 
@@ -23,7 +23,20 @@ from pipelines.store.large_files import file_digest
 from pipelines.store.layout import sidecar_path
 from pipelines.store.store import Store
 
-Made = dict[str, Any]
+
+class OutputRecord(TypedDict):
+    """One output of a film, as the manifest's column `film` holds it.
+
+    `path` and, of a sequence, the `folder` of its frames are in the output store; `size` and `frames_size` are bytes.
+    """
+
+    path: str
+    format: str
+    sha256: str
+    size: int
+    warnings: list[str]
+    folder: NotRequired[str]
+    frames_size: NotRequired[int]
 
 
 class Sink(Protocol):
@@ -33,7 +46,7 @@ class Sink(Protocol):
         """The next frame, uint16 [H, W, 3]."""
         ...
 
-    def finish(self) -> Made:
+    def finish(self) -> OutputRecord:
         """Close it; what it is: path, format, sha256, size, warnings. Raises ItemError where it is not what was written."""
         ...
 
@@ -54,9 +67,9 @@ class FileSink:
     def write(self, number: int, pixels_HWC: np.ndarray) -> None:
         self._writer.write(pixels_HWC)
 
-    def finish(self) -> Made:
+    def finish(self) -> OutputRecord:
         self._writer.close()
-        return _made(self._path, self._format, self._local, self._writer)
+        return _record(self._path, self._format, self._local, self._writer)
 
 
 class ComparisonSink:
@@ -75,9 +88,9 @@ class ComparisonSink:
     def write(self, number: int, pixels_HWC: np.ndarray) -> None:
         self._writer.write(next(self._sources), pixels_HWC)
 
-    def finish(self) -> Made:
+    def finish(self) -> OutputRecord:
         self._writer.close()
-        return _made(self._path, "COMPARISON", self._local, self._writer)
+        return _record(self._path, "COMPARISON", self._local, self._writer)
 
 
 class SequenceSink:
@@ -113,7 +126,7 @@ class SequenceSink:
         self._lines.append(listing_line(hashlib.sha256(data).hexdigest(), f"{self._folder.rpartition('/')[2]}/{name}"))
         self._size += len(data)
 
-    def finish(self) -> Made:
+    def finish(self) -> OutputRecord:
         data = "".join(self._lines).encode()
         self._output.publish(self._row["output_path"], data)
         return {
@@ -127,7 +140,7 @@ class SequenceSink:
         }
 
 
-def _made(path: str, format: str, local: Path, writer: FilmWriter | ComparisonWriter) -> Made:
+def _record(path: str, format: str, local: Path, writer: FilmWriter | ComparisonWriter) -> OutputRecord:
     sha256, size = file_digest(local)
     noted = [f"{format}: {line}" for line in (*writer.warnings, *(f"left out: {text}" for text in writer.left_out))]
     return {"path": path, "format": format, "sha256": sha256, "size": size, "warnings": noted}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import pyarrow as pa
 import ray
@@ -35,8 +34,8 @@ _BLOCK_BYTES = 1 << 20
 # A process that dies with its rows is replaced, and its rows are tried again, but not for ever: a file that kills every process
 # that touches it must not stop the run. What is lost after that, `run` tries alone.
 _RETRIES = 2
-_ACTOR: dict[str, Any] = {"max_restarts": -1, "max_task_retries": _RETRIES}
-_TASK: dict[str, Any] = {"num_cpus": 1, "max_retries": _RETRIES}
+_ACTOR: dict[str, int] = {"max_restarts": -1, "max_task_retries": _RETRIES}
+_TASK: dict[str, int] = {"num_cpus": 1, "max_retries": _RETRIES}
 
 
 def build_stream(
@@ -133,7 +132,14 @@ def blocks(table: pa.Table, *, spread: int) -> Iterator[pa.Table]:
 
 
 def _on_actors(
-    ds: Dataset, stage: type[Stage], pool: Pool, settings: Settings, context: RunContext, *, rows: int, **arguments: Any
+    ds: Dataset,
+    stage: type[Stage],
+    pool: Pool,
+    settings: Settings,
+    context: RunContext,
+    *,
+    rows: int,
+    **arguments: object,
 ) -> Dataset:
     """A stage with a model on a pool of actors, each given `rows` rows at a time. The pool grows while it is busy and there is
     room, and shrinks when idle."""

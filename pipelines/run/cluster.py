@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
 
 import ray
 
@@ -47,7 +46,7 @@ def connected(settings: Settings) -> Iterator[None]:
         ray.shutdown()
 
 
-def _init(arguments: dict[str, Any]) -> None:
+def _init(arguments: dict[str, object]) -> None:
     """`ray.init`, again where the head could not start a process for a client.
 
     The head forks it beside gRPC's threads, and now and then it dies of that before it has begun.
@@ -97,8 +96,8 @@ def _agent(settings: Settings) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _init_arguments(settings: Settings) -> dict[str, Any]:
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+def _init_arguments(settings: Settings) -> dict[str, object]:
+    quiet: dict[str, object] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
     if settings.ray_address != "local":
         return {"address": settings.ray_address, **quiet}
     return {

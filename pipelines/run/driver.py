@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import ray
+from ray.data import Dataset
 from ray.exceptions import RayError
 
 from faithdiff_model.redaction import redact
@@ -30,7 +30,7 @@ from pipelines.store.lease import Lease, hold_lease
 from pipelines.store.store import Store
 
 OnRow = Callable[[Row], None]
-Build = Callable[..., Any]
+Build = Callable[..., Dataset]
 
 # All together first; then what was lost, each row alone; again if the cluster failed or lost nodes meanwhile, so that no
 # photograph is blamed for a machine.
@@ -102,8 +102,8 @@ def run(
     store = Store(settings.output, settings.retry_seconds)
     if lease is None:
         with hold_lease(store, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease) as own:
-            told: dict[str, Any] = {"on_row": on_row, "on_part": on_part}
-            return run(plan, settings, run_id=run_id, flow_run_id=flow_run_id, lease=own, stop=stop, **told)
+            given = partial(run, plan, settings, run_id=run_id, flow_run_id=flow_run_id, lease=own, stop=stop)
+            return given(on_row=on_row, on_part=on_part)
     stop = stop or Stop()
     stop.when_requested(lease.drain)
     lease.when_lost(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import ray
 
@@ -110,7 +110,15 @@ def cluster_pools(settings: Settings) -> Resources:
     return resources
 
 
-def _check_placeable(name: str, pool: Pool, nodes: Sequence[Mapping[str, Any]]) -> None:
+class _Node(TypedDict, total=False):
+    """What is read of a node of `ray.nodes`."""
+
+    Alive: bool
+    Labels: dict[str, str]
+    Resources: dict[str, float]
+
+
+def _check_placeable(name: str, pool: Pool, nodes: Sequence[_Node]) -> None:
     """Without this, a run that asks for what no node has would wait for ever."""
     alive = [node for node in nodes if node["Alive"]]
     for node in alive:

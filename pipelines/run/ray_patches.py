@@ -8,10 +8,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
 
 import ray
 import ray._private.utils
+from ray.actor import ActorHandle
 from ray.data._internal.execution.operators.actor_pool_map_operator import _ActorPool
 from ray.exceptions import RayError
 
@@ -51,7 +51,7 @@ def end_released_actors() -> None:
     _ActorPool._release_running_actor = _release_and_end
 
 
-def _release_and_end(pool: Any, actor: Any) -> None:
+def _release_and_end(pool: _ActorPool, actor: ActorHandle) -> None:
     state = pool._running_actors.get(actor)
     _release(pool, actor)
     if state is None or state.num_tasks_in_flight:
@@ -63,7 +63,7 @@ def _release_and_end(pool: Any, actor: Any) -> None:
     actor.__ray_terminate__.options(max_task_retries=0).remote()
 
 
-def _flush_traces(actor: Any) -> bool:
+def _flush_traces(actor: ActorHandle) -> bool:
     """Whether an actor lives and has sent its spans to the collector.
 
     One that does not is never asked to end by itself: asked on a node that is going, it starts again on another, keeps that

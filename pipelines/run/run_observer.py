@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from types import TracebackType
-from typing import Any
 
 from faithdiff_model.redaction import redact_url
 from pipelines.plan.plan import Plan
@@ -155,15 +154,15 @@ class Observer:
             self._event("lease lost", logging.ERROR, reason=self._stop.reason)
         self._event("stop requested", logging.WARNING, reason=self._stop.reason, signal=self._stop.signal or None)
 
-    def _event(self, message: str, level: int = logging.INFO, **about: Any) -> None:
+    def _event(self, message: str, level: int = logging.INFO, /, **about: object) -> None:
         logs.event(level, message, **{"run_id": self._lease.run_id, **about})
 
 
-def _about(row: Row) -> dict[str, Any]:
+def _about(row: Row) -> dict[str, object]:
     return {"item_id": row["item_id"], "source_path": row["source_path"]}
 
 
-def _failure(row: Row) -> dict[str, Any]:
+def _failure(row: Row) -> dict[str, object]:
     return {"stage": row["error_stage"], "error_code": row["error_code"], "reason": row["error_reason"]}
 
 

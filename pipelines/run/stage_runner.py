@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 
@@ -62,7 +61,7 @@ class StageRunner:
     context: RunContext
     writes: bool = False
     expand: Expand | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
     def task(self) -> Callable[[pa.Table], Iterator[pa.Table]]:
         """The stage as a function for stateless tasks. Its tables are of bounded size."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.training.config import DataConfig, StageConfig
+
+if TYPE_CHECKING:
+    from ray.train import UserCallback
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,12 +125,12 @@ def _available(resource: str) -> int:
     return int(ray.cluster_resources().get(resource, 0))
 
 
-def _stop_at_faults() -> Any:
+def _stop_at_faults() -> UserCallback:
     """A callback of Ray Train that ends the run where a worker met a user's fault: a second try would meet it again."""
     from ray.train import UserCallback
 
     class StopAtFaults(UserCallback):
-        def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        def after_exception(self, run_context: object, worker_exceptions: dict[int, Exception]) -> None:
             for error in worker_exceptions.values():
                 if isinstance(error, ValueError):
                     raise error

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -15,10 +15,11 @@ from pipelines.errors import ItemError
 from pipelines.film.outputs import FilmOutputs
 from pipelines.film.plan import FilmPlan, load_plan
 from pipelines.film.preprocess import FrameSteps
-from pipelines.film.segments import Segment, joined, segment_path
+from pipelines.film.segments import Segment, SegmentRecord, joined, segment_path
+from pipelines.film.sinks import OutputRecord
 from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.media.film.write.segment_file import read_record, read_segment
-from pipelines.rows import RESTORED, Row, columns_of, drop_payload
+from pipelines.rows import RESTORED, Row, drop_payload
 from pipelines.settings import Settings
 from pipelines.stages.faithfulness import psnr_db
 from pipelines.stages.publish import write_errors
@@ -59,17 +60,17 @@ class Mux:
             outputs = stack.enter_context(FilmOutputs(whole, plan, self.settings, self.source, self.output))
             for number, pixels in enumerate(joined(plan.segments, lambda number: self._frames(row, number))):
                 outputs.write(number, pixels)
-            made = outputs.finish()
+            written = outputs.finish()
             # From here on things appear under their names; an older sidecar would speak of an older file.
             self.output.retract(sidecar_path(row["output_path"]))
-        whole["film"] = json.dumps(self._film(plan, records, made), sort_keys=True)
+        whole["film"] = json.dumps(self._film(plan, records, written), sort_keys=True)
         whole.update(
             {
                 "status": RESTORED,
-                "output_size": made[0]["size"],
-                "output_sha256": made[0]["sha256"],
-                "output_format": made[0]["format"],
-                "warnings": [*whole["warnings"], *(text for each in made for text in each["warnings"])],
+                "output_size": written[0]["size"],
+                "output_sha256": written[0]["sha256"],
+                "output_format": written[0]["format"],
+                "warnings": [*whole["warnings"], *(text for each in written for text in each["warnings"])],
                 "seconds_write": time.monotonic() - started,
                 "finished_at": datetime.now(UTC),
             }
@@ -79,17 +80,22 @@ class Mux:
         self.output.remove_folder(parts_folder(key))
         yield drop_payload(whole)
 
-    def _whole(self, row: Row, plan: FilmPlan, records: list[dict[str, Any]]) -> Row:
+    def _whole(self, row: Row, plan: FilmPlan, records: list[SegmentRecord]) -> Row:
         """The film's row, of what its parts recorded."""
         whole, first = row.copy(), records[0]
-        columns_of(whole).update(
-            {name: first[name] for name in ("device", "software", "model_preset", "model_trained")}
+        whole.update(
+            {
+                "device": first["device"],
+                "software": first["software"],
+                "model_preset": first["model_preset"],
+                "model_trained": first["model_trained"],
+            }
         )
         captions = dict.fromkeys(record["caption"] for record in records if record["caption"])
         prompts = dict.fromkeys(record["prompt"] for record in records if record["prompt"])
         if captions:
             described = next(record for record in records if record["caption"])
-            columns_of(whole).update({name: described[name] for name in ("caption_source", "caption_model")})
+            whole.update({"caption_source": described["caption_source"], "caption_model": described["caption_model"]})
             whole.update({"caption": " / ".join(captions), "prompt": " / ".join(prompts)})
         whole["seconds_caption"] = (
             sum({record["shot"]: record["seconds_caption"] or 0.0 for record in records}.values()) or None
@@ -104,9 +110,9 @@ class Mux:
     def _film(
         self,
         plan: FilmPlan,
-        records: list[dict[str, Any]],
-        made: list[dict[str, Any]],
-    ) -> dict[str, Any]:
+        records: list[SegmentRecord],
+        outputs: list[OutputRecord],
+    ) -> dict[str, object]:
         """What the manifest's column `film` holds."""
         captions = {record["shot"]: record["caption"] or "" for record in records}
         return {
@@ -118,12 +124,13 @@ class Mux:
                 for number, (first, count) in enumerate(plan.shots)
             ],
             "segments": len(plan.segments),
-            "outputs": made,
+            "outputs": outputs,
         }
 
-    def _record(self, row: Row, segment: Segment) -> dict[str, Any]:
+    def _record(self, row: Row, segment: Segment) -> SegmentRecord:
         with self._part(row, segment.number):
-            return read_record(opener(self.output, segment_path(row["identity"], segment.number)))
+            record = read_record(opener(self.output, segment_path(row["identity"], segment.number)))
+            return cast(SegmentRecord, record)
 
     def _frames(self, row: Row, number: int) -> Iterator[np.ndarray]:
         with self._part(row, number):

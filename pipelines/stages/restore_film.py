@@ -15,12 +15,12 @@ from faithdiff_model.image.resize import enlarge, from_unit_float, to_unit_float
 from pipelines.errors import ItemError
 from pipelines.film.plan import FilmPlan, load_plan
 from pipelines.film.preprocess import FrameSteps
-from pipelines.film.segments import Segment, segment_path
+from pipelines.film.segments import Segment, SegmentRecord, segment_path
 from pipelines.film.source import open_film, reading_film, source_state
 from pipelines.manifest.identity import software_versions
 from pipelines.media.film.facts import FilmReader
 from pipelines.media.film.write.segment_file import SegmentWriter
-from pipelines.rows import HELD_BACK, PART_DONE, Row, columns_of, drop_payload
+from pipelines.rows import HELD_BACK, PART_DONE, Row, drop_payload
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
 from pipelines.stages.faithfulness import squared_error
@@ -30,12 +30,6 @@ from pipelines.store.concurrency import prefetch
 from pipelines.store.large_files import publishing
 from pipelines.store.lease import LOST, Fence
 from pipelines.store.store import Store
-
-# What of a part's row the film's row is made of.
-RECORDED = (
-    "warnings", "seconds_restore", "caption", "prompt", "caption_source", "caption_model", "seconds_caption", "device",
-    "software", "model_preset", "model_trained",
-)  # fmt: skip
 
 
 class RestoreFilm:
@@ -144,10 +138,8 @@ class RestoreFilm:
                 error, count = error + part[0], count + part[1]
                 rgb = np.broadcast_to(result, (*result.shape[:2], 3))
                 writer.write(from_unit_float(rgb, np.dtype(np.uint16)))
-            row["seconds_restore"] = time.monotonic() - started
-            columns = columns_of(row)
-            recorded = {name: columns[name] for name in RECORDED}
-            writer.finish({**recorded, "error": error, "count": count, "first": segment.first, "shot": segment.shot})
+            seconds = row["seconds_restore"] = time.monotonic() - started
+            writer.finish({**_record(row, segment, seconds, error, count)})
 
     def _open(self, row: Row) -> FilmReader:
         return open_film(self.source, row["source_path"], self.settings)
@@ -166,6 +158,26 @@ class RestoreFilm:
                 raise ItemError("restore_error", f"{row['source_path']}: its survey is gone from the output; run again")
             self._known = row["identity"], plan
         return self._known[1]
+
+
+def _record(row: Row, segment: Segment, seconds: float, error: float, count: int) -> SegmentRecord:
+    return {
+        "warnings": row["warnings"],
+        "seconds_restore": seconds,
+        "caption": row["caption"],
+        "prompt": row["prompt"],
+        "caption_source": row["caption_source"],
+        "caption_model": row["caption_model"],
+        "seconds_caption": row["seconds_caption"],
+        "device": row["device"],
+        "software": row["software"],
+        "model_preset": row["model_preset"],
+        "model_trained": row["model_trained"],
+        "error": error,
+        "count": count,
+        "first": segment.first,
+        "shot": segment.shot,
+    }
 
 
 class _LostError(Exception):
