@@ -14,6 +14,30 @@ import pyarrow as pa
 
 from pipelines.errors import ItemError
 
+__all__ = [
+    "FAILED",
+    "HELD_BACK",
+    "MANIFEST_COLUMNS",
+    "MANIFEST_SCHEMA",
+    "PART_DONE",
+    "PAYLOAD_COLUMNS",
+    "PENDING",
+    "QUARANTINED",
+    "RESTORED",
+    "ROW_SCHEMA",
+    "SCHEMA_VERSION",
+    "Column",
+    "Row",
+    "columns_of",
+    "drop_payload",
+    "fail",
+    "get_pixels",
+    "new_row",
+    "put_pixels",
+    "to_table",
+    "whole_row",
+]
+
 SCHEMA_VERSION = 1
 
 PENDING, RESTORED, FAILED, QUARANTINED = "pending", "restored", "failed", "quarantined"

@@ -1,4 +1,4 @@
-"""The types of settings that check themselves, and the field that all of them are made by."""
+"""Types of single settings, which check their value, and the function that describes a setting."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
 from faithdiff_model.presets import PRESETS
+
+__all__ = [
+    "FILM_FORMATS",
+    "DeviceName",
+    "FilmCopies",
+    "Formats",
+    "FrameRate",
+    "NodeLabels",
+    "PresetName",
+    "film_result",
+    "node_labels",
+    "setting",
+]
 
 T = TypeVar("T")
 FILM_FORMATS = ("ffv1", "prores", "h264")

@@ -22,6 +22,8 @@ from pipelines.setting_types import (
     setting,
 )
 
+__all__ = ["GIB", "Settings"]
+
 GIB = 1 << 30
 
 

@@ -20,6 +20,8 @@ from pipelines.store.concurrency import prefetch
 from pipelines.store.large_files import publishing
 from pipelines.store.store import Store
 
+__all__ = ["FilmOutputs"]
+
 
 class FilmOutputs(AbstractContextManager["FilmOutputs"]):
     """All outputs of one film, written frame by frame; a context. They appear in the store when it ends without an error.

@@ -1,4 +1,4 @@
-"""From a film's frames to what a replica restores: gaps bridged, weave and flicker taken out if that was asked for."""
+"""From a film's frames to what a replica restores: gaps bridged, weave and flicker taken out where the settings want it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pipelines.media.film.survey.camera import apply_shift, weave
 from pipelines.media.film.survey.flicker import apply_deflicker, deflicker_gains
 from pipelines.media.film.survey.survey import colour_steps
 from pipelines.settings import Settings
+
+__all__ = ["FrameSteps"]
 
 
 class FrameSteps:

@@ -11,6 +11,8 @@ import numpy as np
 
 from pipelines.store.layout import parts_folder
 
+__all__ = ["ReadSegment", "Segment", "SegmentRecord", "cross_fade", "cut", "joined", "segment_path"]
+
 
 @dataclass(frozen=True)
 class Segment:

@@ -23,6 +23,8 @@ from pipelines.store.large_files import file_digest
 from pipelines.store.layout import sidecar_path
 from pipelines.store.store import Store
 
+__all__ = ["ComparisonSink", "FileSink", "OutputRecord", "SequenceSink", "Sink"]
+
 
 class OutputRecord(TypedDict):
     """One output of a film, as the manifest's column `film` holds it.

@@ -18,6 +18,17 @@ from pipelines.store.large_files import folder_files, opener
 from pipelines.store.listing import OutsideError
 from pipelines.store.store import Store
 
+__all__ = [
+    "Frames",
+    "film_opener",
+    "film_options",
+    "frames_of",
+    "open_film",
+    "reading_film",
+    "source_digest",
+    "source_state",
+]
+
 _HASHERS = 4
 
 

@@ -26,6 +26,8 @@ from pipelines.stages.survey import SurveyFilm
 from pipelines.stages.tile import Tile
 from pipelines.stages.write import Write
 
+__all__ = ["blocks", "build_assembly", "build_film_stream", "build_stream", "final_rows"]
+
 # A source block: several small files share one trip through the driver (it manages some 30 trips a second), large ones go
 # alone so that their pixels do not pile up.
 _BLOCK_ROWS = 32

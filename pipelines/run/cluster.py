@@ -1,4 +1,4 @@
-"""Connecting to Ray: one of our own, a cluster that this machine is part of, or one over `ray://`."""
+"""Connects to Ray: starts one for a run, joins the cluster that this machine is part of, or one over `ray://`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from pipelines.run import ray_patches
 from pipelines.run.pools import local_cpus
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
+
+__all__ = ["connected"]
 
 _MB = 1 << 20
 # Rows in flight on one machine: enough for a few large photographs, small beside the model.
@@ -69,7 +71,7 @@ def _said(error: Exception) -> str:
 
 @contextmanager
 def _silenced_core() -> Iterator[None]:
-    """Keep Ray's C++ core off the terminal: it logs harmless things as errors there, and announces being told not to."""
+    """Keep Ray's C++ core off the terminal: it logs harmless things as errors there, and says so when its level is set."""
     if "RAY_BACKEND_LOG_LEVEL" in os.environ:
         yield
         return
@@ -87,7 +89,7 @@ def _silenced_core() -> Iterator[None]:
 
 
 def _agent(settings: Settings) -> AbstractContextManager[None]:
-    """Of a local Ray: there if its metrics are asked for."""
+    """A context in which a local Ray starts: with its agent if its metrics are wanted, else without."""
     if settings.ray_address != "local":
         return nullcontext()
     if not settings.metrics_port:

@@ -1,4 +1,4 @@
-"""Driving the assembly: every planned item ends as one manifest row, whatever dies on the way, or stays for the next run."""
+"""Drives the assembly: every planned item ends as one manifest row, whatever dies on the way, or stays for the next run."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ from pipelines.run.streaming import StreamOptions
 from pipelines.settings import Settings
 from pipelines.store.lease import Lease, hold_lease
 from pipelines.store.store import Store
+
+__all__ = ["Build", "OnRow", "Outcome", "run"]
 
 OnRow = Callable[[Row], None]
 Build = Callable[..., Dataset]

@@ -1,10 +1,12 @@
-"""Telling a store that is down from files that are bad: an outage must not fail a whole archive item by item."""
+"""Tells a store that is down from files that are bad: an outage must not fail a whole archive item by item."""
 
 from __future__ import annotations
 
 from pipelines.rows import Row
 from pipelines.settings import Settings
 from pipelines.store.store import Store
+
+__all__ = ["OutageWatch"]
 
 _STORE_CODES = {"unreadable": "source", "write_error": "output"}
 _SUSPICIOUS = 8  # failures of one store in a row after which it is looked at

@@ -1,4 +1,4 @@
-"""What a run's driver tells of it while it goes on: metrics, log events, and the progress file."""
+"""Reports a run from its driver while it goes on: metrics, log events, spans, and the progress file."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from pipelines.telemetry.metrics import Change, change, record
 from pipelines.telemetry.progress import DRAINING, ENDED, Progress, Publisher
 from pipelines.telemetry.traces import RunTrace, add_span
 
+__all__ = ["Observer"]
+
 _BEAT = 1.0
 _LAST_WORD = 10.0  # seconds that the last progress may take on a store that hangs
 _FILMS = 50  # in the progress file
 
 
 class Observer:
-    """Told what a run's driver learns; enters with the run and leaves with it.
+    """Gets what a run's driver learns; a context, as long as the run.
 
     Args:
         plan: what is to be done.
@@ -46,7 +48,7 @@ class Observer:
         self.trace = RunTrace(plan.began or time.time(), run_id=lease.run_id)
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._left = self._stop_told = False
+        self._left = self._stop_logged = False
         self._thread = threading.Thread(target=self._live, name="observer", daemon=True)
 
     def __enter__(self) -> Observer:
@@ -76,7 +78,7 @@ class Observer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._tell_stop()
+        self._log_stop()
         if self._plan.pending:
             self._left = True
             self._wake.set()
@@ -141,15 +143,15 @@ class Observer:
             self._publisher.beat()
             self._wake.wait(_BEAT)
             self._wake.clear()
-            if self._stop.requested and not self._stop_told:
-                self._tell_stop()
+            if self._stop.requested and not self._stop_logged:
+                self._log_stop()
                 self._publisher.publish()
         self._publisher.publish()
 
-    def _tell_stop(self) -> None:
-        if not self._stop.requested or self._stop_told:
+    def _log_stop(self) -> None:
+        if not self._stop.requested or self._stop_logged:
             return
-        self._stop_told = True
+        self._stop_logged = True
         if self._lease.lost:
             self._event("lease lost", logging.ERROR, reason=self._stop.reason)
         self._event("stop requested", logging.WARNING, reason=self._stop.reason, signal=self._stop.signal or None)

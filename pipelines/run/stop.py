@@ -1,4 +1,4 @@
-"""Ending a run before its end: a signal, a lost lease or a full store asks; what is in flight may finish, for a while."""
+"""Ends a run before its end, for a signal, a lost lease, a full store or a time budget; what is in flight may finish."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+__all__ = ["BUDGET", "DrainTimeout", "Stop", "handle_signals", "time_budget"]
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-BUDGET = "the time budget"  # how the reason of an end that was asked for begins
+BUDGET = "the time budget"  # how the reason begins where the budget ended the run
 
 
 class DrainTimeout(BaseException):
@@ -22,7 +24,7 @@ class Stop:
 
     Attributes:
         reason: one line for people; empty while the run goes on.
-        signal: number of the signal that asked, 0 if none did.
+        signal: number of the signal that ended the run, 0 if none did.
     """
 
     def __init__(self) -> None:
@@ -61,16 +63,16 @@ def handle_signals(stop: Stop, grace: float) -> Iterator[None]:
         yield
         return
 
-    def asked(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.requested:
             raise DrainTimeout
         stop.request(f"interrupted by {signal.Signals(number).name}", number)
 
-    def over(number: int, frame: FrameType | None) -> None:
+    def on_alarm(number: int, frame: FrameType | None) -> None:
         raise DrainTimeout
 
-    before = {number: signal.signal(number, asked) for number in _SIGNALS}
-    before_alarm = signal.signal(signal.SIGALRM, over)
+    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+    before_alarm = signal.signal(signal.SIGALRM, on_alarm)
     # setitimer works from any thread's call; the handler always runs in the main thread.
     stop.when_requested(lambda: signal.setitimer(signal.ITIMER_REAL, max(grace, 0.001)) and None)
     try:

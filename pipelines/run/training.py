@@ -1,4 +1,4 @@
-"""Training on a Ray cluster: the same trainer in every worker of a Ray Train group."""
+"""Trains on a Ray cluster: the same trainer in every worker of a Ray Train group."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from faithdiff_model.training.config import DataConfig, StageConfig
 
 if TYPE_CHECKING:
     from ray.train import UserCallback
+
+__all__ = ["TrainingJob", "train_on_ray"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,8 @@ import numpy as np
 from pipelines.rows import Row, get_pixels
 from pipelines.settings import Settings
 
+__all__ = ["CaptionStage"]
+
 # LLaVA sees 336 pixels a side; more would only be shipped and thrown away.
 _SIDE = 672
 

@@ -1,4 +1,4 @@
-"""A film's shots into segments, each of which a replica restores. Row of a shot in, a row a segment out (1:N)."""
+"""Cut a film's shots into segments, each of which a replica restores. Row of a shot in, a row a segment out (1:N)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pipelines.film.segments import segment_path
 from pipelines.rows import PART_DONE, Row, drop_payload
 from pipelines.settings import Settings
 from pipelines.store.store import Store
+
+__all__ = ["Cut"]
 
 
 class Cut:

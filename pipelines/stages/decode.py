@@ -19,6 +19,8 @@ from pipelines.rows import Row, put_pixels
 from pipelines.settings import Settings
 from pipelines.store.store import OutsideError, Store
 
+__all__ = ["Decode"]
+
 
 class Decode:
     """The stage; holds the source store and the limits.

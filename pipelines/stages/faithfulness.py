@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+__all__ = ["MAX_DB", "psnr_db", "squared_error"]
+
 MAX_DB = 100.0  # what equal images get; keeps the column finite
 
 

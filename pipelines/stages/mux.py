@@ -27,6 +27,8 @@ from pipelines.store.large_files import opener
 from pipelines.store.layout import parts_folder, sidecar_path
 from pipelines.store.store import Store
 
+__all__ = ["Mux"]
+
 
 class Mux:
     """The stage; holds both stores.

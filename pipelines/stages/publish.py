@@ -22,6 +22,8 @@ from pipelines.settings import Settings
 from pipelines.store.layout import sidecar_path
 from pipelines.store.store import Store
 
+__all__ = ["publish_result", "write_errors"]
+
 _FULL = re.compile(r"QuotaExceeded|StorageFull")  # as Ceph and MinIO say it
 
 

@@ -1,4 +1,4 @@
-"""A replica of the model on an actor, as photographs and films are restored by."""
+"""Loads a replica of the model, for the stages that restore photographs and films."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pipelines.settings import Settings
 
 if TYPE_CHECKING:
     from faithdiff_model.restorer import Restorer
+
+__all__ = ["Replica", "load_replica"]
 
 _WINDOW_BATCH = {"cuda": 4}  # a guess until it is measured on a GPU; a CPU gains nothing from batches
 

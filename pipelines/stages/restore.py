@@ -1,4 +1,4 @@
-"""The model on its actors: each holds one replica. Rows with LQ pixels in, rows with restored pixels out (1:1)."""
+"""Restore photographs and tiles by a replica of the model. Rows with LQ pixels in, rows with restored pixels out (1:1)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from pipelines.stages.faithfulness import psnr_db, squared_error
 from pipelines.stages.replica import load_replica
 from pipelines.stages.tile_parts import PartStatistics
 from pipelines.stages.tiling import tile_places
+
+__all__ = ["Restore"]
 
 
 class Restore:

@@ -1,4 +1,4 @@
-"""The model on film: each actor holds one replica and restores a segment at a time. Row in, row of a durable part out (1:1)."""
+"""Restore a film's segment, frame by frame, by a replica of the model. Row in, row of a durable part out (1:1)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ from pipelines.store.concurrency import prefetch
 from pipelines.store.large_files import publishing
 from pipelines.store.lease import LOST, Fence
 from pipelines.store.store import Store
+
+__all__ = ["RestoreFilm"]
 
 
 class RestoreFilm:

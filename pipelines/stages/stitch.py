@@ -25,6 +25,8 @@ from pipelines.stages.tiling import tile_places
 from pipelines.store.layout import parts_folder
 from pipelines.store.store import Store
 
+__all__ = ["Stitch"]
+
 # What the photograph's row has from this run, and not from that which made its first tile.
 _OF_THIS_RUN = ("run_id", "flow_run_id", "attempt", "output_path", "output_uri")
 _STRIP = 512  # source rows compared at a time

@@ -21,6 +21,8 @@ from pipelines.settings import Settings
 from pipelines.stages.publish import write_errors
 from pipelines.store.store import Store
 
+__all__ = ["SurveyFilm"]
+
 
 class SurveyFilm:
     """The stage; holds both stores.

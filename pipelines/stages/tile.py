@@ -16,6 +16,8 @@ from pipelines.stages.tile_parts import has_part
 from pipelines.stages.tiling import pixels_of, tile_places
 from pipelines.store.store import Store
 
+__all__ = ["Tile"]
+
 
 class Tile:
     """The stage; knows the settings that shape tiles, and the output store for tiles that an earlier run finished.

@@ -19,6 +19,8 @@ from pipelines.rows import MANIFEST_SCHEMA, Row, columns_of, whole_row
 from pipelines.store.layout import parts_folder
 from pipelines.store.store import Store
 
+__all__ = ["PartStatistics", "has_part", "part_path", "read_part", "write_part"]
+
 _KEPT = (*MANIFEST_SCHEMA.names, "part", "icc_profile", "dpi")
 
 

@@ -8,6 +8,8 @@ from faithdiff_model.image.windows import Rect, TilePlacement, plan_tiles
 from faithdiff_model.presets import PRESETS
 from pipelines.settings import Settings
 
+__all__ = ["pixels_of", "tile_places"]
+
 
 @lru_cache(maxsize=64)
 def tile_places(width: int, height: int, settings: Settings) -> tuple[TilePlacement, ...]:

@@ -11,6 +11,8 @@ from pipelines.stages.publish import publish_result, write_errors
 from pipelines.stages.tile_parts import write_part
 from pipelines.store.store import Store
 
+__all__ = ["Write"]
+
 
 class Write:
     """The stage; holds the output store.
