@@ -11,9 +11,7 @@ from torch.nn import functional
 
 from faithdiff_model.image.colour_statistics import ColourStatistics
 
-WAVELET_LEVELS = 5
-# Blurs of radius 1, 2, 4, 8 and 16 in turn: a pixel sees this far.
-WAVELET_REACH = 2**WAVELET_LEVELS - 1
+WAVELET_LEVELS = 5  # blurs of radius 1, 2, 4, 8 and 16 in turn: a pixel sees 31 pixels far
 
 
 def adain(restored_CHW: Tensor, restored: ColourStatistics, lq: ColourStatistics) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,12 +25,14 @@ from PIL import Image
 from faithdiff_model.build import build_restorer
 from faithdiff_model.degradation.clip import Clip, age_clip, moving_clip, step
 from faithdiff_model.evaluation.fidelity import psnr_y, ssim_y
-from faithdiff_model.evaluation.temporal import sharpness, warping_error
 from faithdiff_model.film.steady import ShotFrame, restore_shot
 from faithdiff_model.image.resize import enlarge
 from faithdiff_model.restorer import Restorer
 from pipelines.media.film.survey.survey import Surveyor, colour_steps
 from pipelines.settings import Settings
+
+sys.path.append(str(Path(__file__).parents[1] / "support"))
+from steadiness import sharpness, warping_error
 
 PATHS = ("pan", "zoom", "hand-held")
 WAYS = ("none", "shared-noise", "flow")

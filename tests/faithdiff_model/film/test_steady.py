@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 from reels import photograph
+from steadiness import sharpness, warping_error
 
 from faithdiff_model.build import build_restorer
 from faithdiff_model.degradation.clip import age_clip, moving_clip, step
-from faithdiff_model.evaluation.temporal import sharpness, warping_error
 from faithdiff_model.film.fusion import REACH, fused
 from faithdiff_model.film.motion import Motion
 from faithdiff_model.film.steady import AS_IT_IS, ShotFrame, Steady, restore_shot

@@ -20,27 +20,14 @@ _MODULUS = 1 << 256
 
 
 @dataclass(frozen=True)
-class FrameName:
-    """A file's name as that of a frame.
-
-    Attributes:
-        pattern: path with the number's place as printf has it, `reel/shot.%06d.dpx`, and any other `%` of the last
-            component doubled; folders are as they are. Without a place where the name has no number.
-        number: of the frame; 0 where the name has none.
-    """
-
-    pattern: str
-    number: int
-
-
-@dataclass(frozen=True)
 class FrameSequence:
     """Numbered files that belong together.
 
     Attributes:
-        pattern: as of `FrameName`.
+        pattern: path with the number's place as printf has it, `reel/shot.%06d.dpx`, and any other `%` of the last
+            component doubled; folders are as they are. Without a place where the name has no number.
         count: files.
-        first, last: smallest and largest number.
+        first, last: smallest and largest number; 0 where the name has none.
         size: bytes of all files.
         version: hex; changes when any file is added, removed, or changes its size or version.
         numbers: int64 [count], rising; None unless the grouper keeps them.
@@ -55,29 +42,11 @@ class FrameSequence:
     numbers: np.ndarray | None = None
 
 
-def split_name(path: str) -> FrameName | None:
-    """A path taken apart, by itself: what its number is and where.
-
-    The last run of digits before the extension is the number. Whether `a_10.png` is of `a_%d.png` or of `a_%02d.png` only the
-    other files tell: by itself a name is padded if it starts with a zero. `SequenceGrouper` sees them all. Runs of more than
-    18 digits are no number.
-
-    Returns:
-        None where the path ends in no name.
-    """
-    parts = _split(path)
-    if parts is None:
-        return None
-    before, digits, after = parts
-    width = len(digits) if len(digits) > 1 and digits[0] == "0" else 0
-    return FrameName(_pattern(before, after, width if digits else None), int(digits or 0))
-
-
 def frame_path(pattern: str, number: int) -> str:
     """The path of a sequence's frame.
 
     Args:
-        pattern: as of `FrameName`.
+        pattern: as of `FrameSequence`.
         number: 0 or more; without meaning where the pattern has no place for it.
     """
     folder, slash, name = pattern.rpartition("/")

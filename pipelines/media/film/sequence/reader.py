@@ -30,7 +30,7 @@ def open_sequence(
     """Open a frame sequence; no frame is read yet.
 
     Args:
-        pattern: of its files (`sequence_names.FrameName`).
+        pattern: of its files (`names.FrameSequence`).
         numbers: of the files that are there, in any order.
         read: gives a file's bytes by its path; OSError where it cannot be read.
         options: how films are read.

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 from reels import photograph
+from steadiness import sharpness, warping_error
 
 from faithdiff_model.degradation.clip import Clip, moving_clip, step
-from faithdiff_model.evaluation.temporal import sharpness, warping_error
 
 
 @pytest.fixture(scope="module")
