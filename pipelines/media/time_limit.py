@@ -13,7 +13,6 @@ import threading
 import time
 from contextlib import AbstractContextManager
 from types import FrameType, TracebackType
-from typing import Any
 
 from pipelines.errors import ItemError
 
@@ -52,7 +51,7 @@ class _Expired(BaseException):
 class _Deadline(AbstractContextManager[None]):
     def __init__(self, seconds: float, name: str) -> None:
         self._seconds, self._name = seconds, name
-        self._handler: Any = None  # what SIGALRM did before
+        self._handler: signal._HANDLER = None  # what SIGALRM did before
         self._timer: tuple[float, float] | None = (
             None  # what was left of an alarm set before; None outside the main thread
         )

@@ -11,6 +11,7 @@ import numpy as np
 
 # Opens a film's file for reading, anew each time; a path where the file lies on a local disk.
 Opener = Callable[[], "BinaryIO | str"]
+JsonObject = dict[str, Any]  # plain values, as the standard library writes and reads them
 
 Deinterlace = Literal["refuse", "frames", "keep"]
 GapFill = Literal["repeat", "slate"]
@@ -89,15 +90,15 @@ class FilmFacts:
     streams: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Plain values, for JSON."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> FilmFacts:
+    def from_dict(cls, values: JsonObject) -> FilmFacts:
         """From what `to_dict` gave, also after JSON."""
         tuples = {field.name for field in fields(cls) if "tuple" in str(field.type)}
-        known: dict[str, Any] = {name: tuple(v) if name in tuples else v for name, v in values.items()}
+        known: JsonObject = {name: tuple(v) if name in tuples else v for name, v in values.items()}
         return cls(**known)
 
 

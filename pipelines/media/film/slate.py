@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
+from numpy.typing import DTypeLike
 
 _DARK, _LIGHT = 24, 168  # of 255: plainly no picture, and not glaring in a dark room
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHARE = 0.6  # of the width that a line of text may take
 
 
-def slate(height: int, width: int, dtype: Any, text: str) -> np.ndarray:
+def slate(height: int, width: int, dtype: DTypeLike, text: str) -> np.ndarray:
     """A dark frame with a light diagonal cross, the words MISSING FRAME, and a line below them.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
 
 import av
 
@@ -83,7 +83,7 @@ class DecoderLog:
     def __init__(self, threads: int) -> None:
         self._capture = av.logging.Capture(local=threads == 1)
         self.found = False
-        self._logs: list[Any] = []
+        self._logs: list[tuple[int, str, str]] = []
 
     def __enter__(self) -> DecoderLog:
         av.logging.set_skip_repeated(False)
@@ -91,7 +91,9 @@ class DecoderLog:
         self._logs = self._capture.__enter__()
         return self
 
-    def __exit__(self, *exception: Any) -> None:
-        self._capture.__exit__(*exception)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._capture.__exit__(None, None, None)
         av.logging.set_level(None)
         self.found = any(not _HARMLESS.search(text) for _, _, text in self._logs)

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import av
 
@@ -121,13 +120,13 @@ class Decoder:
         if self._found.mends_times:
             packets = mended(packets, self._unit)
         for packet in needed(packets, self._found, self._wanted, sought=self.sought):
-            yield from self._take(self._decode(packet), packet)
-        yield from self._take(self._decode(None), None)
+            yield from self._take(self._decode(packet))
+        yield from self._take(self._decode(None))
         for entry in list(self._open):
             self._give_up(entry)
         yield from self._release(finish=True)
 
-    def _read(self) -> Iterator[Any]:
+    def _read(self) -> Iterator[av.Packet]:
         """Packets of pictures. Reading goes on after an error of the container as long as something comes."""
         number, stream = self._found.stream.index, self._found.stream
         chosen = () if self._all else (stream,)
@@ -153,7 +152,7 @@ class Decoder:
                     raise self._found.file.error from None
                 self.broken = True
 
-    def _note_end(self, packet: Any) -> None:
+    def _note_end(self, packet: av.Packet) -> None:
         if packet.pts is None:
             return
         ends = packet.pts + (packet.duration or 0)
@@ -163,7 +162,7 @@ class Decoder:
             ends = packet.pts + (packet.duration or round(self._unit))
             self.last = ends if self.last is None else max(self.last, ends)
 
-    def _decode(self, packet: Any) -> list[av.VideoFrame]:
+    def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         entry = self._enter(packet) if packet is not None and not self._found.untimed else None
         try:
             if self._codec in _MARKING or not self._from_start:
@@ -183,7 +182,7 @@ class Decoder:
                 self._lose_counted()
             return []
 
-    def _enter(self, packet: Any) -> Coded | None:
+    def _enter(self, packet: av.Packet) -> Coded | None:
         if packet.pts is None or packet.is_discard:
             return None
         entry = Coded(
@@ -201,7 +200,7 @@ class Decoder:
             self._references.note_key(entry)
         return entry
 
-    def _take(self, frames: list[av.VideoFrame], packet: Any) -> Iterator[Picture]:
+    def _take(self, frames: list[av.VideoFrame]) -> Iterator[Picture]:
         for frame in frames:
             self.decoded += 1
             if self._found.untimed:

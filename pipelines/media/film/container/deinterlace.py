@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 import av
 from av.filter import Graph
@@ -191,7 +191,7 @@ def _bwdif(
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base)
     filter_ = graph.add("bwdif", f"mode=send_frame:parity={parity}:deint=all")
     graph.link_nodes(source, filter_, graph.add("buffersink")).configure()
-    made: Any = None
+    made: av.VideoFrame | None = None
     times = [other.pts for other in (before, frame, after)]
     try:
         for number, other in enumerate((before, frame, after)):
@@ -206,6 +206,6 @@ def _bwdif(
     finally:
         for other, pts in zip((before, frame, after), times, strict=True):
             other.pts = pts
-    # The frame comes out when the one after it is given.
+    assert made is not None, "the frame comes out when the one after it is given"
     made.pts = frame.pts
     return made

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, cast
 
 import av
 import numpy as np
@@ -17,7 +16,7 @@ from pipelines.media.film.container.probe import Input, chroma_site, other_strea
 from pipelines.media.film.facts import Deinterlace, FilmFacts
 from pipelines.media.film.picture import colour
 from pipelines.media.film.picture.chroma import preparing
-from pipelines.media.film.picture.orientation import Turn, turn_of
+from pipelines.media.film.picture.orientation import Turn, side_data, turn_of
 
 # What other streams may end before the header says, as their packets do not always tell how long they last.
 _SLACK = Fraction(1, 4)
@@ -59,10 +58,7 @@ def look_of(found: Input, frame: av.VideoFrame) -> Look:
 
 def _picture_timecode(frame: av.VideoFrame) -> str:
     """Of MPEG's groups of pictures; many encoders leave it at zero, which says nothing."""
-    try:
-        packed = int.from_bytes(bytes(cast(Any, frame.side_data)["GOP_TIMECODE"])[:4], "little")
-    except KeyError:
-        return ""
+    packed = int.from_bytes(side_data(frame, "GOP_TIMECODE")[:4], "little")
     hours, minutes, seconds, frames = packed >> 19 & 31, packed >> 13 & 63, packed >> 6 & 63, packed & 63
     if not (hours or minutes or seconds or frames):
         return ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
+
+import av
 
 from pipelines.media.film.container.probe import Input
 
@@ -17,7 +18,7 @@ _PLAUSIBLE = 100  # pictures lost in one place, or shown between two that others
 _START = b"\0\0\1"
 
 
-def needed(packets: Iterator[Any], found: Input, wanted: int | None, *, sought: bool) -> Iterator[Any]:
+def needed(packets: Iterator[av.Packet], found: Input, wanted: int | None, *, sought: bool) -> Iterator[av.Packet]:
     """Packets from the last key frame at or before a time on; all if the time is None.
 
     Args:
@@ -31,7 +32,7 @@ def needed(packets: Iterator[Any], found: Input, wanted: int | None, *, sought: 
     if wanted is None:
         yield from packets
         return
-    held: list[Any] = []
+    held: list[av.Packet] = []
     size = 0
     for packet in packets:
         if packet.is_keyframe and packet.pts is not None and packet.pts <= wanted:
@@ -45,7 +46,7 @@ def needed(packets: Iterator[Any], found: Input, wanted: int | None, *, sought: 
     yield from packets
 
 
-def mended(packets: Iterator[Any], unit: Fraction) -> Iterator[Any]:
+def mended(packets: Iterator[av.Packet], unit: Fraction) -> Iterator[av.Packet]:
     """Packets of MPEG-1 or MPEG-2 with times that rise in order of showing.
 
     In programme streams few frames have a time; FFmpeg guesses the others from the order of decoding, sometimes wrongly. A
@@ -75,7 +76,7 @@ def mended(packets: Iterator[Any], unit: Fraction) -> Iterator[Any]:
 class _Picture:
     """A packet and what its picture header says: kind (I 1, P 2, B 3; 0: no header), temporal reference, start of a group."""
 
-    def __init__(self, packet: Any) -> None:
+    def __init__(self, packet: av.Packet) -> None:
         self.packet, self.kind, self.reference = packet, 0, 0
         head = bytes(memoryview(packet)[:4096])  # sequence and group headers and user data come first
         place = head.find(_PICTURE)
@@ -120,7 +121,7 @@ class _ShowingOrder:
             packet.pts = self._last + round(frames * self._unit) if self._last is not None else 0
         self._last = packet.pts
 
-    def finish(self, group: list[_Picture]) -> Iterator[Any]:
+    def finish(self, group: list[_Picture]) -> Iterator[av.Packet]:
         """The last anchor is shown now; its packet and those after it can go to the decoder."""
         if not group:
             return
@@ -130,7 +131,7 @@ class _ShowingOrder:
         yield from (picture.packet for picture in group)
 
 
-def _timed(packets: Iterator[Any], codec: str) -> Iterator[Any]:
+def _timed(packets: Iterator[av.Packet], codec: str) -> Iterator[av.Packet]:
     """Packets whose times are true: none, unless the first one begins a frame.
 
     If it is the rest of a frame it is given the time of the next one, that one the time of the one after it, and so on,

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, cast
 
 import av
+from av.audio.codeccontext import AudioCodecContext
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
 
 from pipelines.errors import ItemError
+from pipelines.media.film.container.watched_file import WatchedFile
 from pipelines.media.film.facts import FilmOptions
 from pipelines.media.film.picture.colour_tags import Tags
 
-_FAR = 1 << 60
-_NOWHERE = -errno.EINVAL  # FFmpeg's way to say that there is no such place
 _BUFFER = 1 << 18  # bytes a read; each is a call into Python
 # Demuxers of single pictures, of text shown as pictures, and of lists that name other files.
 _NO_FILM = re.compile(
@@ -43,49 +45,12 @@ RECOPY = "copy it again from its origin"
 NOT_A_FILM = "is no film that can be read; remove it, or convert it to Matroska with FFV1"
 
 
-class WatchedFile:
-    """A binary file that remembers what went wrong while FFmpeg read it: FFmpeg takes an error for the end of the file."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.error: Exception | None = None
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            return self._file.read(size)
-        except Exception as error:
-            self.error = error
-            raise
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        # FFmpeg adds flags of its own; and a damaged file points anywhere.
-        whence &= 3
-        if whence == 0 and not 0 <= offset < _FAR:
-            return _NOWHERE
-        try:
-            return self._file.seek(offset, whence)
-        except Exception as error:
-            if isinstance(error, ValueError) or getattr(error, "errno", None) == errno.EINVAL:
-                return _NOWHERE
-            self.error = error
-            raise
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-
 @dataclass(frozen=True)
 class Input:
     """An open container, its picture stream, and what it says of colours. Closed by `opened`."""
 
-    container: Any
-    stream: Any
+    container: InputContainer
+    stream: VideoStream
     file: WatchedFile
     name: str
     tags: Tags
@@ -162,7 +127,7 @@ def opened(source: BinaryIO | str, name: str, options: FilmOptions, threads: int
             container.close()
     finally:
         with suppress(OSError):
-            file._file.close()
+            file.file.close()
 
 
 def label(name: str) -> str:
@@ -170,7 +135,7 @@ def label(name: str) -> str:
     return name.rsplit("/", 1)[-1].encode("utf-8", "backslashreplace").decode()
 
 
-def _open(file: WatchedFile, name: str, options: FilmOptions) -> Any:
+def _open(file: WatchedFile, name: str, options: FilmOptions) -> InputContainer:
     head = file.read(4096)
     if not head:
         raise ItemError("empty", f"{label(name)}: the file has no bytes; {RECOPY}")
@@ -178,7 +143,7 @@ def _open(file: WatchedFile, name: str, options: FilmOptions) -> Any:
     # A film may name other files; none of them is opened. A frame too large must not be decoded while probing either.
     guards = {"protocol_whitelist": "none", "max_pixels": _allowance(options)}
     try:
-        return av.open(file, options=guards, metadata_errors="replace", buffer_size=_BUFFER)
+        return av.open(file, "r", options=guards, metadata_errors="replace", buffer_size=_BUFFER)
     except Exception as error:
         if file.error is not None:
             raise file.error from None
@@ -206,18 +171,18 @@ def _words(error: Exception) -> str:
     return str(getattr(error, "strerror", "") or type(error).__name__)
 
 
-def _picture_stream(container: Any, name: str) -> Any:
+def _picture_stream(container: InputContainer, name: str) -> VideoStream:
     brand = str(container.metadata.get("major_brand", ""))
     if _NO_FILM.match(container.format.name) or brand in _PICTURE_BRANDS:
         raise ItemError("not_a_film", f"{label(name)}: {NOT_A_FILM} ({container.format.name.split(',')[0]})")
     # Cover art and thumbnails are pictures that lie beside a film or a sound file.
-    beside = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    films = [s for s in container.streams if s.type == "video" and not s.disposition & beside]
+    beside = Disposition.attached_pic | Disposition.timed_thumbnails
+    films = [cast(VideoStream, s) for s in container.streams if s.type == "video" and not s.disposition & beside]
     if not films:
         sound = any(s.type == "audio" for s in container.streams)
         what = "it holds sound alone" if sound else "it holds no pictures"
         raise ItemError("not_a_film", f"{label(name)}: {what}; remove it")
-    default = [s for s in films if s.disposition & av.stream.Disposition.default]
+    default = [s for s in films if s.disposition & Disposition.default]
     return (default or films)[0]
 
 
@@ -247,7 +212,7 @@ def too_many_frames(count: int, name: str, options: FilmOptions) -> ItemError:
     return ItemError("too_many_frames", f"{label(name)}: {reason}; raise --max-film-frames if it is genuine")
 
 
-def _tag(stream: Any) -> str:
+def _tag(stream: Stream) -> str:
     with suppress(Exception):
         return "".join(c if c.isprintable() else "?" for c in str(stream.codec_tag)) or "no name"
     return "no name"
@@ -261,11 +226,11 @@ def other_streams(found: Input) -> tuple[str, ...]:
             continue
         context = stream.codec_context
         parts = [str(context.name) if context else _tag(stream)]
-        if stream.type == "audio" and context:
+        if isinstance(context, AudioCodecContext):
             parts.append(f"{context.sample_rate} Hz {context.layout.name}")
         if stream.language and stream.language != "und":
             parts.append(str(stream.language))
-        if stream.disposition & av.stream.Disposition.attached_pic:
+        if stream.disposition & Disposition.attached_pic:
             parts.append("cover art")
         lines.append(f"{stream.type}: {', '.join(parts)}")
     return tuple(lines)
@@ -287,7 +252,7 @@ def chroma_site(found: Input) -> str:
     av.logging.set_level(av.logging.VERBOSE)
     av.logging.set_libav_level(av.logging.VERBOSE)
     try:
-        listing = found.container.dumps_format()
+        listing = found.container.dumps_format()  # type: ignore[attr-defined]  # PyAV's stubs leave it out
     finally:
         av.logging.set_level(None)
     line = re.search(rf"Stream #0:{found.stream.index}\b.*?: Video: (.*)", listing)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, cast
+from typing import cast
 
 import av
 import numpy as np
 from av.filter import Graph
+from av.video.format import VideoFormat
 
 from pipelines.media.film.picture.colour import is_yuv, plane_of
 
@@ -48,7 +49,7 @@ def preparing(frame: av.VideoFrame, time_base: Fraction, site: str) -> Callable[
     return prepared
 
 
-def _telling(width: int, height: int, kind: Any, time_base: Fraction, site: str, interlaced: bool) -> Graph:
+def _telling(width: int, height: int, kind: VideoFormat, time_base: Fraction, site: str, interlaced: bool) -> Graph:
     """Says of frames where their chroma lies and, if so, that they are interlaced."""
     graph = Graph()
     graph.threads = 1

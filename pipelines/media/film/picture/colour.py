@@ -11,11 +11,11 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from typing import Any
 
 import av
 import cv2
 import numpy as np
+from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from pipelines.media.film.picture.colour_tags import MATRICES, PRIMARIES, TRANSFERS, Tags
@@ -61,7 +61,7 @@ class Colour:
     warnings: tuple[str, ...]
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> type[np.uint8] | type[np.uint16]:
         """Of frames: uint8 or uint16."""
         return np.uint8 if self.bit_depth <= 8 else np.uint16
 
@@ -125,14 +125,14 @@ def _standard(height: int, rate: Fraction | None) -> str:
     return "bt470bg" if height in {576, 288} or rate in {25, 50} else "smpte170m"
 
 
-def is_yuv(kind: Any) -> bool:
+def is_yuv(kind: VideoFormat) -> bool:
     """Whether a pixel format is of luma and chroma."""
     return (
         not kind.is_rgb and not _is_grey(kind) and not kind.has_palette and not kind.name.startswith(("xyz", "bayer"))
     )
 
 
-def _is_grey(kind: Any) -> bool:
+def _is_grey(kind: VideoFormat) -> bool:
     return kind.name.startswith(("gray", "ya8", "ya16", "mono"))
 
 
@@ -252,7 +252,7 @@ def _widening(bits: int) -> np.ndarray:
     return table
 
 
-def plane_of(frame: av.VideoFrame, number: int, kind: Any) -> np.ndarray:
+def plane_of(frame: av.VideoFrame, number: int, kind: type[np.uint8] | type[np.uint16]) -> np.ndarray:
     """A plane's samples [rows, columns] in place, of type `kind`."""
     plane = frame.planes[number]
     rows = np.frombuffer(memoryview(plane), kind).reshape(plane.height, plane.line_size // np.dtype(kind).itemsize)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+import av
+from av.video.codeccontext import VideoCodecContext
 
 # FFmpeg's numbers (AVColorSpace, AVColorPrimaries, AVColorTransferCharacteristic) and names.
 MATRICES = {
@@ -43,7 +45,7 @@ class Tags:
     transfer: int
 
     @classmethod
-    def of(cls, said: Any) -> Tags:
+    def of(cls, said: av.VideoFrame | VideoCodecContext) -> Tags:
         """By a frame or a codec's context."""
         return cls(int(said.colorspace), int(said.color_range), int(said.color_primaries), int(said.color_trc))
 

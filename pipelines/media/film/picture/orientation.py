@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, cast
+from typing import cast
 
 import av
 import numpy as np
+from av.buffer import Buffer
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,17 @@ class Turn:
         return np.ascontiguousarray(turned)
 
 
+def side_data(frame: av.VideoFrame, name: str) -> bytes:
+    """What FFmpeg attached to a frame under a name of its own; empty where there is nothing."""
+    try:
+        return bytes(cast(Mapping[str, Buffer], frame.side_data)[name])
+    except KeyError:
+        return b""
+
+
 def turn_of(frame: av.VideoFrame) -> Turn:
     """What a frame's display matrix asks for."""
-    try:
-        data = bytes(cast(Any, frame.side_data)["DISPLAYMATRIX"])
-    except KeyError:
-        return Turn()
+    data = side_data(frame, "DISPLAYMATRIX")
     if len(data) != 36:
         return Turn()
     # The picture's x and y come to (a x + c y, b x + d y).

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 
+from pipelines.media.film.facts import JsonObject
 from pipelines.media.film.survey.camera import CameraTracker
 from pipelines.media.film.survey.shots import ShotFinder
 
@@ -45,7 +45,7 @@ class Survey:
     size: tuple[int, int]
     monochrome: bool
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Plain values, for JSON."""
         arrays = {name: base64.b64encode(getattr(self, name).astype("<f4").tobytes()).decode() for name in _ARRAYS}
         return {
@@ -58,7 +58,7 @@ class Survey:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Survey:
+    def from_dict(cls, values: JsonObject) -> Survey:
         """From what `to_dict` gave. Raises ValueError, KeyError or TypeError for anything else."""
         if values["version"] != _VERSION:
             raise ValueError(f"a survey of version {values['version']}")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -63,7 +62,7 @@ def _complaints(path: Path, expected: Expected) -> Iterator[str]:
         if picture is None:
             yield "the written file has no picture"
             return
-        digests: dict[int, Any] = {index: hashlib.sha256() for index in expected.sound}
+        digests: dict[int, hashlib._Hash] = {index: hashlib.sha256() for index in expected.sound}
         starts: dict[int, Fraction] = {}
         times: list[int] = []
         end = 0

@@ -23,12 +23,12 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import av
 import numpy as np
 
-from pipelines.media.film.facts import Opener
+from pipelines.media.film.facts import JsonObject, Opener
 from pipelines.media.film.picture.planes import gbr, video_frame
 
 _MAGIC = b"FAITHSEG"
@@ -67,7 +67,7 @@ class SegmentWriter(AbstractContextManager["SegmentWriter"]):
         self._mux(video_frame(gbr(pixels_HWC), "gbrp16le", self._frames * _FRAME_MS, Fraction(1, 1000)))
         self._frames += 1
 
-    def finish(self, record: dict[str, Any]) -> None:
+    def finish(self, record: JsonObject) -> None:
         """Close the file and put the record behind it.
 
         Args:
@@ -108,7 +108,7 @@ def ffv1_options(width: int, height: int) -> dict[str, str]:
     return {"level": "3", "coder": "1", "g": "1", "slices": str(slices), "slicecrc": "1"}
 
 
-def read_record(opener: Opener) -> dict[str, Any]:
+def read_record(opener: Opener) -> JsonObject:
     """The caller's record, without reading any frame.
 
     Raises:
@@ -156,7 +156,7 @@ def _packets(file: BinaryIO) -> Iterator[tuple[av.Packet, list[av.VideoFrame]]]:
         raise ValueError(f"the segment is damaged ({error}); {_BROKEN}") from error
 
 
-def _known(file: BinaryIO) -> dict[str, Any]:
+def _known(file: BinaryIO) -> JsonObject:
     size = file.seek(0, 2)
     if size < _END.size:
         raise ValueError(f"{size} bytes are no segment; {_BROKEN}")
@@ -170,7 +170,7 @@ def _known(file: BinaryIO) -> dict[str, Any]:
     text = file.read(length)
     if hashlib.sha256(text).digest() != digest:
         raise ValueError(f"the segment's record is damaged; {_BROKEN}")
-    known: dict[str, Any] = json.loads(text)
+    known: JsonObject = json.loads(text)
     return known
 
 

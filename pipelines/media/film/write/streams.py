@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from fractions import Fraction
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import av
 from av.audio.stream import AudioStream
@@ -51,7 +51,7 @@ class PassthroughStreams(AbstractContextManager["PassthroughStreams"]):
         self._covers: list[tuple[av.Packet, Stream]] = []
         self._packets: Iterator[av.Packet] = iter(())
         self._waiting: av.Packet | None = None
-        self._sound: dict[int, Any] = {}  # hashes, by the result's stream number
+        self._sound: dict[int, hashlib._Hash] = {}  # by the result's stream number
         self._starts: dict[int, Fraction] = {}
         self._source: InputContainer | None = None
         self._last: dict[int, int] = {}  # dts, and ends, by the source's stream number
