@@ -12,13 +12,13 @@ import string
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from diffusers.models.attention_processor import Attention
+from diffusers.models.attention_processor import Attention, AttentionProcessor
 from torch import Tensor
+from transformers import CLIPTokenizer
 
 from faithdiff_model.image.resize import to_grey, to_unit_float
 from faithdiff_model.network.unet import FaithDiffUNet
@@ -103,7 +103,7 @@ def overlay(image_HWC: np.ndarray, map_HW: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(blended, 0, 1) * 255).astype(np.uint8)
 
 
-def find_tokens(tokenizers: Sequence[Any], prompt: str, word: str) -> list[int]:
+def find_tokens(tokenizers: Sequence[CLIPTokenizer], prompt: str, word: str) -> list[int]:
     """Positions of a word's tokens in the encoded prompt, the start token being 0.
 
     Args:
@@ -128,7 +128,7 @@ def find_tokens(tokenizers: Sequence[Any], prompt: str, word: str) -> list[int]:
     return positions
 
 
-def _positions(tokenizer: Any, prompt: str, span: tuple[int, int], word: str) -> list[int]:
+def _positions(tokenizer: CLIPTokenizer, prompt: str, span: tuple[int, int], word: str) -> list[int]:
     spans = tokenizer(prompt, return_offsets_mapping=True, verbose=False).offset_mapping  # all, however long
     positions = [i for i, (start, end) in enumerate(spans) if start < min(end, span[1]) and end > span[0]]
     assert positions, "a byte-level tokenizer has tokens for any text"
@@ -179,7 +179,7 @@ def watch(unet: FaithDiffUNet, collector: AttentionCollector) -> Iterator[None]:
 class _Watched:
     """An attention processor that shows its input to a collector and leaves the work to the usual one."""
 
-    def __init__(self, usual: Any, collector: AttentionCollector) -> None:
+    def __init__(self, usual: AttentionProcessor, collector: AttentionCollector) -> None:
         self.usual = usual
         self.collector = collector
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ _EPSILON = 1e-20  # keeps logarithms of a uniform draw finite
 
 @dataclass(frozen=True)
 class Caption:
-    """text: what LLaVA said; prompt: what the restorer is given of it."""
+    """A description of a photograph: LLaVA's text, and the prompt that the restorer is given of it."""
 
     text: str
     prompt: str
@@ -62,6 +62,14 @@ class SeededSampling(LogitsProcessor):
         return logits + torch.from_numpy(gumbel.astype(np.float32)).to(logits.device)
 
 
+class SamplingChoices(TypedDict, total=False):
+    """How captions are sampled; see `LlavaCaptioner`."""
+
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+
+
 class LlavaCaptioner:
     """One LLaVA on one device.
 
@@ -74,7 +82,13 @@ class LlavaCaptioner:
     """
 
     def __init__(
-        self, model: Any, processor: Any, *, max_new_tokens: int = 512, temperature: float = 0.2, top_p: float = 0.7
+        self,
+        model: LlavaForConditionalGeneration,
+        processor: LlavaProcessor,
+        *,
+        max_new_tokens: int = 512,
+        temperature: float = 0.2,
+        top_p: float = 0.7,
     ) -> None:
         if temperature < 0 or not 0 < top_p <= 1 or max_new_tokens < 1:
             raise ValueError(
@@ -93,7 +107,12 @@ class LlavaCaptioner:
 
     @classmethod
     def from_pretrained(
-        cls, location: str, *, device: str = "cpu", dtype: torch.dtype = torch.float32, **sampling: Any
+        cls,
+        location: str,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        **sampling: Unpack[SamplingChoices],
     ) -> LlavaCaptioner:
         """Load a LLaVA 1.5.
 
@@ -101,7 +120,7 @@ class LlavaCaptioner:
             location: local folder, fsspec URL or hub id (`llava-hf/llava-1.5-7b-hf`, `llava-hf/llava-1.5-13b-hf`).
             device: where it runs.
             dtype: float16 on a GPU.
-            sampling: `max_new_tokens`, `temperature`, `top_p`.
+            sampling: what is not to be the default.
 
         Raises:
             WeightsError: missing or incomplete; safetensors alone are read.
@@ -152,14 +171,14 @@ class LlavaCaptioner:
         return [Caption(text, caption_to_prompt(text)) for text in (" ".join(text.split()) for text in texts)]
 
 
-def _processor(folder: Path) -> Any:
+def _processor(folder: Path) -> LlavaProcessor:
     """The folder's processor with Pillow for pixels: the same on machines with and without torchvision."""
     processor = LlavaProcessor.from_pretrained(folder)
     processor.image_processor = CLIPImageProcessorPil.from_pretrained(folder)
     return processor
 
 
-def _prompt(processor: Any) -> str:
+def _prompt(processor: LlavaProcessor) -> str:
     """The question in the words that the model was trained to answer."""
     if not getattr(processor, "chat_template", None):
         return _PLAIN_PROMPT

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +55,7 @@ def load_set_metric(name: str, device: str) -> Callable[[Path, Path], float]:
     return measure
 
 
-def _create(name: str, device: str) -> Any:
+def _create(name: str, device: str) -> torch.nn.Module:
     try:
         import pyiqa
     except ImportError as error:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import statistics
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from faithdiff_model.evaluation.facts import machine, software
 from faithdiff_model.evaluation.labels import Label
-from faithdiff_model.evaluation.run import FAILED, MEASURED, Evaluation, Plan, Row
+from faithdiff_model.evaluation.run import Evaluation, Plan, Row
+from faithdiff_model.evaluation.summary import DegradationSummary, FigureSummary, Summary, summarise
 
 PER_IMAGE, SUMMARY, SUMMARY_JSON = "per-image.parquet", "summary.md", "summary.json"
 
@@ -35,14 +31,14 @@ _COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
 )
 
 
-def write_report(folder: Path, plan: Plan, done: Evaluation, asked: Mapping[str, Any]) -> Path:
+def write_report(folder: Path, plan: Plan, done: Evaluation, request: Mapping[str, object]) -> Path:
     """Write `per-image.parquet`, `summary.md` and `summary.json`, replacing older ones.
 
     Args:
         folder: made if missing.
         plan: what was measured.
-        done: what was found.
-        asked: what else is to be recorded: the seed, folders, versions of programs; plain values.
+        done: the results.
+        request: what else is to be recorded: the seed, folders, versions of programs; plain values.
 
     Returns:
         The Markdown file.
@@ -52,7 +48,7 @@ def write_report(folder: Path, plan: Plan, done: Evaluation, asked: Mapping[str,
     """
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(to_table(done.rows, plan.labels), folder / PER_IMAGE, compression="zstd")
-    summary = summarise(plan, done, asked)
+    summary = summarise(plan, done, request)
     text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / SUMMARY_JSON).write_text(text + "\n", encoding="utf-8")
     (folder / SUMMARY).write_text(to_markdown(summary), encoding="utf-8")
@@ -65,78 +61,7 @@ def to_table(rows: Sequence[Row], labels: Sequence[Label]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=schema)
 
 
-def summarise(plan: Plan, done: Evaluation, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Means, run times, failures and circumstances as plain values: the content of `summary.json`."""
-    labels = [*plan.labels, *(metric.label for metric in plan.set_metrics)]
-    degradations = list(dict.fromkeys(pair.degradation for pair in plan.pairs))
-    return {
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "asked": dict(asked),
-        "figures": {
-            label.name: {
-                "heading": label.heading,
-                "about": label.about,
-                "lower_is_better": label.lower_is_better,
-                "digits": label.digits,
-            }
-            for label in labels
-        },
-        "degradations": {
-            degradation: {
-                "images": sum(pair.degradation == degradation for pair in plan.pairs),
-                "methods": {method.name: _means(plan, done, degradation, method.name) for method in plan.methods},
-            }
-            for degradation in degradations
-        },
-        "run_time": [_run_time(method.name, done.rows) | _runs_on(method) for method in plan.methods],
-        "methods": {method.name: {"trained": method.trained, **method.made_by} for method in plan.methods},
-        "failures": [
-            {name: row[name] for name in ("image", "degradation", "method", "reason")}
-            for row in done.rows
-            if row["status"] == FAILED
-        ],
-        "notes": list(done.notes),
-        "software": software(),
-        "machine": machine(),
-    }
-
-
-def _means(plan: Plan, done: Evaluation, degradation: str, method: str) -> dict[str, Any]:
-    """A method's mean of each figure and the number of images it is of."""
-    rows = [
-        row
-        for row in done.rows
-        if (row["degradation"], row["method"], row["status"]) == (degradation, method, MEASURED)
-    ]
-    figures: dict[str, Any] = {}
-    for label in plan.labels:
-        values = [row[label.name] for row in rows if row[label.name] is not None]
-        figures[label.name] = {"mean": statistics.fmean(values) if values else None, "images": len(values)}
-    of_set = done.set_figures.get((degradation, method), {})
-    for metric in plan.set_metrics:
-        name = metric.label.name
-        figures[name] = {"mean": of_set.get(name), "images": len(rows) if name in of_set else 0}
-    return {"measured": len(rows), "figures": figures}
-
-
-def _run_time(method: str, rows: Sequence[Row]) -> dict[str, Any]:
-    """Median seconds over images of the most frequent size, without the first image, which pays for warming up."""
-    timed = [row for row in rows if row["method"] == method and row["seconds"] is not None]
-    sizes = Counter((row["width"], row["height"]) for row in timed)
-    if not sizes:
-        return {"method": method, "width": None, "height": None, "images": 0, "seconds": None}
-    width, height = max(sizes, key=lambda size: (sizes[size], size))
-    of_size = [row for row in timed if (row["width"], row["height"]) == (width, height)]
-    later = [row for row in of_size if row is not timed[0]] or of_size
-    seconds = statistics.median(row["seconds"] for row in later)
-    return {"method": method, "width": width, "height": height, "images": len(later), "seconds": seconds}
-
-
-def _runs_on(method: Any) -> dict[str, Any]:
-    return {"steps": method.steps, "parameters": method.parameters, "device": method.device}
-
-
-def to_markdown(summary: Mapping[str, Any]) -> str:
+def to_markdown(summary: Summary) -> str:
     """`summarise`'s content as Markdown: a table a degradation, the run times, failures, and how it was measured."""
     parts = ["# Evaluation", *_result_parts(summary), "## Run time", _run_time_table(summary)]
     parts.append(
@@ -148,13 +73,13 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _result_parts(summary: Mapping[str, Any]) -> list[str]:
+def _result_parts(summary: Summary) -> list[str]:
     parts = []
-    for degradation, found in summary["degradations"].items():
-        images, methods = found["images"], found["methods"]
+    for degradation, result in summary["degradations"].items():
+        images, methods = result["images"], result["methods"]
         parts += [
             f"## {_cell(degradation)} ({images} image{'s' if images != 1 else ''})",
-            _result_table(summary, found),
+            _result_table(summary, result),
         ]
         if len({method["measured"] for method in methods.values()}) > 1:
             parts.append("The methods were measured on different numbers of images: compare with care.")
@@ -167,9 +92,9 @@ def _result_parts(summary: Mapping[str, Any]) -> list[str]:
     return parts
 
 
-def _result_table(summary: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+def _result_table(summary: Summary, result: DegradationSummary) -> str:
     """Methods as rows, figures as columns."""
-    labels, methods = summary["figures"], found["methods"]
+    labels, methods = summary["figures"], result["methods"]
     best = {
         name: _best([_shown(method["figures"][name]["mean"], label) for method in methods.values()], label)
         for name, label in labels.items()
@@ -187,17 +112,17 @@ def _result_table(summary: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     return _markdown_table(lines)
 
 
-def _best(texts: Sequence[str], label: Mapping[str, Any]) -> str:
+def _best(texts: Sequence[str], label: FigureSummary) -> str:
     """The best of figures as they are shown; "" where there is none."""
     choose = min if label["lower_is_better"] else max
     return choose((text for text in texts if text), key=float, default="")
 
 
-def _shown(value: float | None, label: Mapping[str, Any]) -> str:
+def _shown(value: float | None, label: FigureSummary) -> str:
     return "" if value is None else f"{value:.{label['digits']}f}"
 
 
-def _run_time_table(summary: Mapping[str, Any]) -> str:
+def _run_time_table(summary: Summary) -> str:
     """In the form of the paper's Table 4."""
     lines = [["method", "steps", "seconds an image", "of pixels", "images", "parameters", "device"]]
     for row in summary["run_time"]:
@@ -219,7 +144,7 @@ def _millions(parameters: int) -> str:
     return "0" if not parameters else f"{parameters / 1e6:.2f} M" if parameters < 1e8 else f"{parameters / 1e6:.0f} M"
 
 
-def _failure_parts(summary: Mapping[str, Any]) -> list[str]:
+def _failure_parts(summary: Summary) -> list[str]:
     """One line a failure; an image that fails with every method alike is one."""
     if not summary["failures"] and not summary["notes"]:
         return []
@@ -240,15 +165,20 @@ def _failure_parts(summary: Mapping[str, Any]) -> list[str]:
     return parts
 
 
-def _circumstances(summary: Mapping[str, Any]) -> str:
+def _circumstances(summary: Summary) -> str:
     lines = [f"- {figure['heading'][:-2]}: {figure['about']}" for figure in summary["figures"].values()]
     lines.append("- Results, LQ images and references are rounded to 8 bits before anything is measured")
     lines.append("- Networks get the LQ image enlarged by Lanczos to the reference's size, and no description")
     for name, made_by in summary["methods"].items():
         facts = ", ".join(f"{key} {value}" for key, value in made_by.items() if key != "trained" and value != "")
         lines.append(f"- {_cell(name)}: {_cell(facts)}")
-    for what in ("asked", "software", "machine"):
-        facts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in summary[what].items())
+    recorded: list[tuple[str, Mapping[str, object]]] = [
+        ("asked", summary["asked"]),
+        ("software", summary["software"]),
+        ("machine", summary["machine"]),
+    ]
+    for what, values in recorded:
+        facts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in values.items())
         lines.append(f"- {what}: {_cell(facts)}")
     lines.append(f"- made at {summary['made_at']}")
     return "\n".join(lines)

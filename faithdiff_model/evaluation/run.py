@@ -158,7 +158,7 @@ def _measure(plan: Plan, pair: Pair, method: Method, loaded: _Loaded) -> tuple[R
     return row, result
 
 
-def _row(plan: Plan, pair: Pair, method: str, **values: Any) -> Row:
+def _row(plan: Plan, pair: Pair, method: str, **values: str | float | None) -> Row:
     row: Row = {
         "image": _text(pair.name),
         "degradation": pair.degradation,

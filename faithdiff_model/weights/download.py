@@ -11,14 +11,16 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from faithdiff_model.redaction import redact_url
 
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
-_CHUNK = 1 << 22
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +103,7 @@ def _download(url: str, *, folder: bool) -> Path:
             raise WeightsError(f"weights {redact_url(url)}: nothing there; check the URL")
         states = [(name, store.info(name).get("size"), str(_version(store.info(name)))) for name in files]
         target = cache_folder() / "weights" / hashlib.sha256(json.dumps([url, states]).encode()).hexdigest()[:24]
-        with _alone(target):
+        with _exclusive(target):
             for name, size, _ in states:
                 local = target / (Path(name).name if not folder else os.path.relpath(name, root))
                 if not local.exists():
@@ -115,7 +117,7 @@ def _download(url: str, *, folder: bool) -> Path:
         ) from error
 
 
-def _fetch(store: Any, name: str, size: int | None, local: Path) -> None:
+def _fetch(store: AbstractFileSystem, name: str, size: int | None, local: Path) -> None:
     """A file appears whole or not at all. Raises OSError: it came short."""
     local.parent.mkdir(parents=True, exist_ok=True)
     partial = local.with_name(f"{local.name}.{os.getpid()}.partial")
@@ -123,9 +125,7 @@ def _fetch(store: Any, name: str, size: int | None, local: Path) -> None:
     try:
         try:
             store.get_file(name, str(partial))
-        except (
-            Exception
-        ) as error:  # clients of stores raise what they like, such as aiohttp's own for a broken connection
+        except Exception as error:  # clients of stores raise what they like, as aiohttp does for a broken connection
             raise OSError(str(error) or type(error).__name__) from error
         came = partial.stat().st_size
         if size is not None and came != size:
@@ -137,20 +137,20 @@ def _fetch(store: Any, name: str, size: int | None, local: Path) -> None:
 
 
 @contextmanager
-def _alone(place: Path) -> Iterator[None]:
+def _exclusive(place: Path) -> Iterator[None]:
     """Of all processes of this node, one at a time. The lock goes with the process that holds it, however it ends."""
     lock = place.with_name(f"{place.name}.lock")
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        held = FileLock(lock)
-        held.acquire()
+        own = FileLock(lock)
+        own.acquire()
     except OSError:  # a cache that cannot be written to has nothing to guard; what needs it says so
         yield
         return
     try:
         yield
     finally:
-        held.release()
+        own.release()
 
 
 def _version(info: dict[str, object]) -> object:
@@ -167,13 +167,13 @@ def files_digest(config_digest: str, files: Iterable[tuple[str, Path]]) -> str:
         files: (name within the model, local path).
     """
     total = hashlib.sha256(config_digest.encode())
-    found = sorted(files)
-    if not found:
+    named = sorted(files)
+    if not named:
         return total.hexdigest()
     store = cache_folder() / "digests.json"
-    with _alone(store):  # so that of a node's replicas, which start together, one hashes for all
+    with _exclusive(store):  # so that of a node's replicas, which start together, one hashes for all
         memory = _DigestMemory(store)
-        for name, path in found:
+        for name, path in named:
             total.update(f"{name}\0{memory.digest(path)}\n".encode())
         memory.save()
     return total.hexdigest()
@@ -195,11 +195,9 @@ class _DigestMemory:
         stat = real.stat()
         key = f"{real}|{stat.st_size}|{stat.st_mtime_ns}"
         if key not in self._known:
-            sha, started = hashlib.sha256(), time.monotonic()
+            started = time.monotonic()
             with real.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    sha.update(chunk)
-            self._known[key] = sha.hexdigest()
+                self._known[key] = hashlib.file_digest(file, "sha256").hexdigest()
             logger.info("hashed %s, %d bytes, in %.1f s", real.name, stat.st_size, time.monotonic() - started)
             self._changed = True
         return self._known[key]

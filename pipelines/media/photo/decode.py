@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipelines.errors import ItemError
+from pipelines.media.guard import guarded
 from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo import colour_profile
 from pipelines.media.photo.exif import upright
-from pipelines.media.photo.header import MAX_PROFILE, RECOPY, Header
+from pipelines.media.photo.header import MAX_PROFILE, Header
 from pipelines.media.photo.jp2_boxes import read_jp2
 from pipelines.media.photo.jpeg_markers import read_jpeg
 from pipelines.media.photo.pixels import decode_pixels
@@ -74,24 +75,10 @@ def decode(data: bytes, name: str, limits: DecodeLimits) -> Photo:
         ItemError: and nothing else, whatever the bytes: "empty", "too_many_bytes", "not_an_image", "unsupported",
             "zero_size", "too_many_pixels", "too_many_frames", "truncated" or "corrupt".
     """
-    try:
-        return _decode(data, limits)
-    except ItemError as error:
-        code, reason = error.code, error.reason
-    except MemoryError:
-        code, reason = "too_many_pixels", "not enough memory to decode it; lower --max-pixels or use a larger machine"
-    except Exception as error:  # a crafted structure that no reader foresaw
-        code, reason = "corrupt", f"{type(error).__name__}: {error}; {RECOPY}"
-    label = name.rsplit("/", 1)[-1].encode("utf-8", "backslashreplace").decode()
-    raise ItemError(code, f"{label}: {reason}")
+    return guarded(_decode, data, name, limits)
 
 
 def _decode(data: bytes, limits: DecodeLimits) -> Photo:
-    if not data:
-        raise ItemError("empty", f"the file has no bytes; {RECOPY}")
-    if len(data) > limits.max_bytes:
-        reason = f"{len(data)} bytes are more than the limit of {limits.max_bytes}; raise --max-bytes if it is genuine"
-        raise ItemError("too_many_bytes", reason)
     header = _READERS[recognise(data)](data)
     _check_size(header, limits)
     if header.icc_profile and len(header.icc_profile) > MAX_PROFILE:

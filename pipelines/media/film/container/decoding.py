@@ -17,7 +17,8 @@ import av
 from pipelines.errors import ItemError
 from pipelines.media.film.container.damage import Coded, DecoderLog, References
 from pipelines.media.film.container.packets import mended, needed
-from pipelines.media.film.container.probe import Input, label
+from pipelines.media.film.container.probe import Input
+from pipelines.media.guard import label
 
 # Decoders that mark patched pictures themselves; what others have to say of damage they only log.
 _MARKING = frozenset(

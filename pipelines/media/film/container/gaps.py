@@ -10,8 +10,10 @@ from fractions import Fraction
 import numpy as np
 
 from pipelines.errors import ItemError
-from pipelines.media.film.container.probe import RECOPY, label
+from pipelines.media.film.clock import format_clock
+from pipelines.media.film.container.probe import RECOPY
 from pipelines.media.film.facts import SLATE, FilmOptions, Timeline
+from pipelines.media.guard import label
 
 _USUAL = [Fraction(n) for n in (12, 15, 16, 18, 20, 24, 25, 30, 48, 50, 60, 100, 120)]
 _USUAL += [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)]
@@ -142,15 +144,10 @@ def _too_many(
     places = []
     for group in groups[:_SHOWN]:
         first, last = int(numbers[group[0]]), int(numbers[group[-1]])
-        when = _clock((int(missing[group[0]]) - start) * time_base)
+        when = format_clock((int(missing[group[0]]) - start) * time_base)
         places.append(f"{first}-{last} ({when})" if last > first else f"{first} ({when})")
     more = f" and {len(groups) - _SHOWN} more places" if len(groups) > _SHOWN else ""
     where = f": {', '.join(places)}{more}" if places else ""
     what = "1 frame is" if count == 1 else f"{count} frames are"
     reason = f"{what} missing or damaged, more than the {options.tolerate_gaps} of --tolerate-gaps{where}"
     return ItemError("missing_frames", f"{label(name)}: {reason}; {RECOPY}, or fill them with --tolerate-gaps {count}")
-
-
-def _clock(seconds: Fraction) -> str:
-    whole = float(seconds)
-    return f"{int(whole // 3600):02d}:{int(whole // 60) % 60:02d}:{whole % 60:06.3f}"

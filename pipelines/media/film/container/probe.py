@@ -17,9 +17,11 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from pipelines.errors import ItemError
+from pipelines.media.film.clock import parse_clock
 from pipelines.media.film.container.watched_file import WatchedFile
 from pipelines.media.film.facts import FilmOptions
 from pipelines.media.film.picture.colour_tags import Tags
+from pipelines.media.guard import label
 
 _BUFFER = 1 << 18  # bytes a read; each is a call into Python
 # Demuxers of single pictures, of text shown as pictures, and of lists that name other files.
@@ -93,7 +95,7 @@ class Input:
             return 0, None, None
         duration = self.container.duration
         every = Fraction(duration, av.time_base) if duration and duration > 0 else None
-        return 0, _clock(str(self.stream.metadata.get("DURATION", ""))), every
+        return 0, parse_clock(str(self.stream.metadata.get("DURATION", ""))), every
 
 
 @contextmanager
@@ -128,11 +130,6 @@ def opened(source: BinaryIO | str, name: str, options: FilmOptions, threads: int
     finally:
         with suppress(OSError):
             file.file.close()
-
-
-def label(name: str) -> str:
-    """A film's name as reasons show it: the last part of its path."""
-    return name.rsplit("/", 1)[-1].encode("utf-8", "backslashreplace").decode()
 
 
 def _open(file: WatchedFile, name: str, options: FilmOptions) -> InputContainer:
@@ -258,9 +255,3 @@ def chroma_site(found: Input) -> str:
     line = re.search(rf"Stream #0:{found.stream.index}\b.*?: Video: (.*)", listing)
     site = re.search(r"[(, ](left|center|topleft|top|bottomleft|bottom)[,)]", line[1]) if line else None
     return site[1] if site else ""
-
-
-def _clock(text: str) -> Fraction | None:
-    """Seconds of `00:01:02.250000000`."""
-    parts = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", text)
-    return int(parts[1]) * 3600 + int(parts[2]) * 60 + Fraction(parts[3]) if parts else None

@@ -16,9 +16,10 @@ from pipelines.media.film.container.decoding import Decoder, Picture
 from pipelines.media.film.container.deinterlace import CONTEXT, Comb, Deinterlacer, Judgement
 from pipelines.media.film.container.facts import Look, facts_of, look_of, missing_at_end
 from pipelines.media.film.container.gaps import Found, Rate, build_timeline, find_rate
-from pipelines.media.film.container.probe import NOT_A_FILM, RECOPY, Input, label, opened, too_many_frames
+from pipelines.media.film.container.probe import NOT_A_FILM, RECOPY, Input, opened, too_many_frames
 from pipelines.media.film.facts import SLATE, FilmFacts, FilmOptions, Frame, Opener, Timeline
 from pipelines.media.film.slate import slate
+from pipelines.media.guard import label
 
 _FALLBACK_RATE = Fraction(25)  # of streams that say nothing
 # Seconds before the wanted frame that are sought, one after another, until a key frame before it is met.

@@ -18,8 +18,9 @@ from pipelines.media.film.sequence.dpx_header import (
     read_header,
     resized,
 )
-from pipelines.media.film.sequence.frame import FrameFile, FrameKind, guarded
+from pipelines.media.film.sequence.frame import FrameFile, FrameKind
 from pipelines.media.film.sequence.transfer import from_display, to_display
+from pipelines.media.guard import guarded
 from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo.exif import upright
 from pipelines.media.photo.header import RECOPY

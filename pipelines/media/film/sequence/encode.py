@@ -10,7 +10,7 @@ from pipelines.errors import ItemError
 from pipelines.media.film.facts import FilmFacts
 from pipelines.media.film.sequence.dpx import write_dpx
 from pipelines.media.film.sequence.exr import write_exr
-from pipelines.media.film.sequence.frame import label
+from pipelines.media.guard import label
 from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo.decode import decode
 from pipelines.media.photo.encode import encode, to_8_bits

@@ -10,13 +10,13 @@ import numpy as np
 
 from pipelines.errors import ItemError
 from pipelines.media.film.sequence.exr_header import ExrHeader, check_blocks, read_header
-from pipelines.media.film.sequence.frame import FrameFile, FrameKind, guarded
-from pipelines.media.film.sequence.transfer import srgb_decode, srgb_encode
+from pipelines.media.film.sequence.frame import FrameFile, FrameKind
+from pipelines.media.film.sequence.transfer import FULL, srgb_decode, srgb_encode
+from pipelines.media.guard import guarded
 from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo.header import RECOPY
 
 _ROWS = 64  # converted at a time: floats take several times the room of a frame
-_TOP = 65535
 # Attributes that say how the pixels are stored: those of the new file hold. The rest is the source frame's.
 _OF_STORAGE = {
     b"channels",
@@ -63,7 +63,7 @@ def write_exr(pixels: np.ndarray, header_of: bytes) -> bytes:
         header = read_header(header_of)
     except ItemError as error:
         raise ItemError("encode_error", f"the source frame's header cannot be used: {error.reason}") from error
-    linear = srgb_decode(np.arange(_TOP + 1) / _TOP)
+    linear = srgb_decode(np.arange(FULL + 1) / FULL)
     # Rounded here: FFmpeg would cut halves off.
     linear = linear.astype(np.float16 if header.half else np.float32).astype(np.float32)
     planes = [linear[pixels[..., channel]] for channel in ((1,) if header.grey else (1, 2, 0))]
@@ -89,7 +89,7 @@ def _read(data: bytes, limits: DecodeLimits) -> FrameFile:
         inside = light >= 0  # no number is not
         above += int(np.count_nonzero(light > 1))
         below += int(light.size - np.count_nonzero(inside))
-        pixels[top : top + _ROWS] = np.rint(srgb_encode(np.where(inside, light, 0).clip(0, 1)) * _TOP)
+        pixels[top : top + _ROWS] = np.rint(srgb_encode(np.where(inside, light, 0).clip(0, 1)) * FULL)
     others = header.other_primaries
     kind = FrameKind(
         format="EXR",

@@ -8,7 +8,8 @@ from pipelines.errors import ItemError
 from pipelines.media.film.sequence.dpx import read_dpx
 from pipelines.media.film.sequence.exr import read_exr
 from pipelines.media.film.sequence.exr_header import MAGIC
-from pipelines.media.film.sequence.frame import FrameFile, FrameKind, label
+from pipelines.media.film.sequence.frame import FrameFile, FrameKind
+from pipelines.media.guard import label
 from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo.decode import Photo, decode
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-
-from pipelines.errors import ItemError
-from pipelines.media.limits import DecodeLimits
-from pipelines.media.photo.header import RECOPY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,40 +57,3 @@ class FrameFile:
     warnings: tuple[str, ...] = ()
     above: int = 0
     below: int = 0
-
-
-def guarded(
-    read: Callable[[bytes, DecodeLimits], FrameFile], data: bytes, name: str, limits: DecodeLimits
-) -> FrameFile:
-    """Call a reader so that only `ItemError` comes out, naming the file.
-
-    Args:
-        read: the reader.
-        data: the whole file.
-        name: of the file; only its last part is used.
-        limits: sizes above which it is refused; that of bytes is checked here.
-
-    Raises:
-        ItemError: whatever the reader raised.
-    """
-    try:
-        if not data:
-            raise ItemError("empty", f"the file has no bytes; {RECOPY}")
-        if len(data) > limits.max_bytes:
-            reason = (
-                f"{len(data)} bytes are more than the limit of {limits.max_bytes}; raise --max-bytes if it is genuine"
-            )
-            raise ItemError("too_many_bytes", reason)
-        return read(data, limits)
-    except ItemError as error:
-        code, reason = error.code, error.reason
-    except MemoryError:
-        code, reason = "too_many_pixels", "not enough memory to decode it; lower --max-pixels or use a larger machine"
-    except Exception as error:  # a crafted structure that no reader foresaw
-        code, reason = "corrupt", f"{type(error).__name__}: {error}; {RECOPY}"
-    raise ItemError(code, f"{label(name)}: {reason}")
-
-
-def label(path: str) -> str:
-    """The last part of a path, fit for a reason."""
-    return path.rpartition("/")[2].encode("utf-8", "backslashreplace").decode()

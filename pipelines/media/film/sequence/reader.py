@@ -12,10 +12,11 @@ import numpy as np
 from pipelines.errors import ItemError
 from pipelines.media.film.facts import SLATE, FilmFacts, FilmOptions, Frame, Timeline
 from pipelines.media.film.sequence.formats import read_frame
-from pipelines.media.film.sequence.frame import FrameFile, FrameKind, label
+from pipelines.media.film.sequence.frame import FrameFile, FrameKind
 from pipelines.media.film.sequence.names import frame_path
 from pipelines.media.film.sequence.notes import SequenceNotes
 from pipelines.media.film.slate import slate
+from pipelines.media.guard import label
 from pipelines.media.limits import DecodeLimits
 
 # What is wrong with a frame's file when it counts as missing; all else is wrong with the film.

@@ -13,7 +13,7 @@ LOG_BLACK, LOG_WHITE = 95, 685  # of 1023: code values of the film's base and of
 _DENSITY_PER_CODE, _GAMMA = 0.002, 0.6
 # How fast the display curve flattens above white, in code values. Smaller leaves more of the range below white.
 _SHOULDER = 60.0
-_TOP = 65535
+FULL = 65535
 
 
 def srgb_encode(linear: np.ndarray) -> np.ndarray:
@@ -96,8 +96,8 @@ def from_display(values: np.ndarray, bits: int, curve: Curve) -> np.ndarray:
 def _exact(bits: int, curve: Curve) -> np.ndarray:
     share = np.arange(1 << bits) / ((1 << bits) - 1)
     if curve == "log":
-        return log_to_display(share * 1023) * _TOP
-    return (srgb_encode(share) if curve == "linear" else share) * _TOP
+        return log_to_display(share * 1023) * FULL
+    return (srgb_encode(share) if curve == "linear" else share) * FULL
 
 
 @lru_cache(maxsize=16)
@@ -108,4 +108,4 @@ def _forward(bits: int, curve: Curve) -> np.ndarray:
 @lru_cache(maxsize=16)
 def _inverse(bits: int, curve: Curve) -> np.ndarray:
     codes = np.arange(1 << bits)
-    return np.rint(np.interp(np.arange(_TOP + 1), _exact(bits, curve), codes)).astype(np.uint16)
+    return np.rint(np.interp(np.arange(FULL + 1), _exact(bits, curve), codes)).astype(np.uint16)

@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from pipelines.errors import ItemError
+from pipelines.media.film.clock import parse_clock
 from pipelines.media.film.write.streams import main_picture, payload
 
 _HALF_MS = Fraction(1, 2000)
@@ -78,7 +79,7 @@ def _complaints(path: Path, expected: Expected) -> Iterator[str]:
                 starts.setdefault(packet.stream_index, packet.pts * packet.time_base)
         base = picture.time_base or Fraction(1)
         if expected.milliseconds and times:  # Matroska keeps no duration of a single frame, but where the last one ends
-            end = round(_seconds(_tag(picture.metadata, "duration")) / base)
+            end = round((parse_clock(_tag(picture.metadata, "duration")) or 0) / base)
     if len(times) != len(expected.pts):
         yield f"{len(expected.pts)} frames were written and {len(times)} are in the file"
         return
@@ -97,15 +98,6 @@ def _complaints(path: Path, expected: Expected) -> Iterator[str]:
 
 def _tag(tags: dict[str, str], name: str) -> str:
     return next((value for key, value in tags.items() if key.lower() == name), "")
-
-
-def _seconds(clock: str) -> Fraction:
-    """Of "hh:mm:ss.fraction"; 0 for anything else."""
-    try:
-        hours, minutes, seconds = clock.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
-    except ValueError:
-        return Fraction(0)
 
 
 def _time_complaints(written: np.ndarray, end: int, base: Fraction, expected: Expected) -> Iterator[str]:

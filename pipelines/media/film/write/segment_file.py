@@ -36,7 +36,7 @@ _END = struct.Struct(">32sQQ8s")
 _VOID = b"\xec\x01"  # the element's id, and the first byte of a size in 7 bytes
 _FRAME_MS = 40  # Matroska counts milliseconds; the film's own timing is kept elsewhere
 _MAX_RECORD = 64 << 20
-_THREADS = 4
+THREADS = 4
 _BUFFER = 1 << 20
 _BROKEN = "restore the segment again"
 
@@ -58,7 +58,7 @@ class SegmentWriter(AbstractContextManager["SegmentWriter"]):
         self._stream = self._container.add_stream("ffv1", rate=1000 // _FRAME_MS, options=ffv1_options(width, height))
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "gbrp16le"
         context = self._stream.codec_context
-        context.time_base, context.thread_count, context.thread_type = Fraction(1, 1000), _THREADS, "SLICE"
+        context.time_base, context.thread_count, context.thread_type = Fraction(1, 1000), THREADS, "SLICE"
         self._container.start_encoding()  # a segment without frames is a file, too
 
     def write(self, pixels_HWC: np.ndarray) -> None:
@@ -148,7 +148,7 @@ def _packets(file: BinaryIO) -> Iterator[tuple[av.Packet, list[av.VideoFrame]]]:
         with av.open(file, "r", format="matroska", buffer_size=_BUFFER) as container:
             stream = container.streams.video[0]
             # Threads over frames would hold several; FFV1 has slices.
-            stream.codec_context.thread_count, stream.codec_context.thread_type = _THREADS, "SLICE"
+            stream.codec_context.thread_count, stream.codec_context.thread_type = THREADS, "SLICE"
             for packet in container.demux(stream):
                 if packet.size:
                     yield packet, packet.decode()

@@ -21,12 +21,11 @@ from pipelines.media.film.picture.picture_form import PictureForm
 from pipelines.media.film.picture.planes import video_frame
 from pipelines.media.film.write.check import Expected, check_film
 from pipelines.media.film.write.matroska_aspect import RESERVE, write_pixel_aspect
-from pipelines.media.film.write.segment_file import ffv1_options
+from pipelines.media.film.write.segment_file import THREADS, ffv1_options
 from pipelines.media.film.write.streams import FILM_FORMATS, PassthroughStreams
 from pipelines.media.film.write.tags import Tags, lost_tags
 
 # Of an encoder. A fixed number: H.264 differs by it, and the same film is to become the same bytes on every machine.
-_THREADS = 4
 _MOST_TICKS = 2**31 - 1  # a second, in MOV and MP4
 
 
@@ -193,7 +192,7 @@ class FilmWriter(AbstractContextManager["FilmWriter"]):
         context = self._stream.codec_context
         context.time_base = self._stream.time_base = self._base
         context.sample_aspect_ratio = self._aspect
-        context.thread_count = _THREADS
+        context.thread_count = THREADS
         if kind.codec == "ffv1":
             context.thread_type = "SLICE"
         self._picture.tag(context)
