@@ -76,7 +76,7 @@ def attribute(
     shares = collector.maps(collector.canvases[0], restorer.config.pixels_per_latent)[:, :height, :width].cpu().numpy()
     return Attribution(
         restored=restored,
-        maps={word: _stretched(share) for word, share in zip(groups, shares, strict=True)},
+        maps={word: _normalise(share) for word, share in zip(groups, shares, strict=True)},
         ranges={word: (float(share.min()), float(share.max())) for word, share in zip(groups, shares, strict=True)},
     )
 
@@ -116,10 +116,10 @@ def find_tokens(tokenizers: Sequence[CLIPTokenizer], prompt: str, word: str) -> 
     """
     # Not \b: a word may begin or end with a sign, and white space may be folded.
     pattern = r"(?<!\w)" + r"\s+".join(map(re.escape, word.split())) + r"(?!\w)"
-    found = re.search(pattern, prompt, re.IGNORECASE) if word.split() else None
-    if found is None:
-        raise ValueError(f"{word!r} is not a word of the prompt; its words: {_listed(prompt)}")
-    positions, *others = (_positions(tokenizer, prompt, found.span(), word) for tokenizer in tokenizers)
+    match = re.search(pattern, prompt, re.IGNORECASE) if word.split() else None
+    if match is None:
+        raise ValueError(f"{word!r} is not a word of the prompt; its words: {_list_words(prompt)}")
+    positions, *others = (_positions(tokenizer, prompt, match.span(), word) for tokenizer in tokenizers)
     if any(other != positions for other in others):
         raise ValueError(
             f"the tokenizers of the text encoders split the prompt differently before or at {word!r} ({positions}, {others}): "
@@ -136,15 +136,15 @@ def _positions(tokenizer: CLIPTokenizer, prompt: str, span: tuple[int, int], wor
     if positions[-1] > last:
         raise ValueError(
             f"{word!r} lies beyond the {tokenizer.model_max_length} tokens of the prompt that the text encoders read; "
-            f"its words up to there: {_listed(prompt, spans[last][1])}"
+            f"its words up to there: {_list_words(prompt, spans[last][1])}"
         )
     return positions
 
 
-def _listed(prompt: str, end: int | None = None) -> str:
+def _list_words(prompt: str, end: int | None = None) -> str:
     """The words that end before a character, each once, for a message."""
     words = dict.fromkeys(
-        found[0].strip(_SIGNS) for found in re.finditer(r"\S+", prompt) if found.end() <= (end or len(prompt))
+        match[0].strip(_SIGNS) for match in re.finditer(r"\S+", prompt) if match.end() <= (end or len(prompt))
     )
     return ", ".join(word for word in words if word) or "none, it is empty"
 
@@ -168,7 +168,7 @@ def watch(unet: FaithDiffUNet, collector: AttentionCollector) -> Iterator[None]:
     usual = [layer.processor for layer in layers]
     try:
         for layer, processor in zip(layers, usual, strict=True):
-            layer.set_processor(_Watched(processor, collector))
+            layer.set_processor(_ObservedProcessor(processor, collector))
         with torch.compiler.set_stance("force_eager"):
             yield
     finally:
@@ -176,7 +176,7 @@ def watch(unet: FaithDiffUNet, collector: AttentionCollector) -> Iterator[None]:
             layer.set_processor(processor)
 
 
-class _Watched:
+class _ObservedProcessor:
     """An attention processor that shows its input to a collector and leaves the work to the usual one."""
 
     def __init__(self, usual: AttentionProcessor, collector: AttentionCollector) -> None:
@@ -287,7 +287,7 @@ def layer_size(height: int, width: int, pixels: int) -> tuple[int, int, int]:
     return halvings, height, width
 
 
-def _stretched(share_HW: np.ndarray) -> np.ndarray:
+def _normalise(share_HW: np.ndarray) -> np.ndarray:
     """Least to 0, most to 1; zeros where all are equal but for rounding."""
     low, high = share_HW.min(), share_HW.max()
     if high - low <= 1e-5 * high:

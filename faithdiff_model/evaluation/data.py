@@ -51,7 +51,7 @@ def paired_folders(hq: Path, lq: Path, suffixes: Collection[str], seed: int) -> 
     """
     references, inputs = find_photographs(hq, suffixes), find_photographs(lq, suffixes)
     lacking = [
-        f"{_listed(names)} in {where} but not in {other}"
+        f"{_list_names(names)} in {where} but not in {other}"
         for names, where, other in (
             (references.keys() - inputs.keys(), hq, lq),
             (inputs.keys() - references.keys(), lq, hq),
@@ -99,7 +99,7 @@ def find_photographs(folder: Path, suffixes: Collection[str]) -> dict[str, Path]
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: is not a folder; give a folder of photographs")
-    found: dict[str, Path] = {}
+    photographs: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         if path.suffix.lower() not in suffixes or any(part.startswith(".") for part in inside.parts):
@@ -107,12 +107,14 @@ def find_photographs(folder: Path, suffixes: Collection[str]) -> dict[str, Path]
         if not path.is_file():
             continue
         name = inside.with_suffix("").as_posix()
-        if name in found:
-            raise ValueError(f"{found[name]} and {path.name}: two photographs of one stem; keep one, or rename one")
-        found[name] = path
-    if not found:
+        if name in photographs:
+            raise ValueError(
+                f"{photographs[name]} and {path.name}: two photographs of one stem; keep one, or rename one"
+            )
+        photographs[name] = path
+    if not photographs:
         raise ValueError(f"{folder}: no photograph in it; give a folder with {', '.join(sorted(suffixes))} files")
-    return found
+    return photographs
 
 
 def image_seed(seed: int, name: str, degradation: str) -> int:
@@ -162,7 +164,7 @@ def _to_8_bits(pixels_HWC: np.ndarray) -> np.ndarray:
     return from_unit_float(to_unit_float(pixels_HWC), np.dtype(np.uint8))
 
 
-def _listed(names: Collection[str]) -> str:
+def _list_names(names: Collection[str]) -> str:
     shown = ", ".join(sorted(names)[:_SHOWN])
     more = len(names) - _SHOWN
     return f"{shown} and {more} more are" if more > 0 else f"{shown} {'is' if len(names) == 1 else 'are'}"

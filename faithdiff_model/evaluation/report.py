@@ -31,13 +31,13 @@ _COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
 )
 
 
-def write_report(folder: Path, plan: Plan, done: Evaluation, request: Mapping[str, object]) -> Path:
+def write_report(folder: Path, plan: Plan, results: Evaluation, request: Mapping[str, object]) -> Path:
     """Write `per-image.parquet`, `summary.md` and `summary.json`, replacing older ones.
 
     Args:
         folder: made if missing.
         plan: what was measured.
-        done: the results.
+        results: of all its images and methods.
         request: what else is to be recorded: the seed, folders, versions of programs; plain values.
 
     Returns:
@@ -47,8 +47,8 @@ def write_report(folder: Path, plan: Plan, done: Evaluation, request: Mapping[st
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(to_table(done.rows, plan.labels), folder / PER_IMAGE, compression="zstd")
-    summary = summarise(plan, done, request)
+    pq.write_table(to_table(results.rows, plan.labels), folder / PER_IMAGE, compression="zstd")
+    summary = summarise(plan, results, request)
     text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / SUMMARY_JSON).write_text(text + "\n", encoding="utf-8")
     (folder / SUMMARY).write_text(to_markdown(summary), encoding="utf-8")
@@ -148,16 +148,16 @@ def _failure_parts(summary: Summary) -> list[str]:
     """One line a failure; an image that fails with every method alike is one."""
     if not summary["failures"] and not summary["notes"]:
         return []
-    together: dict[tuple[str, str, str], list[str]] = {}
+    methods_by_failure: dict[tuple[str, str, str], list[str]] = {}
     for failure in summary["failures"]:
         key = (failure["image"], failure["degradation"], failure["reason"])
-        together.setdefault(key, []).append(failure["method"])
+        methods_by_failure.setdefault(key, []).append(failure["method"])
     parts = ["## Failures"]
-    if together:
+    if methods_by_failure:
         lines = [["image", "degradation", "methods", "reason"]]
         lines += [
             [_cell(image), _cell(degradation), _cell(", ".join(methods)), _cell(reason)]
-            for (image, degradation, reason), methods in together.items()
+            for (image, degradation, reason), methods in methods_by_failure.items()
         ]
         parts.append(_markdown_table(lines))
     if summary["notes"]:

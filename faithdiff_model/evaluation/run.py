@@ -56,7 +56,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What was found.
+    """The results of an evaluation.
 
     Attributes:
         rows: one an image, degradation and method: `image`, `degradation`, `method`, `seed`, `status` (`measured` or
@@ -92,35 +92,35 @@ def evaluate(plan: Plan, on_row: Callable[[Row], None] | None = None) -> Evaluat
     Raises:
         OSError: an image cannot be saved.
     """
-    done = Evaluation()
+    results = Evaluation()
     with tempfile.TemporaryDirectory(prefix="faitharchive-evaluate-") as temporary:
-        kept = [folder for folder in (plan.save_to, Path(temporary) if plan.set_metrics else None) if folder]
+        folders = [folder for folder in (plan.save_to, Path(temporary) if plan.set_metrics else None) if folder]
         for pair in plan.pairs:
-            for row in _measure_pair(plan, pair, kept):
-                done.rows.append(row)
+            for row in _measure_pair(plan, pair, folders):
+                results.rows.append(row)
                 if on_row:
                     on_row(row)
         if plan.set_metrics:
-            _measure_sets(plan, Path(temporary), done)
-    return done
+            _measure_sets(plan, Path(temporary), results)
+    return results
 
 
-def _measure_pair(plan: Plan, pair: Pair, kept: Sequence[Path]) -> Iterator[Row]:
+def _measure_pair(plan: Plan, pair: Pair, folders: Sequence[Path]) -> Iterator[Row]:
     """All methods on one image."""
     try:
         loaded = _load(plan, pair)
     except Exception as error:
         yield from (_row(plan, pair, method.name, status=FAILED, reason=_reason(error)) for method in plan.methods)
         return
-    _save(kept, pair, "lq", loaded.lq)
-    _save(kept, pair, "hq", loaded.reference)
+    _save(folders, pair, "lq", loaded.lq)
+    _save(folders, pair, "hq", loaded.reference)
     for method in plan.methods:
         try:
             row, result = _measure(plan, pair, method, loaded)
         except Exception as error:  # of a network, a metric or a file: whatever it is, the others can go on
             yield _row(plan, pair, method.name, status=FAILED, reason=_reason(error))
             continue
-        _save(kept, pair, method.name, result)
+        _save(folders, pair, method.name, result)
         yield row
 
 
@@ -128,13 +128,13 @@ def _load(plan: Plan, pair: Pair) -> _Loaded:
     lq, reference = load_pair(pair, plan.read)
     if plan.read_text is None:
         return _Loaded(lq=lq, reference=reference)
-    beside = pair.hq.with_suffix(".txt")
-    if not beside.is_file():
+    text_file = pair.hq.with_suffix(".txt")
+    if not text_file.is_file():
         return _Loaded(lq=lq, reference=reference, text=plan.read_text(reference), text_from="image")
     try:
-        return _Loaded(lq=lq, reference=reference, text=beside.read_text(encoding="utf-8-sig"), text_from="file")
+        return _Loaded(lq=lq, reference=reference, text=text_file.read_text(encoding="utf-8-sig"), text_from="file")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{beside}: is not text in UTF-8; save it as UTF-8") from error
+        raise ValueError(f"{text_file}: is not text in UTF-8; save it as UTF-8") from error
 
 
 def _measure(plan: Plan, pair: Pair, method: Method, loaded: _Loaded) -> tuple[Row, np.ndarray]:
@@ -178,27 +178,27 @@ def _save(folders: Sequence[Path], pair: Pair, kind: str, pixels: np.ndarray) ->
         Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(path)
 
 
-def _measure_sets(plan: Plan, folder: Path, done: Evaluation) -> None:
+def _measure_sets(plan: Plan, folder: Path, results: Evaluation) -> None:
     """Each method's results as a set against the references."""
     for degradation in dict.fromkeys(pair.degradation for pair in plan.pairs):
         for method in plan.methods:
-            mine = [row for row in done.rows if (row["degradation"], row["method"]) == (degradation, method.name)]
+            mine = [row for row in results.rows if (row["degradation"], row["method"]) == (degradation, method.name)]
             count = sum(row["status"] == MEASURED for row in mine)
             for metric in plan.set_metrics:
                 name = metric.label.name
                 what = f"{metric.label.title} of {method.name} under {degradation}"
                 if count < 2:
-                    done.notes.append(
+                    results.notes.append(
                         f"{what}: wants two images or more, there {'is' if count == 1 else 'are'} {count}"
                     )
                     continue
                 try:
                     value = _finite(metric.measure(folder / degradation / method.name, folder / degradation / "hq"))
                 except Exception as error:
-                    done.notes.append(f"{what}: {_reason(error)}")
+                    results.notes.append(f"{what}: {_reason(error)}")
                     continue
                 if value is not None:
-                    done.set_figures.setdefault((degradation, method.name), {})[name] = value
+                    results.set_figures.setdefault((degradation, method.name), {})[name] = value
 
 
 def _finite(value: float) -> float | None:

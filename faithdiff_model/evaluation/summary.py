@@ -80,12 +80,12 @@ class Summary(TypedDict):
     machine: dict[str, str | int]
 
 
-def summarise(plan: Plan, done: Evaluation, request: Mapping[str, object]) -> Summary:
+def summarise(plan: Plan, results: Evaluation, request: Mapping[str, object]) -> Summary:
     """Means, run times, failures and circumstances.
 
     Args:
         plan: what was measured.
-        done: the results.
+        results: of all its images and methods.
         request: what else is recorded, as `asked`.
     """
     labels = [*plan.labels, *(metric.label for metric in plan.set_metrics)]
@@ -105,11 +105,11 @@ def summarise(plan: Plan, done: Evaluation, request: Mapping[str, object]) -> Su
         "degradations": {
             degradation: {
                 "images": sum(pair.degradation == degradation for pair in plan.pairs),
-                "methods": {method.name: _means(plan, done, degradation, method.name) for method in plan.methods},
+                "methods": {method.name: _means(plan, results, degradation, method.name) for method in plan.methods},
             }
             for degradation in degradations
         },
-        "run_time": [_run_time(method, done.rows) for method in plan.methods],
+        "run_time": [_run_time(method, results.rows) for method in plan.methods],
         "methods": {method.name: {"trained": method.trained, **method.made_by} for method in plan.methods},
         "failures": [
             {
@@ -118,27 +118,27 @@ def summarise(plan: Plan, done: Evaluation, request: Mapping[str, object]) -> Su
                 "method": row["method"],
                 "reason": row["reason"],
             }
-            for row in done.rows
+            for row in results.rows
             if row["status"] == FAILED
         ],
-        "notes": list(done.notes),
+        "notes": list(results.notes),
         "software": software(),
         "machine": machine(),
     }
 
 
-def _means(plan: Plan, done: Evaluation, degradation: str, method: str) -> MethodMeans:
+def _means(plan: Plan, results: Evaluation, degradation: str, method: str) -> MethodMeans:
     """A method's mean of each figure and the number of images it is of."""
     rows = [
         row
-        for row in done.rows
+        for row in results.rows
         if (row["degradation"], row["method"], row["status"]) == (degradation, method, MEASURED)
     ]
     figures: dict[str, Mean] = {}
     for label in plan.labels:
         values = [row[label.name] for row in rows if row[label.name] is not None]
         figures[label.name] = {"mean": statistics.fmean(values) if values else None, "images": len(values)}
-    of_set = done.set_figures.get((degradation, method), {})
+    of_set = results.set_figures.get((degradation, method), {})
     for metric in plan.set_metrics:
         name = metric.label.name
         figures[name] = {"mean": of_set.get(name), "images": len(rows) if name in of_set else 0}

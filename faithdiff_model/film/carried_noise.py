@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from faithdiff_model.film.motion import positions, scaled
+from faithdiff_model.film.motion import positions, rescale
 from faithdiff_model.image.windows import Rect
 from faithdiff_model.sampling.noise import position_noise
 
@@ -56,23 +56,23 @@ class CarriedNoise:
             shared += (number == number[..., one : one + 1]).sum(axis=2)
         return np.asarray(total / np.sqrt(shared), np.float32)
 
-    def move(self, back: np.ndarray, sure: np.ndarray) -> None:
+    def move(self, back: np.ndarray, consistent: np.ndarray) -> None:
         """Go on to the next frame.
 
         Args:
             back: flow from the next frame to this one, [h, w, 2], at any resolution of the picture.
-            sure: bool [h, w], where it can be believed; elsewhere the next frame's noise is new.
+            consistent: bool [h, w], where it can be believed; elsewhere the next frame's noise is new.
         """
         self._frame += 1
         height, width = self._home.shape[:2]
-        at = self._home + scaled(back, height, width)
+        at = self._home + rescale(back, height, width)
         nearest = np.rint(at).astype(np.int64)
         inside = ((nearest >= 0) & (nearest < np.array([width, height]))).all(axis=2)
         column, row = (np.clip(nearest[..., axis], 0, last) for axis, last in ((0, width - 1), (1, height - 1)))
         # By the nearest place and what is left to it: between neighbours from far apart there is nothing to interpolate.
         carried = self._places[row, column] + (at - nearest)
-        rows = np.linspace(0, sure.shape[0] - 1, height).round().astype(int)
-        columns = np.linspace(0, sure.shape[1] - 1, width).round().astype(int)
-        believed = inside & sure[rows][:, columns]
+        rows = np.linspace(0, consistent.shape[0] - 1, height).round().astype(int)
+        columns = np.linspace(0, consistent.shape[1] - 1, width).round().astype(int)
+        trusted = inside & consistent[rows][:, columns]
         fresh = self._home + self._frame * _STRIDE + np.array([0.5, 0.5])
-        self._places = np.where(believed[..., None], carried, fresh)
+        self._places = np.where(trusted[..., None], carried, fresh)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from faithdiff_model.film.motion import Motion, composed, positions, sample, scaled
+from faithdiff_model.film.motion import Motion, compose, positions, rescale, sample
 
 REACH = 2  # frames on either side
 _ALIKE = 0.06  # of white, after blurring: a difference of which a neighbour counts a third
@@ -22,7 +22,7 @@ _MISS = 0.1  # pixels squared, across and down, that ways miss by at edges: 0.04
 _LOOK = 2.0  # pixels of blur of the difference: grain cancels out in it, and a misplaced edge does not
 
 
-def fused(frames: Sequence[np.ndarray], motions: Sequence[Motion], middle: int) -> np.ndarray:
+def fuse(frames: Sequence[np.ndarray], motions: Sequence[Motion], middle: int) -> np.ndarray:
     """One frame joined with its neighbours.
 
     Args:
@@ -35,31 +35,31 @@ def fused(frames: Sequence[np.ndarray], motions: Sequence[Motion], middle: int) 
     """
     centre = frames[middle]
     total, weights = centre.copy(), np.ones(centre.shape[:2], np.float32)
-    travelled = np.zeros(centre.shape[:2], np.float32)
+    moving = np.zeros(centre.shape[:2], np.float32)
     for way in (-1, 1):
         field: np.ndarray | None = None
-        sure: np.ndarray | None = None
+        consistent: np.ndarray | None = None
         number = middle
         while 0 <= number + way < len(frames):
             motion = motions[number if way == 1 else number - 1]
             step = motion.forward if way == 1 else motion.backward
-            believed = motion.forward_sure if way == 1 else motion.backward_sure
-            if field is None or sure is None:
-                field, sure = step, believed
+            trusted = motion.forward_consistent if way == 1 else motion.backward_consistent
+            if field is None or consistent is None:
+                field, consistent = step, trusted
             else:
-                sure = sure & (sample(believed.astype(np.float32), positions(field)) > 0.99)
-                field = composed(field, step)
+                consistent = consistent & (sample(trusted.astype(np.float32), positions(field)) > 0.99)
+                field = compose(field, step)
             number += way
-            way_there = scaled(field, *centre.shape[:2])
-            moved, weight = _placed(centre, frames[number], way_there, sure)
+            way_there = rescale(field, *centre.shape[:2])
+            moved, weight = _warp(centre, frames[number], way_there, consistent)
             total += moved * weight[..., None]
             weights += weight
-            travelled += weight * np.minimum(np.hypot(way_there[..., 0], way_there[..., 1]), 1)
+            moving += weight * np.minimum(np.hypot(way_there[..., 0], way_there[..., 1]), 1)
     mean = total / weights[..., None]
-    return np.asarray(np.clip(_unblurred(mean, travelled / weights), 0, 1), np.float32)
+    return np.asarray(np.clip(_restore_detail(mean, moving / weights), 0, 1), np.float32)
 
 
-def _unblurred(mean: np.ndarray, share: np.ndarray) -> np.ndarray:
+def _restore_detail(mean: np.ndarray, share: np.ndarray) -> np.ndarray:
     """A mean of frames with the detail that ways which miss a little took out of it.
 
     Args:
@@ -71,12 +71,14 @@ def _unblurred(mean: np.ndarray, share: np.ndarray) -> np.ndarray:
     return np.asarray(mean + _MISS * share[..., None] * detail)
 
 
-def _placed(centre: np.ndarray, other: np.ndarray, way: np.ndarray, sure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _warp(
+    centre: np.ndarray, other: np.ndarray, way: np.ndarray, consistent: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """A neighbour in the middle frame's place, and how much each of its pixels counts, 0 to 1."""
     height, width = centre.shape[:2]
     moved = sample(other, positions(way), how=cv2.INTER_LANCZOS4)
     moved = moved.reshape(centre.shape)
     apart = cv2.GaussianBlur((moved - centre).mean(axis=2), (0, 0), _LOOK)
-    believed = cv2.resize(sure.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    weight = np.exp(-((apart / _ALIKE) ** 2)) * np.clip(2 * believed - 1, 0, 1)
+    trusted = cv2.resize(consistent.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    weight = np.exp(-((apart / _ALIKE) ** 2)) * np.clip(2 * trusted - 1, 0, 1)
     return moved, np.asarray(weight, np.float32)

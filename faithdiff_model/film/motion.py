@@ -54,22 +54,22 @@ class Motion:
 
     Attributes:
         forward, backward: float32 [H, W, 2], from the first to the second and back.
-        forward_sure, backward_sure: bool [H, W], where going there and back comes home.
+        forward_consistent, backward_consistent: bool [H, W], where going there and back comes home.
     """
 
     forward: np.ndarray
     backward: np.ndarray
-    forward_sure: np.ndarray
-    backward_sure: np.ndarray
+    forward_consistent: np.ndarray
+    backward_consistent: np.ndarray
 
     @classmethod
     def between(cls, first: np.ndarray, second: np.ndarray) -> Motion:
         """Measure it on two uint8 [H, W] from `flow_grey`."""
         there, back = flow(first, second), flow(second, first)
-        return cls(there, back, agree(there, back), agree(back, there))
+        return cls(there, back, consistent(there, back), consistent(back, there))
 
 
-def agree(there: np.ndarray, back: np.ndarray) -> np.ndarray:
+def consistent(there: np.ndarray, back: np.ndarray) -> np.ndarray:
     """Where a pixel that goes there and comes back is at home again, bool [H, W]; not where it leaves the picture."""
     at = positions(there)
     height, width = there.shape[:2]
@@ -79,7 +79,7 @@ def agree(there: np.ndarray, back: np.ndarray) -> np.ndarray:
     return np.asarray(inside & (np.hypot(home[..., 0], home[..., 1]) < _HOME + _HOME_SHARE * length))
 
 
-def composed(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Two flows one after the other: from A to B, then from B to C."""
     return np.asarray(first + sample(second, positions(first)), np.float32)
 
@@ -96,7 +96,7 @@ def sample(values: np.ndarray, at: np.ndarray, *, how: int = cv2.INTER_LINEAR) -
     return np.asarray(cv2.remap(values, at[..., 0], at[..., 1], how, borderMode=cv2.BORDER_REPLICATE))
 
 
-def scaled(field: np.ndarray, height: int, width: int) -> np.ndarray:
+def rescale(field: np.ndarray, height: int, width: int) -> np.ndarray:
     """A flow of another resolution: float32 [height, width, 2], in its pixels."""
     down, across = height / field.shape[0], width / field.shape[1]
     resized = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)

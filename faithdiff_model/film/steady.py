@@ -13,7 +13,7 @@ import numpy as np
 
 from faithdiff_model.film.carried_noise import CarriedNoise
 from faithdiff_model.film.fusion import REACH as FUSION_REACH
-from faithdiff_model.film.fusion import fused
+from faithdiff_model.film.fusion import fuse
 from faithdiff_model.film.motion import CLEAN, Motion, flow_grey
 from faithdiff_model.image.resize import enlarge
 from faithdiff_model.restorer import Colour, Restorer
@@ -71,11 +71,11 @@ def restore_shot(
     Yields:
         For each frame, float32 [H * upscale, W * upscale, 1 or 3] in [0, 1].
     """
-    results = _restored(restorer, frames, steady, prompt, seed, upscale, batch)
-    yield from _joined(results, upscale) if steady == "flow" else results
+    results = _restore_frames(restorer, frames, steady, prompt, seed, upscale, batch)
+    yield from _fuse_results(results, upscale) if steady == "flow" else results
 
 
-def _joined(restored: Iterable[np.ndarray], upscale: int) -> Iterator[np.ndarray]:
+def _fuse_results(restored: Iterable[np.ndarray], upscale: int) -> Iterator[np.ndarray]:
     """Each result joined with its neighbours, `FUSION_REACH` frames late.
 
     Motion is measured on the results, which have less grain than the source, at the source's size, where it is steadier.
@@ -93,14 +93,14 @@ def _joined(restored: Iterable[np.ndarray], upscale: int) -> Iterator[np.ndarray
         before = grey
         frames.append(result)
         if len(frames) - middle > FUSION_REACH:
-            yield fused(frames, motions, middle)
+            yield fuse(frames, motions, middle)
             middle += 1
         if middle > FUSION_REACH:
             frames.popleft()
             motions.popleft()
             middle -= 1
     while middle < len(frames):
-        yield fused(frames, motions, middle)
+        yield fuse(frames, motions, middle)
         middle += 1
         if middle > FUSION_REACH:
             frames.popleft()
@@ -108,7 +108,7 @@ def _joined(restored: Iterable[np.ndarray], upscale: int) -> Iterator[np.ndarray
             middle -= 1
 
 
-def _restored(
+def _restore_frames(
     restorer: Restorer,
     frames: Iterable[ShotFrame],
     steady: Steady,
@@ -120,35 +120,35 @@ def _restored(
     """Each frame restored by itself; for `flow`, from noise that is carried along the motion."""
     noise: CarriedNoise | None = None
     before: np.ndarray | None = None
-    waiting: list[tuple[ShotFrame, np.ndarray | None]] = []
+    pending: list[tuple[ShotFrame, np.ndarray | None]] = []
 
-    def together() -> list[np.ndarray]:
-        height, width = (side * upscale for side in waiting[0][0].lq.shape[:2])
+    def restore_pending() -> list[np.ndarray]:
+        height, width = (side * upscale for side in pending[0][0].lq.shape[:2])
         results = restorer.restore(
-            [enlarge(frame.lq, height, width) for frame, _ in waiting],
-            [prompt] * len(waiting),
-            [_seed(seed, frame.number) if steady == "none" else seed for frame, _ in waiting],
-            noises=[given for _, given in waiting],
-            colours=[None if steady == "none" else frame.colour for frame, _ in waiting],
+            [enlarge(frame.lq, height, width) for frame, _ in pending],
+            [prompt] * len(pending),
+            [_seed(seed, frame.number) if steady == "none" else seed for frame, _ in pending],
+            noises=[own_noise for _, own_noise in pending],
+            colours=[None if steady == "none" else frame.colour for frame, _ in pending],
         )
-        waiting.clear()
+        pending.clear()
         return results
 
     for frame in frames:
-        given: np.ndarray | None = None
+        own_noise: np.ndarray | None = None
         if steady == "flow":
             grey = flow_grey(frame.lq)
             if noise is None or before is None:
                 noise = _first_noise(restorer, frame, seed, upscale)
             else:
                 motion = Motion.between(before, grey)
-                noise.move(motion.backward, motion.backward_sure)
-            before, given = grey, noise.current()
-        waiting.append((frame, given))
-        if len(waiting) == batch:
-            yield from together()
-    if waiting:
-        yield from together()
+                noise.move(motion.backward, motion.backward_consistent)
+            before, own_noise = grey, noise.current()
+        pending.append((frame, own_noise))
+        if len(pending) == batch:
+            yield from restore_pending()
+    if pending:
+        yield from restore_pending()
 
 
 def _first_noise(restorer: Restorer, frame: ShotFrame, seed: int, upscale: int) -> CarriedNoise:

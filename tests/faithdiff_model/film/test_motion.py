@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reels import aged, shot
 
-from faithdiff_model.film.motion import Motion, agree, composed, flow_grey, positions, sample, scaled
+from faithdiff_model.film.motion import Motion, compose, consistent, flow_grey, positions, rescale, sample
 
 
 def _pair(step: tuple[float, float], flicker: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -24,18 +24,18 @@ def test_a_camera_s_step_is_found_in_grain_and_flicker(step: tuple[float, float]
     wanted = np.array([-step[1], -step[0]])
     assert np.abs(np.median(motion.forward[inside], axis=(0, 1)) - wanted).max() < 0.4
     assert np.abs(np.median(motion.backward[inside], axis=(0, 1)) + wanted).max() < 0.4
-    assert motion.forward_sure[inside].mean() > 0.7
+    assert motion.forward_consistent[inside].mean() > 0.7
 
 
 def test_another_picture_is_not_believed() -> None:
     one, _ = _pair((0, 0))
     other = flow_grey((shot("coffee.png", np.zeros((1, 2)), size=(96, 128))[0] * 255).astype(np.uint8))
-    assert Motion.between(one, other).forward_sure.mean() < 0.6
+    assert Motion.between(one, other).forward_consistent.mean() < 0.6
 
 
 def test_what_leaves_the_picture_is_not_believed() -> None:
     there = np.full((20, 30, 2), (5.0, 0.0), np.float32)
-    sure = agree(there, -there)
+    sure = consistent(there, -there)
     assert sure[:, :25].all()
     assert not sure[:, 25:].any()
 
@@ -45,16 +45,16 @@ def test_small_and_flat_pictures_stand_still() -> None:
         flat = flow_grey(np.zeros((height, width, 3), np.uint8))
         motion = Motion.between(flat, flat)
         assert not motion.forward.any()
-        assert motion.forward_sure.all()
+        assert motion.forward_consistent.all()
 
 
 def test_flows_go_one_after_the_other() -> None:
     first, second = (np.full((16, 24, 2), step, np.float32) for step in ((2.0, 1.0), (-0.5, 3.0)))
-    assert np.allclose(composed(first, second), (1.5, 4.0))
+    assert np.allclose(compose(first, second), (1.5, 4.0))
 
 
 def test_scaling_a_flow_scales_its_lengths() -> None:
-    field = scaled(np.full((10, 20, 2), (1.0, 2.0), np.float32), 30, 40)
+    field = rescale(np.full((10, 20, 2), (1.0, 2.0), np.float32), 30, 40)
     assert field.shape == (30, 40, 2)
     assert np.allclose(field, (2.0, 6.0))
 

@@ -12,7 +12,7 @@ from steadiness import sharpness, warping_error
 
 from faithdiff_model.build import build_restorer
 from faithdiff_model.degradation.clip import age_clip, moving_clip, step
-from faithdiff_model.film.fusion import REACH, fused
+from faithdiff_model.film.fusion import REACH, fuse
 from faithdiff_model.film.motion import Motion
 from faithdiff_model.film.steady import AS_IT_IS, ShotFrame, Steady, restore_shot
 from faithdiff_model.image.windows import Rect
@@ -94,7 +94,7 @@ def test_frames_that_do_not_belong_together_stay_apart() -> None:
     frames = [first, first, second, second]
     zero, sure = np.zeros((64, 64, 2), np.float32), np.ones((64, 64), bool)
     motions = [Motion(zero, zero, sure, sure)] * 3
-    joined = [fused(frames, motions, number) for number in range(4)]
+    joined = [fuse(frames, motions, number) for number in range(4)]
     assert all(np.allclose(one, other, atol=1e-3) for one, other in zip(joined, frames, strict=True))
 
 
@@ -104,7 +104,7 @@ def test_grain_is_averaged_where_the_motion_is_sure_and_nowhere_else() -> None:
     zero = np.zeros((64, 64, 2), np.float32)
     sure = np.zeros((64, 64), bool)
     sure[:, :32] = True
-    result = fused(frames, [Motion(zero, zero, sure, sure)] * 4, 2)
+    result = fuse(frames, [Motion(zero, zero, sure, sure)] * 4, 2)
     assert result[:, :28].std() < 0.55 * frames[2][:, :28].std()
     assert np.array_equal(result[:, 36:], frames[2][:, 36:])
 
@@ -121,7 +121,7 @@ def test_what_ways_miss_does_not_blur() -> None:
     ]
     motions = [Motion(step, -step, sure, sure) for step in steps]
     inner = (slice(8, -8), slice(8, -8))
-    assert sharpness([fused(frames, motions, 2)[inner]], [frames[2][inner]]) == pytest.approx(1, abs=0.015)
+    assert sharpness([fuse(frames, motions, 2)[inner]], [frames[2][inner]]) == pytest.approx(1, abs=0.015)
 
 
 def test_few_frames_are_held(tiny: Restorer) -> None:

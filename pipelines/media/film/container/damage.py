@@ -49,7 +49,7 @@ class References:
         self._keys = sorted([*self._keys, entry], key=lambda key: key.order)[-3:]
         self._bad = [order for order in self._bad if order >= self._keys[0].order]
 
-    def settle(self, entry: Coded) -> None:
+    def close(self, entry: Coded) -> None:
         """It is known now whether a picture is broken."""
         if entry.bad and not entry.disposable:
             self._bad.append(entry.order)
@@ -77,12 +77,12 @@ class DecoderLog:
         threads: of the decoder; where there are several their logs cannot be told from those of other films.
 
     Attributes:
-        found: whether there was one that concerns the picture; after the end.
+        has_errors: whether there was one that concerns the picture; after the end.
     """
 
     def __init__(self, threads: int) -> None:
         self._capture = av.logging.Capture(local=threads == 1)
-        self.found = False
+        self.has_errors = False
         self._logs: list[tuple[int, str, str]] = []
 
     def __enter__(self) -> DecoderLog:
@@ -96,4 +96,4 @@ class DecoderLog:
     ) -> None:
         self._capture.__exit__(None, None, None)
         av.logging.set_level(None)
-        self.found = any(not _HARMLESS.search(text) for _, _, text in self._logs)
+        self.has_errors = any(not _HARMLESS.search(text) for _, _, text in self._logs)

@@ -16,7 +16,7 @@ import av
 
 from pipelines.errors import ItemError
 from pipelines.media.film.container.damage import Coded, DecoderLog, References
-from pipelines.media.film.container.packets import mended, needed
+from pipelines.media.film.container.packets import from_key_frame, with_rising_times
 from pipelines.media.film.container.probe import Input
 from pipelines.media.guard import label
 
@@ -41,7 +41,7 @@ _MARKING = frozenset(
 _PLAIN_B = frozenset(("mpeg1video", "mpeg2video", "mpeg4", "wmv3", "vc1"))
 _B_PICTURE = 3
 _MOST_OPEN = 4096  # packets whose pictures are waited for; no decoder holds as many
-_MOST_HELD = 40  # pictures that wait for one that is decoded before and shown after them
+_BUFFER_LIMIT = 40  # pictures that wait for one that is decoded before and shown after them
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Decoder:
     """Decodes the picture stream from where the container stands to its end.
 
     Args:
-        found: the film.
+        film: the film.
         rate: frames a second where times do not tell.
         from_start: the container stands at its start and all is to be decoded.
         all_streams: look at the packets of other streams, too.
-        wanted: time of the first picture that is wanted; decoding starts with the last key frame at or before it.
+        target: time of the first picture that is wanted; decoding starts with the last key frame at or before it.
 
     Attributes:
         decoded: frames that came out of the decoder, sound or not.
@@ -77,11 +77,11 @@ class Decoder:
         end: seconds at which the last packet of any stream ends, if `all_streams`.
         broken: the container itself could not be read to its end.
         backward: frames whose times are not after those of the frames shown before them; they are left out.
-        sought: whether the container stands where seeking led to; set it before the first picture.
+        after_seek: whether the container stands where seeking led to; set it before the first picture.
     """
 
     def __init__(
-        self, found: Input, rate: Fraction, *, from_start: bool, all_streams: bool = False, wanted: int | None = None
+        self, film: Input, rate: Fraction, *, from_start: bool, all_streams: bool = False, target: int | None = None
     ) -> None:
         self.decoded = self.packets = 0
         self.damaged: list[int] = []
@@ -90,15 +90,15 @@ class Decoder:
         self.broken = False
         self._references = References()
         self.backward = 0
-        self.sought = False
-        self._wanted = wanted
-        self._found, self._context = found, found.stream.codec_context
+        self.after_seek = False
+        self._target = target
+        self._film, self._context = film, film.stream.codec_context
         self._from_start, self._all = from_start, all_streams
-        self._unit = 1 / (rate * found.time_base)  # a frame's duration in the time base
+        self._unit = 1 / (rate * film.time_base)  # a frame's duration in the time base
         self._codec = self._context.name
         self._errors = 0
         self._open: list[Coded] = []  # whose pictures are still to come, in order of decoding
-        self._held: deque[tuple[Picture, Coded | None, bool]] = deque()
+        self._buffer: deque[tuple[Picture, Coded | None, bool]] = deque()
         self._shown: int | None = None
         self._counted = 0
         self._suspect = False
@@ -118,9 +118,9 @@ class Decoder:
             ItemError: "unsupported": the film is encrypted.
         """
         packets = self._read()
-        if self._found.mends_times:
-            packets = mended(packets, self._unit)
-        for packet in needed(packets, self._found, self._wanted, sought=self.sought):
+        if self._film.needs_rising_times:
+            packets = with_rising_times(packets, self._unit)
+        for packet in from_key_frame(packets, self._film, self._target, after_seek=self.after_seek):
             yield from self._take(self._decode(packet))
         yield from self._take(self._decode(None))
         for entry in list(self._open):
@@ -129,13 +129,13 @@ class Decoder:
 
     def _read(self) -> Iterator[av.Packet]:
         """Packets of pictures. Reading goes on after an error of the container as long as something comes."""
-        number, stream = self._found.stream.index, self._found.stream
+        number, stream = self._film.stream.index, self._film.stream
         chosen = () if self._all else (stream,)
         progress = -1
         while progress != self.packets:
             progress = self.packets
             try:
-                for packet in self._found.container.demux(*chosen):
+                for packet in self._film.container.demux(*chosen):
                     if not packet.size:  # the end, or AVI's mark of a dropped frame
                         continue
                     if packet.stream_index != number:
@@ -143,14 +143,14 @@ class Decoder:
                         continue
                     if packet.has_sidedata("encryption_info"):
                         reason = "it is encrypted; get it without copy protection"
-                        raise ItemError("unsupported", f"{label(self._found.name)}: {reason}")
+                        raise ItemError("unsupported", f"{label(self._film.name)}: {reason}")
                     self.packets += 1
                     self._note_end(packet)
                     yield packet
                 return
             except (av.FFmpegError, ValueError):
-                if self._found.file.error is not None:
-                    raise self._found.file.error from None
+                if self._film.file.error is not None:
+                    raise self._film.file.error from None
                 self.broken = True
 
     def _note_end(self, packet: av.Packet) -> None:
@@ -159,18 +159,18 @@ class Decoder:
         ends = packet.pts + (packet.duration or 0)
         if packet.time_base:
             self.end = max(self.end, ends * packet.time_base)
-        if packet.stream_index == self._found.stream.index:
+        if packet.stream_index == self._film.stream.index:
             ends = packet.pts + (packet.duration or round(self._unit))
             self.last = ends if self.last is None else max(self.last, ends)
 
     def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
-        entry = self._enter(packet) if packet is not None and not self._found.untimed else None
+        entry = self._enter(packet) if packet is not None and not self._film.untimed else None
         try:
             if self._codec in _MARKING or not self._from_start:
                 return self._context.decode(packet)
-            with DecoderLog(self._context.thread_count) as complaints:
+            with DecoderLog(self._context.thread_count) as log:
                 frames = self._context.decode(packet)
-            if complaints.found and packet is not None:
+            if log.has_errors and packet is not None:
                 self._errors += 1
                 if entry is not None:
                     entry.bad = True
@@ -179,7 +179,7 @@ class Decoder:
             return frames
         except (av.FFmpegError, ValueError):
             self._errors += 1
-            if self._found.untimed and packet is not None:
+            if self._film.untimed and packet is not None:
                 self._lose_counted()
             return []
 
@@ -204,7 +204,7 @@ class Decoder:
     def _take(self, frames: list[av.VideoFrame]) -> Iterator[Picture]:
         for frame in frames:
             self.decoded += 1
-            if self._found.untimed:
+            if self._film.untimed:
                 yield from self._count(frame)
                 continue
             self._hold(frame)
@@ -225,12 +225,12 @@ class Decoder:
             if frame.key_frame and not entry.key:
                 entry.key = True
                 self._references.note_key(entry)
-            self._settle(entry)
+            self._close(entry)
         if self._shown is not None and pts <= self._shown:
             self.backward += 1
             return  # its time is none; the frame counts as missing
         self._shown = pts
-        self._held.append((Picture(frame, pts, frame.duration or 0), entry, frame.is_corrupt))
+        self._buffer.append((Picture(frame, pts, frame.duration or 0), entry, frame.is_corrupt))
 
     def _give_up(self, entry: Coded) -> None:
         """No picture will come of a packet. That is damage if the decoder complained since; else it is a second field, or
@@ -238,23 +238,23 @@ class Decoder:
         if entry.bad or self._errors > entry.errors:
             entry.bad = True
             self._lose(entry.pts)
-        self._settle(entry)
+        self._close(entry)
 
-    def _settle(self, entry: Coded) -> None:
+    def _close(self, entry: Coded) -> None:
         self._open.remove(entry)
-        self._references.settle(entry)
+        self._references.close(entry)
 
     def _lose(self, pts: int) -> None:
         if self.first_key is None or pts >= self.first_key:
             self.damaged.append(pts)
 
     def _release(self, *, finish: bool) -> Iterator[Picture]:
-        while self._held:
-            picture, entry, bad = self._held[0]
-            waits = not finish and entry is not None and len(self._held) < _MOST_HELD
+        while self._buffer:
+            picture, entry, bad = self._buffer[0]
+            waits = not finish and entry is not None and len(self._buffer) < _BUFFER_LIMIT
             if waits and entry is not None and any(other.order < entry.order for other in self._open):
                 return
-            self._held.popleft()
+            self._buffer.popleft()
             if bad or (entry is not None and not self._references.sound(entry)):
                 self._lose(picture.pts)
             elif self.first_key is None or picture.pts >= self.first_key:
@@ -262,7 +262,7 @@ class Decoder:
 
     def _count(self, frame: av.VideoFrame) -> Iterator[Picture]:
         """Untimed streams: frames are shown one after another."""
-        pts = self._made(self._counted)
+        pts = self._counted_time(self._counted)
         self._counted += 1
         self._suspect &= not frame.key_frame
         bad = frame.is_corrupt or self._suspect
@@ -270,12 +270,12 @@ class Decoder:
         if bad:
             self.damaged.append(pts)
             return
-        yield Picture(frame, pts, self._made(self._counted) - pts)
+        yield Picture(frame, pts, self._counted_time(self._counted) - pts)
 
     def _lose_counted(self) -> None:
-        self.damaged.append(self._made(self._counted))
+        self.damaged.append(self._counted_time(self._counted))
         self._counted += 1
         self._suspect = True
 
-    def _made(self, number: int) -> int:
+    def _counted_time(self, number: int) -> int:
         return round(number * self._unit)

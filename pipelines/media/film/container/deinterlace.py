@@ -157,8 +157,8 @@ class Deinterlacer:
         if parity:
             before = frames[max(place - 1, 0)].picture.frame
             after = frames[min(place + 1, len(frames) - 1)].picture.frame
-            made = _bwdif(before, picture.frame, after, parity, self._time_base)
-            picture = Picture(made, picture.pts, picture.duration)
+            progressive = _bwdif(before, picture.frame, after, parity, self._time_base)
+            picture = Picture(progressive, picture.pts, picture.duration)
             self.changed += 1
         if self._place == _AROUND:
             frames.popleft()
@@ -191,7 +191,7 @@ def _bwdif(
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base)
     filter_ = graph.add("bwdif", f"mode=send_frame:parity={parity}:deint=all")
     graph.link_nodes(source, filter_, graph.add("buffersink")).configure()
-    made: av.VideoFrame | None = None
+    progressive: av.VideoFrame | None = None
     times = [other.pts for other in (before, frame, after)]
     try:
         for number, other in enumerate((before, frame, after)):
@@ -200,12 +200,12 @@ def _bwdif(
             other.pts = times[number]
             while True:
                 try:
-                    made = graph.vpull()
+                    progressive = graph.vpull()
                 except (av.error.BlockingIOError, av.error.EOFError):
                     break
     finally:
         for other, pts in zip((before, frame, after), times, strict=True):
             other.pts = pts
-    assert made is not None, "the frame comes out when the one after it is given"
-    made.pts = frame.pts
-    return made
+    assert progressive is not None, "the frame comes out when the one after it is given"
+    progressive.pts = frame.pts
+    return progressive

@@ -15,7 +15,7 @@ from pipelines.media.film.container.gaps import Rate
 from pipelines.media.film.container.probe import Input, chroma_site, other_streams, timecode
 from pipelines.media.film.facts import Deinterlace, FilmFacts
 from pipelines.media.film.picture import colour
-from pipelines.media.film.picture.chroma import preparing
+from pipelines.media.film.picture.chroma import chroma_preparation
 from pipelines.media.film.picture.orientation import Turn, side_data, turn_of
 
 # What other streams may end before the header says, as their packets do not always tell how long they last.
@@ -46,11 +46,11 @@ class Look:
         return self.turn(colour.to_rgb(frame, self.colour)[: self.height, : self.width])
 
 
-def look_of(found: Input, frame: av.VideoFrame) -> Look:
+def look_of(film: Input, frame: av.VideoFrame) -> Look:
     """What a film's first sound frame, as decoded, shows."""
-    rate = found.rates[0] if found.rates else None
-    prepared = preparing(frame, found.time_base, chroma_site(found))
-    described = colour.colour_of(frame, found.stream.codec_context.name, rate, found.tags)
+    rate = film.rates[0] if film.rates else None
+    prepared = chroma_preparation(frame, film.time_base, chroma_site(film))
+    described = colour.colour_of(frame, film.stream.codec_context.name, rate, film.tags)
     return Look(
         frame.width, frame.height, frame.format.name, described, turn_of(frame), prepared, _picture_timecode(frame)
     )
@@ -65,32 +65,30 @@ def _picture_timecode(frame: av.VideoFrame) -> str:
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}{';' if packed & 1 << 24 else ':'}{frames:02d}"
 
 
-def missing_at_end(found: Input, decoder: Decoder, kept: Rate, first: int) -> tuple[int, bool]:
+def missing_at_end(film: Input, decoder: Decoder, kept: Rate, first: int) -> tuple[int, bool]:
     """Frames that the header announces beyond the last one that is there, and whether the film ends too early without
     anything telling by how much.
 
     Args:
-        found, decoder: the film and what read it to its end.
+        film, decoder: the film and what read it to its end.
         kept: the rate that its frames keep.
         first: when its first frame is shown.
     """
     rate = kept.value
-    packets, pictures_end, every_end = found.announced()
-    last = decoder.last * found.time_base if decoder.last is not None else Fraction(0)
-    if every_end is not None and found.format == "mxf":  # which says how long it lasts, not when it ends
-        every_end += first * found.time_base
+    packets, pictures_end, every_end = film.announced()
+    last = decoder.last * film.time_base if decoder.last is not None else Fraction(0)
+    if every_end is not None and film.format == "mxf":  # which says how long it lasts, not when it ends
+        every_end += first * film.time_base
     behind = max(packets - decoder.packets, 0)
-    if behind and found.format == "mov" and not kept.variable:
+    if behind and film.format == "mov" and not kept.variable:
         # Packets lie in order of decoding: of those that are gone some are shown before the last that is there.
-        entries = found.stream.index_entries
+        entries = film.stream.index_entries
         shown_last = min([first, *decoder.damaged[:1]]) + entries[-1].timestamp - entries[0].timestamp
-        behind = min(behind, max(round((shown_last * found.time_base - last) * rate) + 1, 0))
+        behind = min(behind, max(round((shown_last * film.time_base - last) * rate) + 1, 0))
     if pictures_end is not None:
         behind = max(round((pictures_end - last) * rate), 0)
     elif every_end is not None:
-        alone = all(
-            stream.type not in {"audio", "video"} or stream is found.stream for stream in found.container.streams
-        )
+        alone = all(stream.type not in {"audio", "video"} or stream is film.stream for stream in film.container.streams)
         # Where sound lasts as long as announced the pictures are meant to be shorter.
         if every_end - decoder.end > (0 if alone else _SLACK):
             behind = max(round((every_end - last) * rate), 0)
@@ -98,12 +96,12 @@ def missing_at_end(found: Input, decoder: Decoder, kept: Rate, first: int) -> tu
 
 
 def facts_of(
-    found: Input, look: Look, rate: Rate, judgement: Judgement, deinterlaced: int, choice: Deinterlace
+    film: Input, look: Look, rate: Rate, judgement: Judgement, deinterlaced: int, choice: Deinterlace
 ) -> FilmFacts:
     """Facts after a whole scan.
 
     Args:
-        found: the film.
+        film: the film.
         look: of its frames.
         rate: that its frames keep.
         judgement: of all frames.
@@ -111,7 +109,7 @@ def facts_of(
         choice: what becomes of interlaced film.
     """
     described, turn = look.colour, look.turn
-    pixel = found.stream.sample_aspect_ratio
+    pixel = film.stream.sample_aspect_ratio
     aspect = turn.aspect(Fraction(pixel) if pixel and pixel > 0 else Fraction(1))
     width, height = turn.size(look.width, look.height)
     warnings = [*described.warnings, *turn.warnings, *judgement.warnings]
@@ -120,14 +118,14 @@ def facts_of(
         warnings.append(f"interlaced, {judgement.field_order} ({judgement.summary()}): {done}")
     elif deinterlaced:
         warnings.append(f"{deinterlaced} combed frames were made progressive ({judgement.summary()})")
-    if found.untimed:
+    if film.untimed:
         warnings.append(f"its frames have no times of their own: {rate.value} a second were taken")
-    others = [s for s in found.container.streams if s.type == "video" and s.index != found.stream.index]
+    others = [s for s in film.container.streams if s.type == "video" and s.index != film.stream.index]
     if any(not s.disposition & av.stream.Disposition.attached_pic for s in others):
         warnings.append("it holds more than one stream of pictures: one was taken")
     return FilmFacts(
-        format=found.format,
-        codec=str(found.stream.codec_context.codec.canonical_name),
+        format=film.format,
+        codec=str(film.stream.codec_context.codec.canonical_name),
         width=width,
         height=height,
         channels=described.channels,
@@ -135,7 +133,7 @@ def facts_of(
         pixel_format=look.pixel_format,
         rate=_fraction(rate.value),
         variable_rate=rate.variable,
-        time_base=_fraction(found.time_base),
+        time_base=_fraction(film.time_base),
         pixel_aspect=_fraction(aspect),
         rotation=turn.degrees,
         field_order=judgement.field_order,
@@ -145,8 +143,8 @@ def facts_of(
         primaries=described.primaries,
         transfer=described.transfer,
         assumed=described.assumed,
-        timecode=timecode(found) or look.timecode,
-        streams=other_streams(found),
+        timecode=timecode(film) or look.timecode,
+        streams=other_streams(film),
         warnings=tuple(warnings),
     )
 

@@ -66,14 +66,14 @@ def _keeps(pts: np.ndarray, time_base: Fraction, rate: Fraction) -> bool:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a scan found.
+class ScanResult:
+    """The times of a film's frames after a scan.
 
     Attributes:
         pts: int64 [n]: of the sound frames, strictly rising.
         durations: int64 [n]: likewise; 0 where nothing is said.
         damaged: times of frames that are there and broken.
-        behind: frames that are announced and were not found at the end.
+        behind: frames that are announced and are not there at the end.
         cut: the file ends too early, and nothing tells how many frames are missing.
     """
 
@@ -84,62 +84,62 @@ class Found:
     cut: bool
 
 
-def build_timeline(found: Found, rate: Rate, time_base: Fraction, options: FilmOptions, name: str) -> Timeline:
+def build_timeline(scan: ScanResult, rate: Rate, time_base: Fraction, options: FilmOptions, name: str) -> Timeline:
     """The frames of the result, gaps filled as the options say.
 
     Raises:
         ItemError: "missing_frames": more than are tolerated; "truncated": cut off by nobody knows how much.
     """
-    if found.cut:
+    if scan.cut:
         reason = "the file is cut off, and nothing in it tells how much is missing"
         raise ItemError("truncated", f"{label(name)}: {reason}; {RECOPY}")
     unit = 1 / (rate.value * time_base)
-    missing, count = _missing(found, rate, unit)
+    missing, count = _missing(scan, rate, unit)
     if count > options.tolerate_gaps:
-        raise _too_many(missing, count, found, time_base, unit, options, name)
-    times = np.sort(np.concatenate([found.pts, missing]))
-    real = np.isin(times, found.pts)
+        raise _too_many(missing, count, scan, time_base, unit, options, name)
+    times = np.sort(np.concatenate([scan.pts, missing]))
+    real = np.isin(times, scan.pts)
     before = np.cumsum(real) - 1
     origins, repeats = np.maximum(before, 0), ~real
     if options.gap_fill == "slate":
         origins, repeats = np.where(real, before, SLATE), np.zeros(len(times), bool)
-    last = int(found.durations[-1]) if real[-1] else 0
+    last = int(scan.durations[-1]) if real[-1] else 0
     durations = np.diff(times, append=times[-1] + max(1, last or round(unit)))
     return Timeline(times, durations, origins.astype(np.int64), repeats)
 
 
-def _missing(found: Found, rate: Rate, unit: Fraction) -> tuple[np.ndarray, int]:
+def _missing(scan: ScanResult, rate: Rate, unit: Fraction) -> tuple[np.ndarray, int]:
     """Times of the missing frames, rising and unlike those that are there, and their number. The times of very many are not
     worked out."""
-    damaged = np.setdiff1d(np.array(found.damaged, np.int64), found.pts)
-    every = np.union1d(found.pts, damaged)
+    damaged = np.setdiff1d(np.array(scan.damaged, np.int64), scan.pts)
+    every = np.union1d(scan.pts, damaged)
     start, step = int(every[0]), float(unit)
     if rate.variable:
-        behind = int(every[-1]) + np.rint(np.arange(1, found.behind + 1) * step).astype(np.int64)
-        return np.concatenate([damaged, behind]), len(damaged) + found.behind
-    places = np.rint((found.pts - start) / step).astype(np.int64)
-    end = max(int(places[-1]), round((int(every[-1]) - start) / step)) + found.behind
+        behind = int(every[-1]) + np.rint(np.arange(1, scan.behind + 1) * step).astype(np.int64)
+        return np.concatenate([damaged, behind]), len(damaged) + scan.behind
+    places = np.rint((scan.pts - start) / step).astype(np.int64)
+    end = max(int(places[-1]), round((int(every[-1]) - start) / step)) + scan.behind
     count = end + 1 - len(np.unique(places))
     if count > 10_000_000:
         return np.zeros(0, np.int64), count
     absent = np.setdiff1d(np.arange(end + 1), places)
     # From the frame before, so that rounding of the first frame's time does not run through the film.
     before = np.maximum(np.searchsorted(places, absent) - 1, 0)
-    times = found.pts[before] + np.rint((absent - places[before]) * step).astype(np.int64)
-    return np.setdiff1d(times, found.pts), count
+    times = scan.pts[before] + np.rint((absent - places[before]) * step).astype(np.int64)
+    return np.setdiff1d(times, scan.pts), count
 
 
 def _too_many(
     missing: np.ndarray,
     count: int,
-    found: Found,
+    scan: ScanResult,
     time_base: Fraction,
     unit: Fraction,
     options: FilmOptions,
     name: str,
 ) -> ItemError:
-    start = int(min(found.pts[0], missing[0])) if len(missing) else int(found.pts[0])
-    numbers = np.searchsorted(np.sort(np.concatenate([found.pts, missing])), missing)
+    start = int(min(scan.pts[0], missing[0])) if len(missing) else int(scan.pts[0])
+    numbers = np.searchsorted(np.sort(np.concatenate([scan.pts, missing])), missing)
     groups = np.split(np.arange(len(missing)), np.flatnonzero(np.diff(numbers) > 1) + 1) if len(missing) else []
     places = []
     for group in groups[:_SHOWN]:

@@ -13,40 +13,42 @@ from pipelines.media.film.container.probe import Input
 _CUT_ANYWHERE = frozenset(("mpeg", "mpegts", "mpegtsraw"))
 _PICTURE, _GROUP = b"\0\0\1\0", b"\0\0\1\xb8"
 _I_PICTURE, _B_PICTURE = 1, 3
-_MOST_HELD = 256 << 20  # bytes of packets
+_BUFFER_LIMIT = 256 << 20  # bytes of packets
 _PLAUSIBLE = 100  # pictures lost in one place, or shown between two that others refer to
 _START = b"\0\0\1"
 
 
-def needed(packets: Iterator[av.Packet], found: Input, wanted: int | None, *, sought: bool) -> Iterator[av.Packet]:
+def from_key_frame(
+    packets: Iterator[av.Packet], film: Input, target: int | None, *, after_seek: bool
+) -> Iterator[av.Packet]:
     """Packets from the last key frame at or before a time on; all if the time is None.
 
     Args:
         packets: of the picture stream, in order.
-        found: the film.
-        wanted: in the stream's time base.
-        sought: the first packet is where a seek led to.
+        film: the film.
+        target: in the stream's time base.
+        after_seek: the first packet is where a seek led to.
     """
-    if sought and found.format in _CUT_ANYWHERE:
-        packets = _timed(packets, found.stream.codec_context.name)
-    if wanted is None:
+    if after_seek and film.format in _CUT_ANYWHERE:
+        packets = _timed(packets, film.stream.codec_context.name)
+    if target is None:
         yield from packets
         return
-    held: list[av.Packet] = []
+    buffer: list[av.Packet] = []
     size = 0
     for packet in packets:
-        if packet.is_keyframe and packet.pts is not None and packet.pts <= wanted:
-            held, size = [], 0
-        held.append(packet)
+        if packet.is_keyframe and packet.pts is not None and packet.pts <= target:
+            buffer, size = [], 0
+        buffer.append(packet)
         size += packet.size
         # Packets come in order of decoding, so no key frame that is shown in time can come any more.
-        if packet.dts is None or packet.dts > wanted or size > _MOST_HELD:
+        if packet.dts is None or packet.dts > target or size > _BUFFER_LIMIT:
             break
-    yield from held
+    yield from buffer
     yield from packets
 
 
-def mended(packets: Iterator[av.Packet], unit: Fraction) -> Iterator[av.Packet]:
+def with_rising_times(packets: Iterator[av.Packet], unit: Fraction) -> Iterator[av.Packet]:
     """Packets of MPEG-1 or MPEG-2 with times that rise in order of showing.
 
     In programme streams few frames have a time; FFmpeg guesses the others from the order of decoding, sometimes wrongly. A

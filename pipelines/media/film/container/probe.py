@@ -49,7 +49,7 @@ NOT_A_FILM = "is no film that can be read; remove it, or convert it to Matroska 
 
 @dataclass(frozen=True)
 class Input:
-    """An open container, its picture stream, and what it says of colours. Closed by `opened`."""
+    """An open container, its picture stream, and what it says of colours. Closed by `open_input`."""
 
     container: InputContainer
     stream: VideoStream
@@ -69,7 +69,7 @@ class Input:
         return self.format in _UNTIMED or (self.format == "avi" and self.stream.codec_context.reorder_depth > 0)
 
     @property
-    def mends_times(self) -> bool:
+    def needs_rising_times(self) -> bool:
         """Whether few frames have a time of their own, and FFmpeg's guesses for the others have to be mended, which begins at
         the start: MPEG programme streams."""
         return self.format == "mpeg" and self.stream.codec_context.name in {"mpeg1video", "mpeg2video"}
@@ -82,8 +82,8 @@ class Input:
     def rates(self) -> list[Fraction]:
         """What is said of the frames a second, likeliest first; not all of it is true."""
         stream = self.stream
-        found = [stream.guessed_rate, stream.base_rate, stream.codec_context.framerate, stream.average_rate]
-        return [Fraction(rate) for rate in dict.fromkeys(found) if rate]
+        rates = [stream.guessed_rate, stream.base_rate, stream.codec_context.framerate, stream.average_rate]
+        return [Fraction(rate) for rate in dict.fromkeys(rates) if rate]
 
     def announced(self) -> tuple[int, Fraction | None, Fraction | None]:
         """What the header announces: packets of pictures (0: nothing), seconds at which the last picture ends, and seconds at
@@ -99,7 +99,7 @@ class Input:
 
 
 @contextmanager
-def opened(source: BinaryIO | str, name: str, options: FilmOptions, threads: int = 1) -> Iterator[Input]:
+def open_input(source: BinaryIO | str, name: str, options: FilmOptions, threads: int = 1) -> Iterator[Input]:
     """Open a film and find its pictures; nothing is decoded but what FFmpeg needs to know the streams.
 
     Args:
@@ -119,12 +119,12 @@ def opened(source: BinaryIO | str, name: str, options: FilmOptions, threads: int
         container = _open(file, name, options)
         try:
             stream = _picture_stream(container, name)
-            found = Input(container, stream, file, name, Tags.of(stream.codec_context))
-            _check(found, options)
+            film = Input(container, stream, file, name, Tags.of(stream.codec_context))
+            _check(film, options)
             context = stream.codec_context
             context.thread_count, context.thread_type = threads, "AUTO"
             context.options = {"max_pixels": _allowance(options), "err_detect": "crccheck"}
-            yield found
+            yield film
         finally:
             container.close()
     finally:
@@ -183,24 +183,24 @@ def _picture_stream(container: InputContainer, name: str) -> VideoStream:
     return (default or films)[0]
 
 
-def _check(found: Input, options: FilmOptions) -> None:
-    context, name = found.stream.codec_context, label(found.name)
+def _check(film: Input, options: FilmOptions) -> None:
+    context, name = film.stream.codec_context, label(film.name)
     if context is None:
-        reason = f"its codec ({_tag(found.stream)}) is not known; convert it to Matroska with FFV1"
+        reason = f"its codec ({_tag(film.stream)}) is not known; convert it to Matroska with FFV1"
         raise ItemError("unsupported", f"{name}: {reason}")
-    if _tag(found.stream) in {"encv", "drmi"}:
+    if _tag(film.stream) in {"encv", "drmi"}:
         raise ItemError("unsupported", f"{name}: it is encrypted; get it without copy protection")
     if not context.width or not context.height:
         raise ItemError("corrupt", f"{name}: the size of its frames cannot be found; {RECOPY}")
     if context.width * context.height > options.max_pixels:
         reason = f"{context.width} x {context.height} pixels are more than the limit of {options.max_pixels}"
         raise ItemError("too_many_pixels", f"{name}: {reason}; raise --max-pixels if it is genuine")
-    packets, pictures, every = found.announced()
+    packets, pictures, every = film.announced()
     seconds = pictures or every
     # A hundredth more, as the rate is not known exactly yet.
-    frames = packets or (int(seconds * min(found.rates) / Fraction("1.01")) if seconds and found.rates else 0)
+    frames = packets or (int(seconds * min(film.rates) / Fraction("1.01")) if seconds and film.rates else 0)
     if frames > options.max_frames:
-        raise too_many_frames(frames, found.name, options)
+        raise too_many_frames(frames, film.name, options)
 
 
 def too_many_frames(count: int, name: str, options: FilmOptions) -> ItemError:
@@ -215,11 +215,11 @@ def _tag(stream: Stream) -> str:
     return "no name"
 
 
-def other_streams(found: Input) -> tuple[str, ...]:
+def other_streams(film: Input) -> tuple[str, ...]:
     """A line on each stream beside the pictures: kind, codec, language."""
     lines = []
-    for stream in found.container.streams:
-        if stream.index == found.stream.index:
+    for stream in film.container.streams:
+        if stream.index == film.stream.index:
             continue
         context = stream.codec_context
         parts = [str(context.name) if context else _tag(stream)]
@@ -233,25 +233,25 @@ def other_streams(found: Input) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def timecode(found: Input) -> str:
+def timecode(film: Input) -> str:
     """Of the first frame as the container's metadata have it, else empty."""
-    streams = [found.stream, *found.container.streams]
-    for tags in [*(stream.metadata for stream in streams), found.container.metadata]:
+    streams = [film.stream, *film.container.streams]
+    for tags in [*(stream.metadata for stream in streams), film.container.metadata]:
         for key, value in tags.items():
             if key.lower() == "timecode" and value:
                 return str(value)
     return ""
 
 
-def chroma_site(found: Input) -> str:
+def chroma_site(film: Input) -> str:
     """Where chroma samples lie, as container or decoder say ("left", "center", "topleft" ...), or empty. PyAV has no other
     way to ask than FFmpeg's own listing."""
     av.logging.set_level(av.logging.VERBOSE)
     av.logging.set_libav_level(av.logging.VERBOSE)
     try:
-        listing = found.container.dumps_format()  # type: ignore[attr-defined]  # PyAV's stubs leave it out
+        listing = film.container.dumps_format()  # type: ignore[attr-defined]  # PyAV's stubs leave it out
     finally:
         av.logging.set_level(None)
-    line = re.search(rf"Stream #0:{found.stream.index}\b.*?: Video: (.*)", listing)
+    line = re.search(rf"Stream #0:{film.stream.index}\b.*?: Video: (.*)", listing)
     site = re.search(r"[(, ](left|center|topleft|top|bottomleft|bottom)[,)]", line[1]) if line else None
     return site[1] if site else ""

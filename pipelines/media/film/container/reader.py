@@ -15,8 +15,8 @@ from pipelines.errors import ItemError
 from pipelines.media.film.container.decoding import Decoder, Picture
 from pipelines.media.film.container.deinterlace import CONTEXT, Comb, Deinterlacer, Judgement
 from pipelines.media.film.container.facts import Look, facts_of, look_of, missing_at_end
-from pipelines.media.film.container.gaps import Found, Rate, build_timeline, find_rate
-from pipelines.media.film.container.probe import NOT_A_FILM, RECOPY, Input, opened, too_many_frames
+from pipelines.media.film.container.gaps import Rate, ScanResult, build_timeline, find_rate
+from pipelines.media.film.container.probe import NOT_A_FILM, RECOPY, Input, open_input, too_many_frames
 from pipelines.media.film.facts import SLATE, FilmFacts, FilmOptions, Frame, Opener, Timeline
 from pipelines.media.film.slate import slate
 from pipelines.media.guard import label
@@ -56,7 +56,7 @@ class ContainerReader:
     def __init__(self, opener: Opener, name: str, options: FilmOptions, threads: int = 1) -> None:
         self.decoded = 0
         self._opener, self._name, self._options, self._threads = opener, name, options, threads
-        self._scanned: tuple[FilmFacts, Found, Rate] | None = None
+        self._scanned: tuple[FilmFacts, ScanResult, Rate] | None = None
 
     @property
     def facts(self) -> FilmFacts:
@@ -75,13 +75,13 @@ class ContainerReader:
                 "unsupported": frames change their size.
         """
         self._scanned = None
-        with self._input() as found:
-            rate = self._rate(found)
-            decoder = Decoder(found, rate, from_start=True, all_streams=True)
+        with self._input() as film:
+            rate = self._rate(film)
+            decoder = Decoder(film, rate, from_start=True, all_streams=True)
             pts, durations, judgement = array("q"), array("q"), Judgement()
-            deinterlacer = Deinterlacer(found.time_base)
+            deinterlacer = Deinterlacer(film.time_base)
             look: Look | None = None
-            for picture, look in self._shown(found, decoder, deinterlacer, judgement):
+            for picture, look in self._pictures(film, decoder, deinterlacer, judgement):
                 if len(pts) >= self._options.max_frames:
                     raise too_many_frames(len(pts) + 1, self._name, self._options)
                 if judgement.plain:
@@ -92,7 +92,7 @@ class ContainerReader:
             if look is None:
                 what = "none of its frames can be decoded" if decoder.packets else "it holds no frames"
                 raise ItemError("no_frames", f"{label(self._name)}: {what}; {RECOPY}")
-            if len(pts) == 1 and found.format in _MAYBE_STILL:
+            if len(pts) == 1 and film.format in _MAYBE_STILL:
                 raise ItemError("not_a_film", f"{label(self._name)}: it holds one still picture; {NOT_A_FILM}")
             if judgement.interlaced:
                 self._refuse(judgement)
@@ -103,11 +103,11 @@ class ContainerReader:
                 )
             times = np.array(pts, np.int64)
             kept = Rate(rate, False)
-            if not found.untimed:
-                kept = find_rate(np.union1d(times, np.array(decoder.damaged, np.int64)), found.time_base, found.rates)
-            behind, cut = missing_at_end(found, decoder, kept, pts[0])
-            result = Found(times, np.array(durations, np.int64), decoder.damaged, behind, cut)
-            facts = facts_of(found, look, kept, judgement, deinterlacer.changed, self._options.deinterlace)
+            if not film.untimed:
+                kept = find_rate(np.union1d(times, np.array(decoder.damaged, np.int64)), film.time_base, film.rates)
+            behind, cut = missing_at_end(film, decoder, kept, pts[0])
+            result = ScanResult(times, np.array(durations, np.int64), decoder.damaged, behind, cut)
+            facts = facts_of(film, look, kept, judgement, deinterlacer.changed, self._options.deinterlace)
             self._scanned = facts, result, kept
 
     def timeline(self) -> Timeline:
@@ -118,8 +118,8 @@ class ContainerReader:
             ItemError: "missing_frames": more than are tolerated; "truncated": cut off, by nobody knows how much.
             RuntimeError: the film was not scanned.
         """
-        facts, found, rate = self._result()
-        return build_timeline(found, rate, Fraction(facts.time_base), self._options, self._name)
+        facts, scan, rate = self._result()
+        return build_timeline(scan, rate, Fraction(facts.time_base), self._options, self._name)
 
     def frames(self, timeline: Timeline, first: int, count: int) -> Iterator[Frame]:
         """Frames of a timeline, decoded from the key frame before them. No scan is needed.
@@ -130,13 +130,13 @@ class ContainerReader:
         numbers = range(first, min(first + count, len(timeline)))
         real = ~timeline.repeats & (timeline.origins != SLATE)
         times = timeline.pts[real]
-        wanted = timeline.origins[numbers.start : numbers.stop]
-        wanted = wanted[wanted != SLATE]
+        origins = timeline.origins[numbers.start : numbers.stop]
+        origins = origins[origins != SLATE]
         if not numbers:
             return
-        if not len(wanted):  # slates alone: one frame shows what they are like
-            wanted = np.array([max(int(np.count_nonzero(real[: numbers.start])) - 1, 0)])
-        decoded = self._at(times, int(wanted.min()), int(wanted.max()))
+        if not len(origins):  # slates alone: one frame shows what they are like
+            origins = np.array([max(int(np.count_nonzero(real[: numbers.start])) - 1, 0)])
+        decoded = self._at(times, int(origins.min()), int(origins.max()))
         origin, pixels = next(decoded)
         for number in numbers:
             wants = int(timeline.origins[number])
@@ -147,7 +147,7 @@ class ContainerReader:
                 origin, pixels = next(decoded)
             yield Frame(number, pixels)
 
-    def _result(self) -> tuple[FilmFacts, Found, Rate]:
+    def _result(self) -> tuple[FilmFacts, ScanResult, Rate]:
         if self._scanned is None:
             raise RuntimeError("facts and timeline are known after a whole scan")
         return self._scanned
@@ -163,8 +163,8 @@ class ContainerReader:
         """The open film; whatever goes wrong while it is in use becomes an `ItemError`."""
         source = self._opener()
         try:
-            with opened(source, self._name, self._options, self._threads) as found:
-                yield found
+            with open_input(source, self._name, self._options, self._threads) as film:
+                yield film
         except ItemError:
             raise
         except MemoryError as error:
@@ -182,7 +182,7 @@ class ContainerReader:
         what = f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"
         return ItemError("corrupt", f"{label(self._name)}: it cannot be decoded ({what}); {RECOPY}")
 
-    def _prepared(self, pictures: Iterator[Picture], look: Look) -> Iterator[Picture]:
+    def _checked(self, pictures: Iterator[Picture], look: Look) -> Iterator[Picture]:
         """Pictures of one size and format, with their chroma's place."""
         for picture in pictures:
             frame = picture.frame
@@ -193,18 +193,18 @@ class ContainerReader:
                 )
             yield picture if look.prepared is None else Picture(look.prepared(frame), picture.pts, picture.duration)
 
-    def _shown(
-        self, found: Input, decoder: Decoder, deinterlacer: Deinterlacer, judgement: Judgement
+    def _pictures(
+        self, film: Input, decoder: Decoder, deinterlacer: Deinterlacer, judgement: Judgement
     ) -> Iterator[tuple[Picture, Look]]:
         """The film's pictures from its start, as they are shown, and how they look; counts what is interlaced."""
         pictures = self._counting(decoder)
         first = next(pictures, None)
         if first is None:
             return
-        look = look_of(found, first.frame)
+        look = look_of(film, first.frame)
         if first.frame.width * first.frame.height > self._options.max_pixels:
             raise ItemError("too_many_pixels", f"{label(self._name)}: frames are larger than --max-pixels")
-        prepared = judgement.flags(self._prepared(chain([first], pictures), look))
+        prepared = judgement.flags(self._checked(chain([first], pictures), look))
         if self._options.deinterlace == "frames":
             for picture, vote in deinterlacer.frames(prepared):
                 judgement.add(vote)
@@ -212,7 +212,7 @@ class ContainerReader:
             return
         comb: Comb | None = None
         for picture in prepared:
-            comb = comb or Comb(picture.frame, found.time_base)
+            comb = comb or Comb(picture.frame, film.time_base)
             for vote in comb.votes(picture.frame):
                 judgement.add(vote)
             yield picture, look
@@ -232,12 +232,12 @@ class ContainerReader:
         """Sound frames `low` to `high`, of which all times are given, by number."""
         around = CONTEXT if self._options.deinterlace == "frames" else 0
         start, end = max(low - around, 0), min(high + around, len(times) - 1)
-        with self._input() as found:
-            first = next(self._counting(Decoder(found, self._rate(found), from_start=True)), None)
+        with self._input() as film:
+            first = next(self._counting(Decoder(film, self._rate(film), from_start=True)), None)
             if first is None:
                 raise self._changed()
-            look, time_base = look_of(found, first.frame), found.time_base
-        pictures: Iterator[Picture] = self._prepared(self._seek(times, start, end), look)
+            look, time_base = look_of(film, first.frame), film.time_base
+        pictures: Iterator[Picture] = self._checked(self._seek(times, start, end), look)
         if around:
             pictures = (picture for picture, _ in Deinterlacer(time_base).frames(pictures))
         for number, picture in enumerate(pictures, start):
@@ -247,29 +247,29 @@ class ContainerReader:
     def _seek(self, times: np.ndarray, start: int, end: int) -> Iterator[Picture]:
         """Sound pictures `start` to `end`. Where seeking misses it starts further back, then it reads from the start, and at
         last decodes from there."""
-        wanted = start
+        number = start
         for back in (*_BACK, "read", "decode"):
-            with self._input() as found:
-                target = int(times[wanted])
-                if found.untimed and back != "decode":
+            with self._input() as film:
+                target = int(times[number])
+                if film.untimed and back != "decode":
                     continue
                 if not isinstance(back, str):
-                    if found.mends_times:
+                    if film.needs_rising_times:
                         continue
-                    sought = target - round(back / found.time_base)
-                    if sought <= times[0] or not _sought(found, sought):
+                    time = target - round(back / film.time_base)
+                    if time <= times[0] or not _seek_to(film, time):
                         continue
                 whole = back == "decode"
-                decoder = Decoder(found, self._rate(found), from_start=whole, wanted=None if whole else target)
-                decoder.sought = not isinstance(back, str)
+                decoder = Decoder(film, self._rate(film), from_start=whole, target=None if whole else target)
+                decoder.after_seek = not isinstance(back, str)
                 for picture in self._counting(decoder):
                     late = not whole and (decoder.first_key is None or decoder.first_key > target)
-                    if late or picture.pts > times[wanted]:
+                    if late or picture.pts > times[number]:
                         break
-                    if picture.pts == times[wanted]:
+                    if picture.pts == times[number]:
                         yield picture
-                        wanted += 1
-                        if wanted > end:
+                        number += 1
+                        if number > end:
                             return
         raise self._changed()
 
@@ -277,15 +277,15 @@ class ContainerReader:
         return ItemError("unreadable", f"{label(self._name)}: it is no longer what was scanned; run again")
 
     @staticmethod
-    def _rate(found: Input) -> Fraction:
+    def _rate(film: Input) -> Fraction:
         """Frames a second where times do not tell."""
-        return found.rates[0] if found.rates else _FALLBACK_RATE
+        return film.rates[0] if film.rates else _FALLBACK_RATE
 
 
-def _sought(found: Input, pts: int) -> bool:
+def _seek_to(film: Input, pts: int) -> bool:
     """Seek to the key frame at or before a time; whether that could be done."""
     try:
-        found.container.seek(pts, stream=found.stream, backward=True)
+        film.container.seek(pts, stream=film.stream, backward=True)
     except (av.FFmpegError, ValueError):
         return False
     return True

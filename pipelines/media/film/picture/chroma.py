@@ -15,7 +15,9 @@ from av.video.format import VideoFormat
 from pipelines.media.film.picture.colour import is_yuv, plane_of
 
 
-def preparing(frame: av.VideoFrame, time_base: Fraction, site: str) -> Callable[[av.VideoFrame], av.VideoFrame] | None:
+def chroma_preparation(
+    frame: av.VideoFrame, time_base: Fraction, site: str
+) -> Callable[[av.VideoFrame], av.VideoFrame] | None:
     """What frames need before they are converted; None if nothing.
 
     Chroma lies with the left pixel of each pair unless a film says otherwise; libswscale takes it to lie between both where
@@ -38,7 +40,8 @@ def preparing(frame: av.VideoFrame, time_base: Fraction, site: str) -> Callable[
     elif site or not wide:
         return None
     graphs = {
-        interlaced: _telling(width, height, kind, time_base, site or "left", interlaced) for interlaced in (False, True)
+        interlaced: _tagging_graph(width, height, kind, time_base, site or "left", interlaced)
+        for interlaced in (False, True)
     }
 
     def prepared(frame: av.VideoFrame) -> av.VideoFrame:
@@ -49,13 +52,15 @@ def preparing(frame: av.VideoFrame, time_base: Fraction, site: str) -> Callable[
     return prepared
 
 
-def _telling(width: int, height: int, kind: VideoFormat, time_base: Fraction, site: str, interlaced: bool) -> Graph:
+def _tagging_graph(
+    width: int, height: int, kind: VideoFormat, time_base: Fraction, site: str, interlaced: bool
+) -> Graph:
     """Says of frames where their chroma lies and, if so, that they are interlaced."""
     graph = Graph()
     graph.threads = 1
     source = graph.add_buffer(width=width, height=height, format=kind, time_base=time_base)
-    told = graph.add("setparams", f"chroma_location={site}" + (":field_mode=tff" if interlaced else ""))
-    graph.link_nodes(source, told, graph.add("buffersink")).configure()
+    setparams = graph.add("setparams", f"chroma_location={site}" + (":field_mode=tff" if interlaced else ""))
+    graph.link_nodes(source, setparams, graph.add("buffersink")).configure()
     return graph
 
 

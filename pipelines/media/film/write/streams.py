@@ -17,7 +17,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Discard, Disposition, Stream
 
 from pipelines.media.film.facts import Opener
-from pipelines.media.film.write.tags import carried_tags
+from pipelines.media.film.write.tags import passthrough_tags
 
 # The choice of --film-format that each container belongs to, in the order in which they are advised.
 FILM_FORMATS = {"matroska": "ffv1", "mov": "prores", "mp4": "h264"}
@@ -92,10 +92,10 @@ class PassthroughStreams(AbstractContextManager["PassthroughStreams"]):
         """
         if self._source is None:
             return
-        container.metadata.update(carried_tags(self._source.metadata, self._target))
+        container.metadata.update(passthrough_tags(self._source.metadata, self._target))
         own = main_picture(self._source)
         if own is not None:
-            picture.metadata.update(carried_tags(own.metadata, self._target))
+            picture.metadata.update(passthrough_tags(own.metadata, self._target))
             picture.disposition = own.disposition
         chapters = self._source.chapters()
         for chapter in chapters:
@@ -195,7 +195,7 @@ class PassthroughStreams(AbstractContextManager["PassthroughStreams"]):
             )
             return False
         output = _add_alike(container, stream)
-        output.metadata.update(carried_tags(stream.metadata, self._target))
+        output.metadata.update(passthrough_tags(stream.metadata, self._target))
         output.disposition = stream.disposition
         if _is_cover(stream):
             self._covers.append((self._first(stream), output))

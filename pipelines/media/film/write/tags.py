@@ -27,7 +27,7 @@ _MOV_LANGUAGES = {
 }  # fmt: skip
 
 
-def carried_tags(tags: dict[str, str], target: str) -> dict[str, str]:
+def passthrough_tags(tags: dict[str, str], target: str) -> dict[str, str]:
     """Tags that still hold for the result, by name.
 
     Args:
