@@ -21,6 +21,8 @@ from faithdiff_model.prompts import caption_to_prompt
 from faithdiff_model.weights.download import WeightsError
 from faithdiff_model.weights.files import captioner_folder
 
+__all__ = ["QUESTION", "Caption", "LlavaCaptioner", "SamplingChoices", "SeededSampling"]
+
 QUESTION = "Describe this image and its style in a very detailed manner."
 _PLAIN_PROMPT = f"USER: <image>\n{QUESTION} ASSISTANT:"
 _EPSILON = 1e-20  # keeps logarithms of a uniform draw finite

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+__all__ = ["SAMPLERS", "RestoreOptions", "Sampler", "Start"]
+
 Sampler = Literal["euler", "ddim", "dpmpp_2m", "unipc"]
 Start = Literal["lr", "noise"]
 ColourFix = Literal["adain", "wavelet", "none"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+__all__ = ["caption_to_prompt", "description_to_prompt"]
+
 _OPENER_WORDS = 3  # "The image features"
 _SENTENCES = 2
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")

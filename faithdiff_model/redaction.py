@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+__all__ = ["redact", "redact_url", "without_credentials"]
+
 _SIGNATURES = re.compile(
     r"((?:X-Amz-[\w-]+|X-Goog-[\w-]+|AWSAccessKeyId|Signature|sig|token|key|secret|password|credential)=)[^&\s\"']+",
     re.IGNORECASE,

@@ -12,6 +12,18 @@ import numpy as np
 from faithdiff_model.degradation.recipes import DEGRADATIONS, degrade
 from faithdiff_model.image.resize import from_unit_float, to_unit_float
 
+__all__ = [
+    "PAIRED",
+    "Pair",
+    "Reader",
+    "as_rgb",
+    "degraded_folder",
+    "find_photographs",
+    "image_seed",
+    "load_pair",
+    "paired_folders",
+]
+
 PAIRED = "paired"  # stands for a degradation's name where the LQ images come from a folder
 _SHOWN = 5  # names in a message
 

@@ -8,6 +8,8 @@ import platform
 import re
 from pathlib import Path
 
+__all__ = ["cpu_name", "device_name", "machine", "software", "version"]
+
 _PACKAGES = ("faitharchive", "torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "pillow")
 _OPTIONAL = ("scikit-image", "scipy", "pyiqa", "pytesseract")  # named where they are installed
 _ABSENT = "not installed"

@@ -12,6 +12,8 @@ import math
 import cv2
 import numpy as np
 
+__all__ = ["MAX_DB", "WINDOW", "check_pair", "psnr_rgb", "psnr_y", "ssim", "ssim_rgb", "ssim_y", "to_y"]
+
 MAX_DB = 100.0  # what equal images get, so that a mean stays a number; the manifest's lq_psnr_db does the same
 WINDOW, SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2  # for values in [0, 1]

@@ -12,6 +12,8 @@ import numpy as np
 from faithdiff_model.evaluation.fidelity import check_pair
 from faithdiff_model.evaluation.perceptual import gradient_magnitude, grey_of, similarity
 
+__all__ = ["fsim", "phase_congruency"]
+
 _SCHARR = np.array([[3, 0, -3], [10, 0, -10], [3, 0, -3]]) / 16
 _T1, _T2 = 0.85, 160.0  # of phase congruency and of gradients for values up to 255 (equations 4 and 5)
 _SIZE = 256  # the shorter side is reduced to about this, by a whole factor

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+__all__ = ["LEARNED", "LEARNED_OF_SETS", "METRIC_NAMES", "OCR", "OWN", "Label"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Label:

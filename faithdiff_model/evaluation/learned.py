@@ -10,6 +10,8 @@ import torch
 
 from faithdiff_model.evaluation.fidelity import check_pair
 
+__all__ = ["MetricUnavailableError", "load_image_metric", "load_set_metric"]
+
 
 class MetricUnavailableError(ValueError):
     """A measure cannot be had here: its package or its weights are missing. The message says what to do."""

@@ -14,6 +14,8 @@ from faithdiff_model.evaluation.labels import LEARNED, LEARNED_OF_SETS, METRIC_N
 from faithdiff_model.evaluation.learned import load_image_metric, load_set_metric
 from faithdiff_model.evaluation.perceptual import gmsd, ms_ssim_y
 
+__all__ = ["Metric", "SetMetric", "prepare_metrics"]
+
 ImageMeasure = Callable[[np.ndarray, np.ndarray], float]
 
 _OWN_MEASURES: dict[str, ImageMeasure] = {

@@ -15,6 +15,16 @@ from importlib.metadata import version
 import numpy as np
 from PIL import Image
 
+__all__ = [
+    "OcrUnavailableError",
+    "TextReader",
+    "common_length",
+    "tesseract_reader",
+    "tesseract_version",
+    "text_scores",
+    "words_of",
+]
+
 TextReader = Callable[[np.ndarray], str]  # uint8 RGB [H, W, 3] -> its text, "" where there is none
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from faithdiff_model.evaluation.fidelity import WINDOW, check_pair, ssim, to_y
 from faithdiff_model.image.resize import to_grey
 
+__all__ = ["MS_SSIM_WEIGHTS", "gmsd", "gradient_magnitude", "grey_of", "ms_ssim_y", "scales_of", "similarity"]
+
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # from fine to coarse (Wang et al. 2003, section 3.2)
 _GMSD_C = 170.0  # for values up to 255 (Xue et al. 2014, section III)
 _PREWITT = np.array([[1, 0, -1], [1, 0, -1], [1, 0, -1]]) / 3

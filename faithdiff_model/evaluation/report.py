@@ -13,6 +13,8 @@ from faithdiff_model.evaluation.labels import Label
 from faithdiff_model.evaluation.run import Evaluation, Plan, Row
 from faithdiff_model.evaluation.summary import DegradationSummary, FigureSummary, Summary, summarise
 
+__all__ = ["to_markdown", "to_table", "write_report"]
+
 PER_IMAGE, SUMMARY, SUMMARY_JSON = "per-image.parquet", "summary.md", "summary.json"
 
 _COLUMNS: tuple[tuple[str, pa.DataType], ...] = (

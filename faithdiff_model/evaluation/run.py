@@ -19,6 +19,8 @@ from faithdiff_model.evaluation.methods import Method, check_names
 from faithdiff_model.evaluation.metrics import Metric, SetMetric
 from faithdiff_model.evaluation.ocr import TextReader, text_scores
 
+__all__ = ["FAILED", "MEASURED", "Evaluation", "Plan", "Row", "evaluate"]
+
 MEASURED, FAILED = "measured", "failed"
 Row = dict[str, Any]
 

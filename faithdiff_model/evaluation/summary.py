@@ -12,6 +12,8 @@ from faithdiff_model.evaluation.facts import machine, software
 from faithdiff_model.evaluation.methods import Method
 from faithdiff_model.evaluation.run import FAILED, MEASURED, Evaluation, Plan, Row
 
+__all__ = ["DegradationSummary", "Failure", "FigureSummary", "Mean", "MethodMeans", "RunTime", "Summary", "summarise"]
+
 
 class FigureSummary(TypedDict):
     """How a figure is shown; see `labels.Label`."""

@@ -13,6 +13,8 @@ from faithdiff_model.film.motion import positions, rescale
 from faithdiff_model.image.windows import Rect
 from faithdiff_model.sampling.noise import position_noise
 
+__all__ = ["CarriedNoise"]
+
 _MARGIN = 32  # latent pixels that the plane is larger than a frame, so that a frame rarely meets its own noise again
 _STRIDE = 7919  # subcells between the places that what appears in one frame and the next is given; a prime
 

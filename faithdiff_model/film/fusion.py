@@ -16,6 +16,8 @@ import numpy as np
 
 from faithdiff_model.film.motion import Motion, compose, positions, rescale, sample
 
+__all__ = ["REACH", "fuse"]
+
 REACH = 2  # frames on either side
 _ALIKE = 0.06  # of white, after blurring: a difference of which a neighbour counts a third
 _MISS = 0.1  # pixels squared, across and down, that ways miss by at edges: 0.04 to 0.4 on three of train

@@ -9,6 +9,8 @@ import numpy as np
 
 from faithdiff_model.image.resize import to_unit_float
 
+__all__ = ["CLEAN", "Motion", "compose", "consistent", "flow", "flow_grey", "positions", "rescale", "sample"]
+
 _LEAST_SIDE = 32  # pixels; below, OpenCV's DIS has no level to start from
 _PATCH, _DESCENTS, _SMOOTH, _REFINEMENTS = 12, 40, 60.0, 15  # of DIS; tests/benchmarks/README.md says how chosen
 GRAINY, CLEAN = 1.0, 0.6  # pixels of blur before flow is measured: of a source, of what was restored

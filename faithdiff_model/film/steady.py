@@ -18,6 +18,8 @@ from faithdiff_model.film.motion import CLEAN, Motion, flow_grey
 from faithdiff_model.image.resize import enlarge
 from faithdiff_model.restorer import Colour, Restorer
 
+__all__ = ["AS_IT_IS", "ShotFrame", "Steady", "restore_shot"]
+
 Steady = Literal["none", "shared-noise", "flow"]
 # Frames before and after a frame that its result depends on.
 REACH: dict[Steady, int] = {"none": 0, "shared-noise": 0, "flow": FUSION_REACH}

@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from faithdiff_model.image.colour_statistics import ColourStatistics
 
+__all__ = ["adain", "wavelet"]
+
 WAVELET_LEVELS = 5  # blurs of radius 1, 2, 4, 8 and 16 in turn: a pixel sees 31 pixels far
 
 

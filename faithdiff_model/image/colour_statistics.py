@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+__all__ = ["ColourStatistics"]
+
 _FLAT = 1e-5  # added to variances, as in the reference: a flat channel stays finite
 
 

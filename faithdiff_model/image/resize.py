@@ -7,6 +7,8 @@ from PIL import Image
 
 from faithdiff_model.image.windows import Rect
 
+__all__ = ["enlarge", "from_unit_float", "to_grey", "to_unit_float"]
+
 _LUMA = (0.299, 0.587, 0.114)
 
 

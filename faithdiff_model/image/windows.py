@@ -12,6 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
+__all__ = ["Rect", "Tile", "TilePlacement", "WindowGrid", "plan_tiles", "window_weights"]
+
 
 @dataclass(frozen=True, order=True)
 class Rect:

@@ -16,6 +16,8 @@ from faithdiff_model.network.unet import FaithDiffUNet
 from faithdiff_model.weights.checkpoint_keys import to_ours, to_published
 from faithdiff_model.weights.download import WeightsError
 
+__all__ = ["load_published", "read_tensors", "save_published"]
+
 _SHOWN = 3  # names in an error message
 
 

@@ -6,6 +6,8 @@ prefixes; a name without its own entry belongs to the UNet core. Saving writes t
 
 from __future__ import annotations
 
+__all__ = ["to_ours", "to_published"]
+
 # published -> ours. The misspelt name is the published key; it stands here and nowhere else.
 PREFIXES: tuple[tuple[str, str], ...] = (
     ("denoise_encoder.", "lq_encoder."),

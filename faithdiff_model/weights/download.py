@@ -20,6 +20,8 @@ from faithdiff_model.redaction import redact_url
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+__all__ = ["WeightsError", "cache_folder", "files_digest", "resolve_file", "resolve_folder"]
+
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 
 logger = logging.getLogger(__name__)

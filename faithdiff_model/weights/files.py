@@ -10,6 +10,17 @@ from faithdiff_model.redaction import redact_url
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.weights.download import WeightsError, files_digest, resolve_file, resolve_folder
 
+__all__ = [
+    "TEXT_FOLDERS",
+    "base_folder",
+    "captioner_digest",
+    "captioner_folder",
+    "model_digest",
+    "unet_folder",
+    "vae_folder",
+    "weights_file",
+]
+
 TEXT_FOLDERS = ("tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2")
 _BASE_PATTERNS = ("model_index.json", *(f"{folder}/*" for folder in TEXT_FOLDERS))
 

@@ -13,7 +13,8 @@ from pipelines.film.plan import FilmPlan
 from pipelines.film.source import open_film, reading_film
 from pipelines.manifest.naming import frames_folder
 from pipelines.media.film.sequence.encode import frame_encoder
-from pipelines.media.film.sequence.reader import SequenceReader, listing_line
+from pipelines.media.film.sequence.listing import listing_line
+from pipelines.media.film.sequence.reader import SequenceReader
 from pipelines.media.film.write.comparison import ComparisonWriter
 from pipelines.media.film.write.writer import FilmWriter
 from pipelines.media.limits import limits_of

@@ -74,7 +74,7 @@ def source_digest(store: Store, path: str) -> tuple[str, int]:
     """
     if not is_sequence(path):
         return store.sha256(path)
-    from pipelines.media.film.sequence.reader import sequence_digest  # late: the plan needs no decoders
+    from pipelines.media.film.sequence.listing import sequence_digest  # late: the plan needs no decoders
 
     frames = frames_of(store, path)
     names = [frame_path(path, number) for number in frames.numbers]

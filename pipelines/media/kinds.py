@@ -5,6 +5,17 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+__all__ = [
+    "FRAME_SUFFIXES",
+    "MAYBE_FRAME_SUFFIXES",
+    "PHOTO_SUFFIXES",
+    "is_sequence",
+    "kind_of",
+    "looks_numbered",
+    "plain_stem",
+    "suffix",
+]
+
 pass
 
 

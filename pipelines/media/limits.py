@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+__all__ = ["BYTES_PER_PIXEL", "COPIES", "DecodeLimits", "HasLimits", "limits_of"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeLimits:

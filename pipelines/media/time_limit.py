@@ -16,6 +16,8 @@ from types import FrameType, TracebackType
 
 from pipelines.errors import ItemError
 
+__all__ = ["deadline"]
+
 _MARGIN = 5.0  # seconds beyond twice the limit: short limits must leave C code time to come back
 _AGAIN = 1.0  # seconds between further alarms: the first may fall where Python drops exceptions, as in a destructor
 _STANDARD_ERROR = 2

@@ -12,12 +12,13 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 
 from faithdiff_model import attribution
-from faithdiff_model.attribution import AttentionCollector, attribute, cross_attention_layers, find_tokens, watch
+from faithdiff_model.attribution import AttentionCollector, attribute, cross_attention_layers, watch
 from faithdiff_model.build import build_restorer
 from faithdiff_model.image.windows import Rect, WindowGrid, window_weights
 from faithdiff_model.network.unet import assemble_unet
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets.sdxl import SDXL
+from faithdiff_model.prompt_words import find_tokens
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.sampling.denoise import Canvas, denoise, make_scheduler
 from faithdiff_model.spec import ModelSpec

@@ -11,10 +11,11 @@ from diffusers import UNet2DConditionModel
 from tokenizers import pre_tokenizers
 from transformers import CLIPTokenizer
 
-from faithdiff_model.attribution import attribute, find_tokens
+from faithdiff_model.attribution import attribute
 from faithdiff_model.build import build_restorer
 from faithdiff_model.network.text import byte_tokenizer
 from faithdiff_model.options import RestoreOptions
+from faithdiff_model.prompt_words import find_tokens
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.spec import ModelSpec
 

@@ -9,6 +9,18 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 
+__all__ = [
+    "SLATE",
+    "Deinterlace",
+    "FilmFacts",
+    "FilmOptions",
+    "FilmReader",
+    "Frame",
+    "JsonObject",
+    "Opener",
+    "Timeline",
+]
+
 # Opens a film's file for reading, anew each time; a path where the file lies on a local disk.
 Opener = Callable[[], "BinaryIO | str"]
 JsonObject = dict[str, Any]  # plain values, as the standard library writes and reads them

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike
 
+__all__ = ["slate"]
+
 _DARK, _LIGHT = 24, 168  # of 255: plainly no picture, and not glaring in a dark room
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHARE = 0.6  # of the width that a line of text may take

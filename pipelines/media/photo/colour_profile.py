@@ -7,6 +7,8 @@ import struct
 
 from PIL import Image, ImageCms
 
+__all__ = ["colour_space_of", "description", "fits", "to_srgb"]
+
 # Colour space signature in a profile's header -> channels of colour, for the spaces a photo can be in.
 _CHANNELS = {b"RGB ": 3, b"GRAY": 1}
 _HEADER_SIZE = 128

@@ -21,6 +21,8 @@ from pipelines.media.photo.sniff import recognise
 from pipelines.media.photo.tiff_pages import read_tiff
 from pipelines.media.photo.webp_chunks import read_webp
 
+__all__ = ["Photo", "decode"]
+
 _READERS: dict[str, Callable[[bytes], Header]] = {
     "JPEG": read_jpeg,
     "PNG": read_png,

@@ -13,6 +13,8 @@ from pipelines.errors import ItemError
 from pipelines.media.photo.colour_profile import fits
 from pipelines.media.photo.png_writer import write_png16
 
+__all__ = ["encode", "on_white", "to_8_bits"]
+
 # Longest side by format: WebP's 14 bits; libjpeg's own limit, a little under the 65535 of the file format.
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "PNG": 2**31 - 1, "TIFF": 2**31 - 1}
 _STRIP_BYTES = 1 * 2**20  # of one TIFF strip before compression: readers can take a strip at a time

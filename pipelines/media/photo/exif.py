@@ -10,6 +10,8 @@ from pipelines.errors import ItemError
 from pipelines.media.photo.header import usable_dpi
 from pipelines.media.photo.ifd import Ifd, first_ifd, read_ifd
 
+__all__ = ["dpi_of", "orientation_of", "read_exif", "upright"]
+
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 274, 282, 283, 296
 
 

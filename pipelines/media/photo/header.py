@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pipelines.errors import ItemError
 
+__all__ = ["MAX_PROFILE", "RECOPY", "Header", "check_sides", "corrupt", "need", "usable_dpi"]
+
 RECOPY = "copy it again from the original"
 MAX_PROFILE = 16 * 2**20  # bytes of a colour profile; the largest of printers are a few MB
 

@@ -10,6 +10,8 @@ import numpy as np
 from pipelines.errors import ItemError
 from pipelines.media.photo.header import corrupt, need
 
+__all__ = ["Ifd", "count_pages", "first_ifd", "read_ifd"]
+
 # TIFF 6.0 field types, and BigTIFF's three: numpy code without byte order.
 _TYPES = {
     1: "u1",  # BYTE

@@ -10,6 +10,8 @@ from pipelines.errors import ItemError
 from pipelines.media.photo.header import RECOPY, Header, check_sides, corrupt, need, usable_dpi
 from pipelines.media.photo.jp2_coding import Coding
 
+__all__ = ["Jp2Header", "read_jp2"]
+
 JP2_SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 STREAM_SIGNATURE = b"\xff\x4f\xff\x51"
 _START_OF_TILE, _START_OF_DATA, _END_OF_STREAM = 0xFF90, 0xFF93, 0xFFD9

@@ -11,6 +11,8 @@ import struct
 from pipelines.errors import ItemError
 from pipelines.media.photo.header import corrupt, need
 
+__all__ = ["Coding"]
+
 _COD, _COC = 0xFF52, 0xFF53  # coding style: of all channels, of one
 # Pixels there must be for each tile, each precinct of a channel and each packet, and how many of these are always taken.
 _TILE_AREA, _TILES = 32 * 32, 64  # common are 256 x 256 and more

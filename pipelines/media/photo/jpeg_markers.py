@@ -11,6 +11,8 @@ from pipelines.errors import ItemError
 from pipelines.media.photo.exif import read_exif
 from pipelines.media.photo.header import Header, check_sides, corrupt, need, usable_dpi
 
+__all__ = ["JpegHeader", "read_jpeg"]
+
 SIGNATURE = b"\xff\xd8\xff"
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 # Frames of the Huffman and arithmetic DCT kinds, sequential and progressive, which libjpeg decodes.

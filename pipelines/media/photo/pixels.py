@@ -22,6 +22,8 @@ from pipelines.media.photo.png_chunks import PngHeader
 from pipelines.media.photo.tiff_pages import WHITE_IS_ZERO, TiffHeader
 from pipelines.media.photo.tiff_samples import has_plain_samples, read_samples, to_photo_samples, to_uint16
 
+__all__ = ["Decoded", "decode_pixels"]
+
 # `photo.decode` checks its own limit on every header first; Pillow's would refuse large scans that are genuine.
 Image.MAX_IMAGE_PIXELS = None
 # A damaged file is reported, never filled up with grey.

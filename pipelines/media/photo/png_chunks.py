@@ -11,6 +11,8 @@ from pipelines.errors import ItemError
 from pipelines.media.photo.exif import read_exif
 from pipelines.media.photo.header import MAX_PROFILE, RECOPY, Header, check_sides, corrupt, need, usable_dpi
 
+__all__ = ["SIGNATURE", "PngHeader", "read_png"]
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Samples of a pixel by colour type: grey, RGB, palette, grey + alpha, RGB + alpha.
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}

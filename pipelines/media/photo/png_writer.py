@@ -9,6 +9,8 @@ import numpy as np
 
 from pipelines.media.photo.png_chunks import SIGNATURE
 
+__all__ = ["write_png16"]
+
 # Colour type by number of channels.
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _LEVEL = 6

@@ -6,6 +6,8 @@ from pipelines.errors import ItemError
 from pipelines.media.photo import jp2_boxes, jpeg_markers, png_chunks, tiff_pages
 from pipelines.media.photo.header import RECOPY
 
+__all__ = ["recognise"]
+
 _SUPPORTED: tuple[tuple[bytes, str], ...] = (
     (jpeg_markers.SIGNATURE, "JPEG"),
     (png_chunks.SIGNATURE, "PNG"),

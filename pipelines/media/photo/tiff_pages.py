@@ -11,6 +11,8 @@ from pipelines.media.photo.exif import dpi_of, orientation_of
 from pipelines.media.photo.header import RECOPY, Header, check_sides, corrupt
 from pipelines.media.photo.ifd import Ifd, count_pages, first_ifd, read_ifd
 
+__all__ = ["RAW", "RGB", "WHITE_IS_ZERO", "TiffHeader", "read_tiff"]
+
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 RAW, OLD_JPEG = 1, 6  # compression numbers
 WHITE_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 2, 3, 5, 6, 8  # photometric numbers; 1 is black-is-zero

@@ -17,6 +17,8 @@ from PIL import TiffImagePlugin
 from pipelines.media.photo.header import corrupt
 from pipelines.media.photo.tiff_pages import RAW, RGB, WHITE_IS_ZERO, TiffHeader
 
+__all__ = ["has_plain_samples", "read_samples", "to_photo_samples", "to_uint16"]
+
 # Compressions that give back the bytes that went in: LZW, deflate (two numbers), PackBits, LZMA, Zstandard.
 _BYTEWISE = {RAW, 5, 8, 32946, 32773, 34925, 50000}
 _BLACK_IS_ZERO = 1

@@ -8,6 +8,8 @@ from pipelines.errors import ItemError
 from pipelines.media.photo.exif import read_exif
 from pipelines.media.photo.header import RECOPY, Header, check_sides, corrupt
 
+__all__ = ["read_webp"]
+
 # Each chunk costs a decoder a record, however small it is. An animation has a few for each frame.
 _MAX_CHUNKS = 100_000
 

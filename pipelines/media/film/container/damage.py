@@ -8,6 +8,8 @@ from types import TracebackType
 
 import av
 
+__all__ = ["Coded", "DecoderLog", "References"]
+
 
 @dataclass(eq=False)
 class Coded:

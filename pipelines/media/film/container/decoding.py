@@ -20,6 +20,8 @@ from pipelines.media.film.container.packets import from_key_frame, with_rising_t
 from pipelines.media.film.container.probe import Input
 from pipelines.media.guard import label
 
+__all__ = ["Decoder", "Picture"]
+
 # Decoders that mark patched pictures themselves; what others have to say of damage they only log.
 _MARKING = frozenset(
     (

@@ -13,6 +13,8 @@ from av.filter import Graph
 
 from pipelines.media.film.container.decoding import Picture
 
+__all__ = ["CONTEXT", "Comb", "Deinterlacer", "Judgement"]
+
 Vote = Literal["tff", "bff", "progressive", "undetermined"]
 _KEY = "lavfi.idet.single.current_frame"
 _AROUND = 4  # frames on either side that are asked about a frame's parity, too

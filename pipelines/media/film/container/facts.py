@@ -18,6 +18,8 @@ from pipelines.media.film.picture import colour
 from pipelines.media.film.picture.chroma import chroma_preparation
 from pipelines.media.film.picture.orientation import Turn, side_data, turn_of
 
+__all__ = ["Look", "facts_of", "look_of", "missing_at_end"]
+
 # What other streams may end before the header says, as their packets do not always tell how long they last.
 _SLACK = Fraction(1, 4)
 

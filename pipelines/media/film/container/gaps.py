@@ -15,6 +15,8 @@ from pipelines.media.film.container.probe import RECOPY
 from pipelines.media.film.facts import SLATE, FilmOptions, Timeline
 from pipelines.media.guard import label
 
+__all__ = ["Rate", "ScanResult", "build_timeline", "find_rate"]
+
 _USUAL = [Fraction(n) for n in (12, 15, 16, 18, 20, 24, 25, 30, 48, 50, 60, 100, 120)]
 _USUAL += [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)]
 # A film has one rate if its times lie on that rate's grid, and nearly all neighbours are one frame apart.

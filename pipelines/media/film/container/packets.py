@@ -9,6 +9,8 @@ import av
 
 from pipelines.media.film.container.probe import Input
 
+__all__ = ["begins_frame", "from_key_frame", "with_rising_times"]
+
 # Programme and transport streams are cut anywhere, not where frames begin.
 _CUT_ANYWHERE = frozenset(("mpeg", "mpegts", "mpegtsraw"))
 _PICTURE, _GROUP = b"\0\0\1\0", b"\0\0\1\xb8"

@@ -23,6 +23,8 @@ from pipelines.media.film.facts import FilmOptions
 from pipelines.media.film.picture.colour_tags import Tags
 from pipelines.media.guard import label
 
+__all__ = ["NOT_A_FILM", "RECOPY", "Input", "chroma_site", "open_input", "other_streams", "timecode", "too_many_frames"]
+
 _BUFFER = 1 << 18  # bytes a read; each is a call into Python
 # Demuxers of single pictures, of text shown as pictures, and of lists that name other files.
 _NO_FILM = re.compile(

@@ -21,6 +21,8 @@ from pipelines.media.film.facts import SLATE, FilmFacts, FilmOptions, Frame, Ope
 from pipelines.media.film.slate import slate
 from pipelines.media.guard import label
 
+__all__ = ["ContainerReader", "open_container"]
+
 _FALLBACK_RATE = Fraction(25)  # of streams that say nothing
 # Seconds before the wanted frame that are sought, one after another, until a key frame before it is met.
 _BACK = (0, 1, 4, 16, 64)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 from typing import BinaryIO
 
+__all__ = ["WatchedFile"]
+
 _FAR = 1 << 60
 _NOWHERE = -errno.EINVAL  # FFmpeg's way to say that there is no such place
 

@@ -14,6 +14,8 @@ from av.video.format import VideoFormat
 
 from pipelines.media.film.picture.colour import is_yuv, plane_of
 
+__all__ = ["chroma_preparation"]
+
 
 def chroma_preparation(
     frame: av.VideoFrame, time_base: Fraction, site: str

@@ -21,6 +21,8 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from pipelines.media.film.picture.colour_tags import MATRICES, PRIMARIES, TRANSFERS, Tags
 from pipelines.media.film.picture.planes import LUMA_WEIGHTS
 
+__all__ = ["Colour", "colour_of", "is_yuv", "plane_of", "to_rgb", "widen"]
+
 _HDR = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 # Codecs whose grey pictures are full range where nothing is said; video codecs code luma.
 _FULL_GREY = frozenset(

@@ -7,6 +7,19 @@ from dataclasses import dataclass
 import av
 from av.video.codeccontext import VideoCodecContext
 
+__all__ = [
+    "FULL_RANGE",
+    "LIMITED",
+    "MATRICES",
+    "MATRIX_NUMBERS",
+    "PRIMARIES",
+    "PRIMARIES_NUMBERS",
+    "TRANSFERS",
+    "TRANSFER_NUMBERS",
+    "UNKNOWN",
+    "Tags",
+]
+
 # FFmpeg's numbers (AVColorSpace, AVColorPrimaries, AVColorTransferCharacteristic) and names.
 MATRICES = {
     0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",

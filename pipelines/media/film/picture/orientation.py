@@ -12,6 +12,8 @@ import av
 import numpy as np
 from av.buffer import Buffer
 
+__all__ = ["Turn", "side_data", "turn_of"]
+
 
 @dataclass(frozen=True)
 class Turn:

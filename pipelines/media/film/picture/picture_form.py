@@ -17,6 +17,8 @@ from pipelines.media.film.picture.colour_tags import (
 )
 from pipelines.media.film.picture.planes import LUMA_WEIGHTS, gbr, to_bits, to_yuv
 
+__all__ = ["PictureForm"]
+
 _HD_LINES = 720  # from here on players take BT.709 where they do not read tags
 
 

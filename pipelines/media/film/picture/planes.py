@@ -10,6 +10,8 @@ import av
 import cv2
 import numpy as np
 
+__all__ = ["FULL", "LUMA_WEIGHTS", "gbr", "to_bits", "to_yuv", "video_frame"]
+
 FULL = 65535
 # Weights of red and blue in luma, by FFmpeg's name of the matrix (ITU-R BT.601, 709, 2020; SMPTE 240M; FCC 73.682).
 LUMA_WEIGHTS = {

@@ -25,6 +25,8 @@ from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo.exif import upright
 from pipelines.media.photo.header import RECOPY
 
+__all__ = ["read_dpx", "write_dpx"]
+
 _FILE_LIMIT = 2**32 - 1  # the header's field
 # Where the three samples of a 32-bit word of 10 bits lie: of several components the first is uppermost, of luma lowest.
 _SHIFTS = {(1, False): (22, 12, 2), (2, False): (20, 10, 0), (1, True): (2, 12, 22), (2, True): (0, 10, 20)}

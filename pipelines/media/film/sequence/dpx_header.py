@@ -11,6 +11,8 @@ from pipelines.errors import ItemError
 from pipelines.media.film.sequence.transfer import Curve
 from pipelines.media.photo.header import RECOPY
 
+__all__ = ["ABGR", "COMPONENTS", "LUMA", "RGB", "RGBA", "UNDEFINED", "DpxHeader", "read_header", "resized"]
+
 MIN_HEADER = 1664  # generic part: pixels cannot begin within it
 _WHOLE_HEADER = 2048  # with the part on film and television
 UNDEFINED = 0xFFFFFFFF

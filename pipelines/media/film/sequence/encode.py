@@ -15,6 +15,8 @@ from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo.decode import decode
 from pipelines.media.photo.encode import encode, to_8_bits
 
+__all__ = ["frame_encoder"]
+
 # A restored frame, uint16 [height, width, 3], and the source frame's whole file: the restored frame's file.
 EncodeFrame = Callable[[np.ndarray, bytes], bytes]
 

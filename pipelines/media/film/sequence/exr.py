@@ -16,6 +16,8 @@ from pipelines.media.guard import guarded
 from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo.header import RECOPY
 
+__all__ = ["read_exr", "write_exr"]
+
 _ROWS = 64  # converted at a time: floats take several times the room of a frame
 # Attributes that say how the pixels are stored: those of the new file hold. The rest is the source frame's.
 _OF_STORAGE = {

@@ -10,6 +10,8 @@ from fractions import Fraction
 from pipelines.errors import ItemError
 from pipelines.media.photo.header import RECOPY
 
+__all__ = ["MAGIC", "ExrHeader", "check_blocks", "read_header"]
+
 MAGIC = b"v/1\x01"
 _TILED, _DEEP, _PARTS = 0x200, 0x800, 0x1000
 _HALF, _FLOAT = 1, 2

@@ -13,6 +13,8 @@ from pipelines.media.guard import label
 from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo.decode import Photo, decode
 
+__all__ = ["read_frame"]
+
 STILLS = ("TIFF", "PNG")
 
 

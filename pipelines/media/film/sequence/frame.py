@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+__all__ = ["FrameFile", "FrameKind"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class FrameKind:

@@ -12,6 +12,8 @@ import numpy as np
 
 from pipelines.media.kinds import suffix
 
+__all__ = ["FrameSequence", "SequenceGrouper", "frame_path"]
+
 # The last run of digits of a stem. ASCII alone: printf writes no others.
 _DIGITS = re.compile(r"(.*?)([0-9]+)([^0-9]*)", re.DOTALL)
 _PLACE = re.compile(r"(?<!%)((?:%%)*)%(0[0-9]+)?d")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pipelines.media.film.sequence.frame import FrameFile
 
+__all__ = ["SequenceNotes"]
+
 _MOST = 20  # different lines kept; frames of one film say much the same
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -13,11 +13,14 @@ from pipelines.errors import ItemError
 from pipelines.media.film.facts import SLATE, FilmFacts, FilmOptions, Frame, Timeline
 from pipelines.media.film.sequence.formats import read_frame
 from pipelines.media.film.sequence.frame import FrameFile, FrameKind
+from pipelines.media.film.sequence.listing import Listing
 from pipelines.media.film.sequence.names import frame_path
 from pipelines.media.film.sequence.notes import SequenceNotes
 from pipelines.media.film.slate import slate
 from pipelines.media.guard import label
 from pipelines.media.limits import DecodeLimits
+
+__all__ = ["SequenceReader", "open_sequence", "ranges"]
 
 # What is wrong with a frame's file when it counts as missing; all else is wrong with the film.
 _DAMAGE = frozenset({"empty", "truncated", "corrupt", "unreadable", "not_an_image", "zero_size"})
@@ -50,7 +53,7 @@ class SequenceReader:
 
     Attributes:
         digest: after a whole `scan`: SHA-256, hex, of the `sha256sum` listing of the files that could be read
-            (`sequence_digest`); empty before.
+            (`listing.sequence_digest`); empty before.
     """
 
     def __init__(
@@ -91,7 +94,7 @@ class SequenceReader:
             ItemError: "no_frames": not one can be decoded; "unsupported": a frame's kind is not read, or differs from that of
                 the frames before it; a limit is exceeded.
         """
-        notes, decodable, lines = SequenceNotes(), np.zeros(self._span, bool), _Listing()
+        notes, decodable, lines = SequenceNotes(), np.zeros(self._span, bool), Listing()
         self._scanned, self.digest = None, ""
         found = 0
         first: FrameFile | None = None
@@ -241,38 +244,6 @@ class SequenceReader:
             timecode=first.timecode if begins else "",
             warnings=(*notes.warnings(), *assumed),
         )
-
-
-def sequence_digest(lines: Iterable[tuple[str, str]]) -> str:
-    """SHA-256, hex, of what `sha256sum` prints of files.
-
-    Args:
-        lines: SHA-256 in hex and file name of each, in order.
-    """
-    listing = _Listing()
-    for sha256, name in lines:
-        listing.add(sha256, name)
-    return listing.digest()
-
-
-def listing_line(sha256: str, name: str) -> str:
-    """A line of what `sha256sum` prints, with its end; characters that would break it are escaped as it does."""
-    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    mark = "\\" if escaped != name else ""  # says that the name is escaped
-    return f"{mark}{sha256}  {escaped}\n"
-
-
-class _Listing:
-    """A `sha256sum` listing, hashed as it grows."""
-
-    def __init__(self) -> None:
-        self._sum = hashlib.sha256()
-
-    def add(self, sha256: str, name: str) -> None:
-        self._sum.update(listing_line(sha256, name).encode("utf-8", "surrogateescape"))
-
-    def digest(self) -> str:
-        return self._sum.hexdigest()
 
 
 def _nearest(positions: np.ndarray, number: int) -> int:

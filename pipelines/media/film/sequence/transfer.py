@@ -7,6 +7,17 @@ from typing import Literal
 
 import numpy as np
 
+__all__ = [
+    "FULL",
+    "Curve",
+    "from_display",
+    "log_to_display",
+    "log_to_linear",
+    "srgb_decode",
+    "srgb_encode",
+    "to_display",
+]
+
 Curve = Literal["log", "linear", "none"]
 
 LOG_BLACK, LOG_WHITE = 95, 685  # of 1023: code values of the film's base and of a white card

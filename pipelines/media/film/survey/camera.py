@@ -7,6 +7,8 @@ import numpy as np
 
 from pipelines.media.film.survey.smooth import smooth
 
+__all__ = ["CameraTracker", "apply_shift", "weave"]
+
 _SURE = 0.03  # response of the correlation; below there is nothing to follow
 _MOST_WEAVE = 0.02  # of the frame's side: what is more is no weave
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from pipelines.media.film.survey.smooth import smooth
 
+__all__ = ["apply_deflicker", "deflicker_gains"]
+
 _LEAST, _MOST = 0.5, 2.0
 _BLACK = 0.004  # a frame this dark has no level to speak of
 

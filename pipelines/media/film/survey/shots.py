@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from scenedetect import AdaptiveDetector, FrameTimecode
 
+__all__ = ["ShotFinder"]
+
 SHORTEST = 6  # frames; a flash or a splice is shorter
 _SIDE = 160  # pixels of the long side: grain is gone, what is shown is not
 _RATE = Fraction(24)  # the detector counts in frames; any rate does

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
+__all__ = ["smooth"]
+
 REACH = 12  # frames before and after that a frame's line is fitted to: half a second
 _ROUNDS = 3
 _TUKEY = 4.685  # of the scale of residuals: the usual choice

@@ -13,6 +13,8 @@ from pipelines.media.film.facts import JsonObject
 from pipelines.media.film.survey.camera import CameraTracker
 from pipelines.media.film.survey.shots import ShotFinder
 
+__all__ = ["Survey", "Surveyor", "colour_steps"]
+
 _VERSION = 1
 _SIDE = 320  # pixels of the long side that frames are looked at
 _NEUTRAL = 0.012  # three levels of 255: what a codec makes of grey

@@ -15,6 +15,8 @@ from pipelines.errors import ItemError
 from pipelines.media.film.clock import parse_clock
 from pipelines.media.film.write.streams import main_picture, payload
 
+__all__ = ["Expected", "check_film"]
+
 _HALF_MS = Fraction(1, 2000)
 _REMEDY = "this is a fault of the encoder or the disk, run again or choose another --film-format"
 

@@ -13,6 +13,8 @@ from pipelines.media.film.facts import FilmFacts, Opener, Timeline
 from pipelines.media.film.picture.planes import FULL
 from pipelines.media.film.write.writer import FilmWriter
 
+__all__ = ["ComparisonWriter"]
+
 MOST_LINES = 1920
 _DIVIDER = 4  # pixels; even, as all sides here
 _LABELS = ("source", "restored")

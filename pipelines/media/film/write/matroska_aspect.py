@@ -12,6 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
+__all__ = ["RESERVE", "write_pixel_aspect"]
+
 # Tag of the stream that makes the muxer reserve the place.
 RESERVE = {"stereo_mode": "left_right"}
 _SEGMENT, _TRACKS, _CRC = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xbf\x84"

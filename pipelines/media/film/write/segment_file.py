@@ -31,6 +31,8 @@ import numpy as np
 from pipelines.media.film.facts import JsonObject, Opener
 from pipelines.media.film.picture.planes import gbr, video_frame
 
+__all__ = ["THREADS", "SegmentWriter", "ffv1_options", "read_record", "read_segment"]
+
 _MAGIC = b"FAITHSEG"
 _END = struct.Struct(">32sQQ8s")
 _VOID = b"\xec\x01"  # the element's id, and the first byte of a size in 7 bytes

@@ -19,6 +19,8 @@ from av.stream import Discard, Disposition, Stream
 from pipelines.media.film.facts import Opener
 from pipelines.media.film.write.tags import passthrough_tags
 
+__all__ = ["FILM_FORMATS", "PassthroughStreams", "main_picture", "payload"]
+
 # The choice of --film-format that each container belongs to, in the order in which they are advised.
 FILM_FORMATS = {"matroska": "ffv1", "mov": "prores", "mp4": "h264"}
 _NEW_RECORDING = Fraction(1)  # seconds; a clock that jumps back further has started anew

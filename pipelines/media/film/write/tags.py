@@ -8,6 +8,8 @@ from pathlib import Path
 import av
 from av.stream import Disposition
 
+__all__ = ["Tags", "lost_tags", "passthrough_tags"]
+
 # Says how the source's file was made, not what the film is; the result's own container states its own.
 _NOT_CARRIED = {
     "encoder",

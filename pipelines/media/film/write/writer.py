@@ -25,6 +25,8 @@ from pipelines.media.film.write.segment_file import THREADS, ffv1_options
 from pipelines.media.film.write.streams import FILM_FORMATS, PassthroughStreams
 from pipelines.media.film.write.tags import Tags, lost_tags
 
+__all__ = ["FilmWriter"]
+
 # Of an encoder. A fixed number: H.264 differs by it, and the same film is to become the same bytes on every machine.
 _MOST_TICKS = 2**31 - 1  # a second, in MOV and MP4
 

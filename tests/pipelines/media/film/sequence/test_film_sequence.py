@@ -16,8 +16,9 @@ from PIL import Image
 
 from pipelines.errors import ItemError
 from pipelines.media.film.facts import SLATE, FilmOptions, Frame, Timeline
+from pipelines.media.film.sequence.listing import sequence_digest
 from pipelines.media.film.sequence.names import frame_path
-from pipelines.media.film.sequence.reader import open_sequence, ranges, sequence_digest
+from pipelines.media.film.sequence.reader import open_sequence, ranges
 from pipelines.media.film.slate import slate
 
 
