@@ -1,4 +1,4 @@
-"""Measures by trained networks (NIQE: trained statistics) through pyiqa, the extra `metrics`, imported when asked for."""
+"""Measures by trained networks (NIQE: trained statistics) through pyiqa, the extra `metrics`, imported when one is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The measures that are asked for, ready to use."""
+"""Measures by name, ready to use: those of single images and those of whole sets."""
 
 from __future__ import annotations
 

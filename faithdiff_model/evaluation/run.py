@@ -1,4 +1,4 @@
-"""Going through all images with all methods: a row for each, whatever happens."""
+"""The evaluation itself: every image through every method, a row for each, failures too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restored frames of one moment joined with those before and after it, along the motion.
+"""Average a restored frame with those before and after it, along the motion.
 
 Grain is new in every frame, what was photographed is not: frames that show the same thing are averaged, each brought into
 place by one warp. Where the motion is not sure, or the frames differ once in place, a frame stands for itself.

@@ -1,4 +1,4 @@
-"""Motion between frames of a shot: dense optical flow by OpenCV, and where it can be believed."""
+"""Motion between frames of a shot: dense optical flow by OpenCV, and where it is consistent both ways."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Motion:
 
     Attributes:
         forward, backward: float32 [H, W, 2], from the first to the second and back.
-        forward_consistent, backward_consistent: bool [H, W], where going there and back comes home.
+        forward_consistent, backward_consistent: bool [H, W], where the two agree (forward-backward check).
     """
 
     forward: np.ndarray

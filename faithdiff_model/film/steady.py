@@ -1,4 +1,4 @@
-"""Restoring a shot so that it does not flicker. Frames in, restored frames out, in order, a few held at a time."""
+"""Restore the frames of a shot so that they do not flicker, in order, with a few in memory at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photographs, films and frame sequences, told apart by their names: what discovery looks for."""
+"""Photographs, films and frame sequences, distinguished by their names: what discovery looks for."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipelines.errors import ItemError
@@ -18,7 +19,7 @@ _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 # Frames of the Huffman and arithmetic DCT kinds, sequential and progressive, which libjpeg decodes.
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 _OTHER_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}  # lossless, hierarchical; JPEG-LS
-_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
+_BARE_MARKERS = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
 # What decoders get of the headers: frame, Huffman, arithmetic and quantisation tables, restart interval, JFIF, Adobe's colour
 # transform. Metadata is theirs to collect at leisure otherwise, in time that grows with the square of its size.
 _PIXEL_SEGMENTS = {*_FRAMES, 0xC4, 0xCC, 0xDB, 0xDD, 0xE0, 0xEE}
@@ -51,30 +52,11 @@ def read_jpeg(data: bytes) -> JpegHeader:
     exif, jfif_dpi, profile = bytearray(), None, dict[int, bytes]()
     view, stream = memoryview(data), io.BytesIO()
     stream.write(data[:2])
-    at = 2
-    while True:
-        # Stray bytes between segments are skipped, as every decoder does.
-        at = data.find(b"\xff", at)
-        if at < 0:
-            at = len(data)
-        marker = need(data, at, 2, "the headers before the picture")[1]
-        if marker in (0x00, 0xFF):
-            at += 1
-            continue
-        if marker in _ALONE:
-            at += 2
-            continue
-        if marker == _END_OF_IMAGE:
-            raise corrupt("the image ends before its first scan")
-        (length,) = struct.unpack(">H", need(data, at + 2, 2, "the headers before the picture"))
-        if length < 2:
-            raise corrupt("a header segment has an impossible length")
-        body = need(data, at + 4, length - 2, "the headers before the picture")
+    start = end = 0
+    for marker, start, body in _header_segments(data):
+        end = start + 4 + len(body)
         if marker in _PIXEL_SEGMENTS:
-            stream.write(view[at : at + 2 + length])
-        start, at = at, at + 2 + length
-        if marker == _START_OF_SCAN:
-            break
+            stream.write(view[start:end])
         if marker in _OTHER_FRAMES:
             raise ItemError(
                 "unsupported", "lossless and hierarchical JPEG are not supported; convert it to TIFF or PNG"
@@ -90,10 +72,10 @@ def read_jpeg(data: bytes) -> JpegHeader:
     if frame is None:
         raise corrupt("there is no frame header")
     bits, height, width, samples = frame
-    _check_scans(data, at)
+    _check_scans(data, end)
     stream.write(view[start:])
     orientation, exif_dpi, warnings = read_exif(bytes(exif))
-    complete = data.rfind(b"\xff\xd9", at) >= 0
+    complete = data.rfind(b"\xff\xd9", end) >= 0
     if not complete:
         warnings = (*warnings, "the end marker is missing: the last rows may be damaged")
     return JpegHeader(
@@ -111,6 +93,32 @@ def read_jpeg(data: bytes) -> JpegHeader:
     )
 
 
+def _header_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Marker, place and body of each segment of the headers; the last is the start of the first scan."""
+    at = 2
+    while True:
+        # Stray bytes between segments are skipped, as every decoder does.
+        at = data.find(b"\xff", at)
+        if at < 0:
+            at = len(data)
+        marker = need(data, at, 2, "the headers before the picture")[1]
+        if marker in (0x00, 0xFF):
+            at += 1
+            continue
+        if marker in _BARE_MARKERS:
+            at += 2
+            continue
+        if marker == _END_OF_IMAGE:
+            raise corrupt("the image ends before its first scan")
+        (length,) = struct.unpack(">H", need(data, at + 2, 2, "the headers before the picture"))
+        if length < 2:
+            raise corrupt("a header segment has an impossible length")
+        yield marker, at, need(data, at + 4, length - 2, "the headers before the picture")
+        if marker == _START_OF_SCAN:
+            return
+        at += 2 + length
+
+
 def _check_scans(data: bytes, at: int) -> None:
     """Refuse a picture of too many scans; `at` is where the coded data of the first begins."""
     scans = 1
@@ -122,7 +130,7 @@ def _check_scans(data: bytes, at: int) -> None:
         if scans > MAX_SCANS:
             reason = f"JPEG with more than {MAX_SCANS} scans is not supported; decode and save it again"
             raise ItemError("unsupported", reason)
-        if marker not in _ALONE and at + 2 <= len(data):
+        if marker not in _BARE_MARKERS and at + 2 <= len(data):
             at += max(struct.unpack_from(">H", data, at)[0], 2)
 
 

@@ -1,4 +1,4 @@
-"""Which image format a file is in, told by its first bytes and never by its name."""
+"""Which image format a file is in, recognised by its first bytes and never by its name."""
 
 from __future__ import annotations
 

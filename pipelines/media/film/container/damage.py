@@ -1,4 +1,4 @@
-"""Which pictures of a stream may be believed: none that is broken, and none that refers to a broken one."""
+"""Which pictures of a stream are intact: none that is broken, and none that refers to a broken one."""
 
 from __future__ import annotations
 

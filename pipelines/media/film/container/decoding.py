@@ -1,4 +1,4 @@
-"""From packets to pictures that can be trusted.
+"""Decode packets into pictures, and leave out every one that damage reached.
 
 FFmpeg's decoders hide damage: they patch a broken picture from others and hand it on, and what refers to it is wrong without a
 mark. So the order of decoding is kept: a picture counts only if nothing was broken between the key frame that it hangs on

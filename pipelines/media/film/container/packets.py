@@ -1,4 +1,4 @@
-"""Which packets have to be decoded to see a frame, and whether their times can be trusted after a seek."""
+"""Packets of a picture stream: from the key frame before a time on, and with times that can be trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of colours: FFmpeg's numbers, their names, and who says them."""
+"""Colour tags of containers and frames: FFmpeg's numbers for matrix, range, primaries and transfer, and their names."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class Tags:
     transfer: int
 
     @classmethod
-    def of(cls, said: av.VideoFrame | VideoCodecContext) -> Tags:
+    def of(cls, tagged: av.VideoFrame | VideoCodecContext) -> Tags:
         """By a frame or a codec's context."""
-        return cls(int(said.colorspace), int(said.color_range), int(said.color_primaries), int(said.color_trc))
+        return cls(int(tagged.colorspace), int(tagged.color_range), int(tagged.color_primaries), int(tagged.color_trc))
 
     def filled(self, other: Tags) -> Tags:
         """These, and what is left open as another has it."""

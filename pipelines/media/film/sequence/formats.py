@@ -1,4 +1,4 @@
-"""Read one frame's file, whichever of the formats it is in: told by content."""
+"""Read one frame's file, whichever of the formats it is in: recognised by content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files form a frame sequence: numbered names, told by their pattern."""
+"""Which files form a frame sequence: numbered names, grouped by their pattern."""
 
 from __future__ import annotations
 

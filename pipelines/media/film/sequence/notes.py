@@ -1,4 +1,4 @@
-"""What the frames of a sequence say of themselves, gathered into a few lines for the whole film."""
+"""Warnings about the frames of a sequence, gathered into a few lines for the whole film."""
 
 from __future__ import annotations
 

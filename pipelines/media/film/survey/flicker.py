@@ -1,4 +1,4 @@
-"""Brightness that pumps from frame to frame, taken out before restoring if that is asked for."""
+"""Brightness that pumps from frame to frame, taken out before restoring where the settings say so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape of pixels in a Matroska file's header, which FFmpeg's muxer writes and PyAV gives no way to tell it.
+"""The shape of pixels in a Matroska file's header, which PyAV gives no way to set.
 
 FFV1 has it in each frame, too, but many programs read the header alone. The muxer can be made to reserve the place: a
 picture that claims to hold two views gets the elements StereoMode and, for half its width, DisplayWidth and DisplayHeight.

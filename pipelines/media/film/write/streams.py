@@ -1,4 +1,4 @@
-"""What a film has beside its picture: sound, subtitles, chapters, fonts, titles. Carried as it is, packet by packet."""
+"""What a film has beside its picture: sound, subtitles, chapters, fonts, titles. Copied packet by packet."""
 
 from __future__ import annotations
 
