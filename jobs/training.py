@@ -8,6 +8,8 @@ from pathlib import Path
 
 from jobs.settings.train import TrainSettings
 
+__all__ = ["run_training"]
+
 
 def run_training(settings: TrainSettings, *, on_log: Callable[[str], None] | None = None) -> Path:
     """Train the stage; the weights file.

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from rich.console import Console
-from rich.text import Text
 
 from jobs.console.exit_codes import ALL_DONE, STOPPED
 from jobs.console.findings import CheckProgress, count_items, print_findings
-from jobs.console.tables import printable
+from jobs.console.summary import Verification
+from jobs.console.terminal import ERR, OUT, print_line
 from pipelines.settings import Settings
 from pipelines.store.store import Store, StoreError
 from pipelines.store.stores import open_store
 
 if TYPE_CHECKING:
     from pipelines.audit.findings import Findings
+
+__all__ = ["PROBLEMS", "Restore", "VerifyOptions", "run_verify"]
 
 PROBLEMS = 1
 
@@ -42,9 +44,20 @@ class VerifyOptions:
     limit: int = 50
 
 
+class _Repaired(TypedDict):
+    """What the record says of a repair."""
+
+    sidecars_written: int
+    rows_recorded: int
+    to_restore: int
+    restore_exit_code: int
+    left: dict[str, int]
+    items_left: int
+
+
 def run_verify(
-    settings: Settings, options: VerifyOptions, *, restore: Restore, out: Console | None = None
-) -> tuple[int, dict[str, Any]]:
+    settings: Settings, options: VerifyOptions, *, restore: Restore, out: Console = OUT
+) -> tuple[int, Verification]:
     """Check, show, repair if `options` say so, record; the exit code and the record.
 
     Args:
@@ -59,7 +72,6 @@ def run_verify(
     """
     if not 0 < options.sample <= 1:
         raise ValueError(f"--sample is {options.sample:g}: give a share above 0, at most 1, such as 0.1")
-    out = out or Console()
     output = _open(settings, options)
     from pipelines.audit.findings import Findings, write_record
     from pipelines.run.cluster import connected
@@ -78,8 +90,8 @@ def run_verify(
             source=source, output=output.uri(""), **scope, settings=settings.result_settings(), repair=repaired
         )
         uri = write_record(output, record)
-    out.print(Text(f"Record: {printable(uri)}"), soft_wrap=True)
-    return code, record
+    print_line(f"Record: {uri}", console=out)
+    return code, cast("Verification", record)
 
 
 def _open(settings: Settings, options: VerifyOptions) -> Store:
@@ -98,56 +110,73 @@ def _open(settings: Settings, options: VerifyOptions) -> Store:
     return output
 
 
-def _check(settings: Settings, findings: Findings, **scope: Any) -> Findings:
+def _check(
+    settings: Settings,
+    findings: Findings,
+    *,
+    results_only: bool = False,
+    sample: float = 1.0,
+    item_ids: Collection[str] | None = None,
+) -> Findings:
     """A verification with progress on the terminal."""
     from pipelines.audit.verify import verify as check
 
-    shown: list[CheckProgress] = []
+    bars: list[CheckProgress] = []
 
     def begin(count: int) -> None:
-        shown.append(CheckProgress(count, Console(stderr=True)))
-        shown[0].__enter__()
+        bars.append(CheckProgress(count, ERR))
+        bars[0].__enter__()
 
     def count(sound: bool) -> None:
-        shown[0].item(sound)
+        bars[0].item(sound)
 
     try:
-        return check(settings, findings, **scope, on_count=begin, on_item=count)
+        return check(
+            settings,
+            findings,
+            results_only=results_only,
+            sample=sample,
+            item_ids=item_ids,
+            on_count=begin,
+            on_item=count,
+        )
     finally:
-        for progress in shown:
+        for progress in bars:
             progress.__exit__(None, None, None)
 
 
 def _repair(
     settings: Settings, findings: Findings, options: VerifyOptions, restore: Restore, out: Console
-) -> tuple[int, dict[str, Any]]:
+) -> tuple[int, _Repaired]:
     """Mend, restore again, and check the same items once more: the exit code and what was done."""
     from pipelines.audit.findings import PUBLISH_SIDECAR, RECORD_ROW, REDO, RESTORE, Findings
     from pipelines.audit.repair import repair
 
-    known = findings
+    diagnosis = findings
     if options.results_only:  # what is to be made again needs a sound source
-        known = _check(settings, Findings(), item_ids=findings.unsound)
-    repaired = repair(settings, known.remedies[PUBLISH_SIDECAR] | known.remedies[RECORD_ROW], run_id=findings.id)
+        diagnosis = _check(settings, Findings(), item_ids=findings.unsound)
+    repaired = repair(
+        settings, diagnosis.remedies[PUBLISH_SIDECAR] | diagnosis.remedies[RECORD_ROW], run_id=findings.id
+    )
     if repaired.sidecars or repaired.rows:
         out.print(f"sidecars written again: {repaired.sidecars}; lost rows recorded: {repaired.rows}")
-    damaged = known.remedies[REDO] | (known.altered_sources if settings.redo else set())
+    damaged = diagnosis.remedies[REDO] | (diagnosis.altered_sources if settings.redo else set())
     restored = ALL_DONE
-    if damaged or known.remedies[RESTORE]:
+    if damaged or diagnosis.remedies[RESTORE]:
         # --redo means altered sources here, and not the whole archive.
         restored = restore(settings.model_copy(update={"redo": False}), sorted(damaged))
     left = _check(settings, Findings(), item_ids=findings.unsound)
     out.print(f"After the repair: {count_items(len(left.unsound))} still with problems")
     if left.unsound:
         print_findings(left, out, options.limit)
-    done = {
-        "sidecars_written": repaired.sidecars,
-        "rows_recorded": repaired.rows,
-        "to_restore": len(damaged | known.remedies[RESTORE]),
-        "restore_exit_code": restored,
-        "left": dict(sorted(left.counts.items())),
-        "items_left": len(left.unsound),
-    }
+    done = _Repaired(
+        sidecars_written=repaired.sidecars,
+        rows_recorded=repaired.rows,
+        to_restore=len(damaged | diagnosis.remedies[RESTORE]),
+        restore_exit_code=restored,
+        left=dict(sorted(left.counts.items())),
+        items_left=len(left.unsound),
+    )
     if restored >= STOPPED:
         return restored, done
     return PROBLEMS if left.unsound else ALL_DONE, done

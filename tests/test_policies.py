@@ -109,6 +109,12 @@ def test_every_package_folder_is_shipped_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_ships_its_types(package: str) -> None:
+    assert (ROOT / package / "py.typed").is_file()
+    assert "py.typed" in PROJECT["tool"]["setuptools"]["package-data"][package]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_files_stay_short(package: str) -> None:
     lengths = {path.relative_to(ROOT): len(path.read_text(encoding="utf-8").splitlines()) for path in modules(package)}
     assert {path: length for path, length in lengths.items() if length > 330} == {}

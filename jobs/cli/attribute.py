@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 from PIL import Image, ImageDraw, ImageFont
-from rich.console import Console
-from rich.text import Text
 
 from jobs.console.photos import read_photo
-from jobs.console.tables import printable
-from jobs.settings.flags import with_settings
+from jobs.console.terminal import ERR, print_line, printable
+from jobs.settings.flags import sections_of, with_settings
 from pipelines.settings import Settings
+
+__all__ = ["CELL", "COLUMNS", "GAP", "LABEL", "attribute", "draw_sheet"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 CELL, GAP, LABEL, COLUMNS = 512, 12, 24, 4  # pixels of the picture; cells in a row of it
@@ -28,13 +28,11 @@ _USED = {"upscale", "seed"}
 _UNUSED = {"compile", "tile", "tile_halo", "window_batch"}  # watched uncompiled, in one piece, window after window
 
 
-def _is_used(name: str, extra: Any) -> bool:
-    return name in _USED or (extra["section"] in _SECTIONS and name not in _UNUSED)
-
-
-_LEFT_OUT = {name for name, field in Settings.model_fields.items() if not _is_used(name, field.json_schema_extra)}
-
-_out, _err = Console(), Console(stderr=True)
+_LEFT_OUT = {
+    name
+    for name, section in sections_of(Settings).items()
+    if name not in _USED and (section not in _SECTIONS or name in _UNUSED)
+}
 
 
 @partial(with_settings, left_out=_LEFT_OUT)
@@ -61,20 +59,19 @@ def attribute(
 
     restorer = build_restorer(settings.model_spec(), settings.restore_options(window_batch=1))
     note = "" if restorer.trained else " (untrained)"
-    found = attribute_words(restorer, lq, description_to_prompt(prompt), word, settings.seed)
+    attribution = attribute_words(restorer, lq, description_to_prompt(prompt), word, settings.seed)
     if note:
-        _err.print(
+        ERR.print(
             f"[yellow]preset {settings.preset} is untrained:[/] the maps are its real attention, which means nothing.",
             soft_wrap=True,
         )
-    restored = _rgb(found.restored)
-    cells = [(_size("scan", photo), _rgb(lq)), (_size(f"restored{note}", found.restored), restored)]
-    for name, heat in found.maps.items():
-        low, high = found.ranges[name]
+    restored = _rgb(attribution.restored)
+    cells = [(_size("scan", photo), _rgb(lq)), (_size(f"restored{note}", attribution.restored), restored)]
+    for name, heat in attribution.maps.items():
+        low, high = attribution.ranges[name]
         cells.append((f"{name}{note}: {low:.2%} to {high:.2%} of the attention", overlay(restored, heat)))
     draw_sheet(cells).save(picture)
-    names = ", ".join(map(printable, found.maps))
-    _out.print(Text(f"Open {printable(str(picture))}: {len(cells)} pictures, with maps of {names}"), soft_wrap=True)
+    print_line(f"Open {picture}: {len(cells)} pictures, with maps of {', '.join(attribution.maps)}")
 
 
 def draw_sheet(cells: Sequence[tuple[str, np.ndarray]]) -> Image.Image:

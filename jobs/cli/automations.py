@@ -1,4 +1,4 @@
-"""`faitharchive automations`: who is told what, set up on a Prefect server from a file."""
+"""`faitharchive automations`: who is notified of what, set up on a Prefect server from a file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 import yaml
 from pydantic import SecretStr, ValidationError
-from rich.console import Console
+
+from jobs.console.terminal import OUT
+
+__all__ = ["automations", "publish", "read_automations"]
 
 BLOCK_NAME = "faitharchive"
-_out = Console()
 
 
 def automations(
@@ -48,7 +50,7 @@ def automations(
     ((kind, value),) = chosen.items()
     block_id = _existing_block(value) if kind == "block" else _own_block(kind, value)
     for name, new in publish(content, block_id):
-        _out.print(f"{'created' if new else 'updated'}: {name}", highlight=False)
+        OUT.print(f"{'created' if new else 'updated'}: {name}", highlight=False)
 
 
 def read_automations(file: Path) -> list[dict[str, Any]]:
@@ -63,10 +65,10 @@ def read_automations(file: Path) -> list[dict[str, Any]]:
         raise ValueError(f"{file}: cannot be read ({error.strerror}); check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: not YAML ({' '.join(str(error).split())[:160]})") from error
-    found = content.get("automations") if isinstance(content, dict) else None
-    if not isinstance(found, list) or not all(isinstance(one, dict) and "name" in one for one in found):
+    entries = content.get("automations") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(one, dict) and "name" in one for one in entries):
         raise ValueError(f"{file}: holds no list 'automations', each with a name; see infra/automations.yaml")
-    return found
+    return entries
 
 
 def publish(content: list[dict[str, Any]], block_id: str) -> list[tuple[str, bool]]:
@@ -110,13 +112,13 @@ def _own_block(kind: str, url: str) -> str:
 
     if not url.startswith(("https://", "http://")):
         raise ValueError(f"--{kind}: the URL must begin with https:// (or http:// on a network of your own)")
-    made: Any
+    block: SlackWebhook | MicrosoftTeamsWebhook | CustomWebhookNotificationBlock
     if kind == "slack":
-        made = SlackWebhook(url=SecretStr(url))
+        block = SlackWebhook(url=SecretStr(url))
     elif kind == "teams":
-        made = MicrosoftTeamsWebhook(url=SecretStr(url))
+        block = MicrosoftTeamsWebhook(url=SecretStr(url))
     else:
-        made = CustomWebhookNotificationBlock(
+        block = CustomWebhookNotificationBlock(
             name=BLOCK_NAME,
             url="{{url}}",
             json_data={"text": "{{subject}}\n{{body}}"},
@@ -124,7 +126,7 @@ def _own_block(kind: str, url: str) -> str:
             cookies=None,
             secrets=SecretDict({"url": url}),
         )
-    return str(made.save(BLOCK_NAME, overwrite=True, _sync=True))
+    return str(block.save(BLOCK_NAME, overwrite=True, _sync=True))  # type: ignore[call-arg]  # Prefect adds it
 
 
 def _existing_block(named: str) -> str:

@@ -6,21 +6,20 @@ import json
 import math
 import sys
 from dataclasses import asdict, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from jobs.console.tables import printable
+from jobs.console.terminal import OUT, print_line, printable
 from pipelines.capacity.estimate import Estimate, estimate
 from pipelines.capacity.inputs import DRIVER_ROWS, GIVEN, MEASURED, Archive, Basis, Known, Pool, Prices
 from pipelines.capacity.throughput import Measurement, measure
 from pipelines.settings import Settings
 from pipelines.store.stores import open_store
 
-_out = Console()
+__all__ = ["capacity"]
+
 _FEW = 30  # photographs, below which a mean is said to be of few
 _UNITS = {
     "restore": "s of a replica a megapixel of result", "caption": "s of a captioner a photograph",
@@ -31,8 +30,8 @@ _UNITS = {
 _WORK, _HAVE, _PRICES = "The archive", "What there is to do it", "Prices (any currency; none is known here)"
 
 
-def _option(text: str, panel: str, **named: Any) -> Any:
-    return typer.Option(help=text, rich_help_panel=panel, show_default=False, **named)
+def _option(text: str, panel: str, *, min: float | None = None, max: float | None = None) -> object:
+    return typer.Option(help=text, rich_help_panel=panel, show_default=False, min=min, max=max)
 
 
 def capacity(
@@ -67,65 +66,67 @@ def capacity(
     typical photographs on the device in question first. Each figure says whether it was measured, given, counted from the code,
     documented by the store's maker, or is arithmetic.
     """
-    found = measure(open_store(output), device=device, preset=preset) if output else None
-    if found is None and not seconds_a_megapixel:
+    speeds = measure(open_store(output), device=device, preset=preset) if output else None
+    if speeds is None:
+        _check_speeds(output, seconds_a_megapixel, megapixels)
+    archive = _archive(items, megapixels, upscale, preset, speeds)
+    measured = speeds.basis if speeds else Basis(device=device)
+    basis = replace(
+        measured,
+        restore=_given(seconds_a_megapixel) or measured.restore,
+        caption=_given(seconds_a_caption) or measured.caption,
+        source_bytes=_given(source_mb * 1e6 / archive.megapixels) or measured.source_bytes,
+        result_bytes=_given(result_mb * 1e6 / (archive.megapixels * archive.enlargement)) or measured.result_bytes,
+    )
+    pool = Pool(
+        gpus=gpus, hours=hours_a_night, captioners=captioners, cpus=cpus, drivers=drivers,
+        driver_rows=_given(driver_rows) or DRIVER_ROWS, compacted=compacted, prefixes=store_prefixes,
+    )  # fmt: skip
+    prices = Prices(
+        gpu_hour=gpu_price, cpu_hour=cpu_price, gb_month=storage_price, thousand_writes=write_price,
+        thousand_reads=read_price,
+    )  # fmt: skip
+    result = estimate(basis, archive, pool, prices)
+    if as_json:
+        sys.stdout.write(json.dumps(_plain(basis, archive, pool, prices, speeds, result), indent=1) + "\n")
+    else:
+        _show(basis, archive, pool, speeds, result, {"megapixels": megapixels, "upscale": upscale})
+
+
+def _check_speeds(output: str, seconds_a_megapixel: float, megapixels: float) -> None:
+    """Refuse to work out anything where nothing was measured and too little is given."""
+    if not seconds_a_megapixel:
         where = (
             f"output {printable(open_store(output).uri(''))}: has no restored photograph to measure" if output else ""
         )
         raise ValueError(
             f"{where or 'no speed is known'}; restore some photographs on the device first, or give --seconds-a-megapixel"
         )
-    if found is None and not megapixels:
+    if not megapixels:
         raise ValueError("how large a photograph is was neither measured nor given; give --megapixels")
-    archive = _archive(items, megapixels, upscale, preset, found)
-    given: dict[str, float] = {
-        "restore": seconds_a_megapixel, "caption": seconds_a_caption,
-        "source_bytes": source_mb * 1e6 / archive.megapixels,
-        "result_bytes": result_mb * 1e6 / (archive.megapixels * archive.enlargement),
-    }  # fmt: skip
-    said: dict[str, Any] = {name: Known(value, GIVEN) for name, value in given.items() if value}
-    basis = replace(found.basis if found else Basis(device=device), **said)
-    pool = Pool(
-        gpus=gpus,
-        hours=hours_a_night,
-        captioners=captioners,
-        cpus=cpus,
-        drivers=drivers,
-        driver_rows=Known(driver_rows, GIVEN) if driver_rows else DRIVER_ROWS,
-        compacted=compacted,
-        prefixes=store_prefixes,
-    )
-    prices = Prices(
-        gpu_hour=gpu_price,
-        cpu_hour=cpu_price,
-        gb_month=storage_price,
-        thousand_writes=write_price,
-        thousand_reads=read_price,
-    )
-    result = estimate(basis, archive, pool, prices)
-    if as_json:
-        sys.stdout.write(json.dumps(_plain(basis, archive, pool, prices, found, result), indent=1) + "\n")
-    else:
-        _show(basis, archive, pool, found, result, {"megapixels": megapixels, "upscale": upscale})
 
 
-def _archive(items: int, megapixels: float, upscale: int, preset: str, found: Measurement | None) -> Archive:
+def _given(value: float) -> Known | None:
+    return Known(value, GIVEN) if value else None
+
+
+def _archive(items: int, megapixels: float, upscale: int, preset: str, speeds: Measurement | None) -> Archive:
     """Tiles are those of a square photograph with the default tile size."""
     from pipelines.stages.tiling import tile_places
 
-    size = megapixels or (found.megapixels if found else 0.0)
-    enlargement = float(upscale**2) or (found.enlargement if found else float(Settings().upscale ** 2))
+    size = megapixels or (speeds.megapixels if speeds else 0.0)
+    enlargement = float(upscale**2) or (speeds.enlargement if speeds else float(Settings().upscale ** 2))
     settings = Settings(
-        preset=preset or (found.preset if found else "sdxl"), upscale=max(1, round(math.sqrt(enlargement)))
+        preset=preset or (speeds.preset if speeds else "sdxl"), upscale=max(1, round(math.sqrt(enlargement)))
     )
     side = max(1, round(math.sqrt(size * 1e6)))
     return Archive(items=items, megapixels=size, enlargement=enlargement, tiles=len(tile_places(side, side, settings)))
 
 
 def _plain(
-    basis: Basis, archive: Archive, pool: Pool, prices: Prices, found: Measurement | None, result: Estimate
-) -> dict[str, Any]:
-    measured = {name: value for name, value in asdict(found).items() if name != "basis"} if found else None
+    basis: Basis, archive: Archive, pool: Pool, prices: Prices, speeds: Measurement | None, result: Estimate
+) -> dict[str, object]:
+    measured = {name: value for name, value in asdict(speeds).items() if name != "basis"} if speeds else None
     known = {
         name: getattr(basis, name)._asdict() | {"unit": unit} for name, unit in _UNITS.items() if getattr(basis, name)
     }
@@ -143,13 +144,13 @@ def _plain(
 
 
 def _show(
-    basis: Basis, archive: Archive, pool: Pool, found: Measurement | None, result: Estimate, said: dict[str, float]
+    basis: Basis, archive: Archive, pool: Pool, speeds: Measurement | None, result: Estimate, flags: dict[str, float]
 ) -> None:
     table = Table(title="What is known")
     for heading in ("", "value", "unit", "how"):
         table.add_column(heading, justify="right" if heading == "value" else "left")
     for name, how in (("megapixels", ""), ("enlargement", "upscale")):
-        known = GIVEN if said[how or name] else MEASURED if found else "default"
+        known = GIVEN if flags[how or name] else MEASURED if speeds else "default"
         table.add_row(name, _number(getattr(archive, name)), "a source" if not how else "of area", known)
     for name, unit in _UNITS.items():
         value: Known | None = getattr(basis, name)
@@ -161,41 +162,39 @@ def _show(
         ("store reads", pool.reads, "a second and prefix"),
     ):
         table.add_row(name, _number(limit.value), unit, limit.how)
-    _out.print(table)
+    OUT.print(table)
     table = Table(title=f"What {archive.items:,} photographs take")
     for heading in ("", "value", "unit", "how"):
         table.add_column(heading, justify="right" if heading == "value" else "left")
     for figure in result.figures.values():
         table.add_row(figure.name.replace("_", " "), _number(figure.value), figure.unit, figure.how)
-    _out.print(table)
+    OUT.print(table)
     rates = ", ".join(
         f"{name} {_number(rate.value)}" for name, rate in sorted(result.rates.items(), key=lambda r: r[1].value)
     )
-    _say(f"Held up by: {result.bottleneck}. Photographs a second that each would let through: {rates}")
+    print_line(f"Held up by: {result.bottleneck}. Photographs a second that each would let through: {rates}")
     if result.unknown:
-        _say(f"Not said, so not in it: {'; '.join(result.unknown)}")
-    _say("Left out: start-up of each night, failures and what is done again, egress, idle time between nights.")
-    if found:
-        _say(_about(found), style="yellow" if not found.trained or found.settings > 1 or found.items < _FEW else "")
+        print_line(f"Not said, so not in it: {'; '.join(result.unknown)}")
+    print_line("Left out: start-up of each night, failures and what is done again, egress, idle time between nights.")
+    if speeds:
+        print_line(
+            _about(speeds), style="yellow" if not speeds.trained or speeds.settings > 1 or speeds.items < _FEW else ""
+        )
 
 
-def _about(found: Measurement) -> str:
-    low, half, high = (_number(value) for value in found.spread)
+def _about(speeds: Measurement) -> str:
+    low, half, high = (_number(value) for value in speeds.spread)
     text = (
-        f"Measured on {found.items} photographs, {found.preset} on {found.device}: {low} to {high} s a megapixel (10 to 90 %), "
-        f"half at {half}."
+        f"Measured on {speeds.items} photographs, {speeds.preset} on {speeds.device}: {low} to {high} s a megapixel "
+        f"(10 to 90 %), half at {half}."
     )
-    if found.items < _FEW:
+    if speeds.items < _FEW:
         text += f" Fewer than {_FEW}: measure more."
-    if found.settings > 1:
-        text += f" They had {found.settings} different settings, whose speeds may differ."
-    if not found.trained:
+    if speeds.settings > 1:
+        text += f" They had {speeds.settings} different settings, whose speeds may differ."
+    if not speeds.trained:
         text += " The network is untrained: a speed, but no restorations."
     return text
-
-
-def _say(text: str, style: str = "") -> None:
-    _out.print(Text(printable(text), style=style), soft_wrap=True)
 
 
 def _number(value: float) -> str:

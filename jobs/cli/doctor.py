@@ -16,6 +16,8 @@ from pipelines.plan.stores import check_disjoint
 from pipelines.settings import Settings
 from pipelines.store.stores import open_store
 
+__all__ = ["check_all"]
+
 Check = Callable[[Settings], str]
 
 
@@ -47,10 +49,10 @@ def check_all(settings: Settings, console: Console) -> int:
 
 
 def _python(settings: Settings) -> str:
-    found = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
     if sys.version_info[:2] not in ((3, 11), (3, 12)):
-        raise ValueError(f"Python {found}: install 3.11 or 3.12 and make the environment again (make clean install)")
-    return found
+        raise ValueError(f"Python {version}: install 3.11 or 3.12 and make the environment again (make clean install)")
+    return version
 
 
 def _machine(settings: Settings) -> str:

@@ -2,154 +2,151 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
-from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
 from jobs.console.photos import read_photo
-from jobs.console.tables import printable
+from jobs.console.terminal import ERR, OUT, print_line
 from jobs.settings.load import load_settings
 from pipelines.settings import Settings
 
-_out, _err = Console(), Console(stderr=True)
+if TYPE_CHECKING:
+    from faithdiff_model.evaluation.data import Pair
+    from faithdiff_model.evaluation.methods import Method
+    from faithdiff_model.evaluation.run import Evaluation, Plan
+
+__all__ = ["evaluate"]
+
 _What, _How, _Sampling = "What is measured", "By what", "Sampling"
+
+# The flags, in the order of the command.
+_Hq = Annotated[Path, typer.Option(help="Folder of references.", show_default=False, rich_help_panel=_What)]
+_Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder for the tables.", show_default=False, rich_help_panel=_What)
+]
+_Lq = Annotated[Path | None, typer.Option(help="Folder of LQ images: same paths and stems.", rich_help_panel=_What)]
+_Degradation = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Instead of --lq: make them, as level-I, level-II, level-III or archive; repeat for more.",
+        rich_help_panel=_What,
+    ),
+]
+_Limit = Annotated[int, typer.Option(help="Only the first so many images; 0 is all.", min=0, rich_help_panel=_What)]
+_Preset = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"Network to measure, {Settings.model_fields['preset'].default} by default; repeat for more; none for none.",
+        show_default=False,
+        rich_help_panel=_How,
+    ),
+]
+_Results = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=DIR", help="Finished results of another method; repeat for more.", rich_help_panel=_How),
+]
+_Peer = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Also measure another program: realesrgan (x4plus, extra peers) or nlmeans; repeat for both.",
+        rich_help_panel=_How,
+    ),
+]
+_Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="psnr_y, psnr_rgb, ssim_y, ssim_rgb, ms_ssim_y, gmsd, fsim (these by default); lpips, dists, musiq, "
+        "clipiqa+, niqe, fid with the extra metrics; repeat for more.",
+        rich_help_panel=_How,
+    ),
+]
+_Ocr = Annotated[
+    bool,
+    typer.Option("--ocr", help="Also read the text: NAME.txt beside the reference is the truth.", rich_help_panel=_How),
+]
+_OcrProgram = Annotated[
+    str, typer.Option(help="What reads the text: rapidocr (PP-OCR) or tesseract.", rich_help_panel=_How)
+]
+_OcrLanguage = Annotated[str, typer.Option(help="Tesseract's languages, as eng or deu+frk.", rich_help_panel=_How)]
+_Steps = Annotated[int | None, typer.Option(help="Denoising steps.", show_default=False, rich_help_panel=_Sampling)]
+_Sampler = Annotated[
+    str | None,
+    typer.Option(help="euler, ddim, dpmpp_2m or unipc.", show_default=False, rich_help_panel=_Sampling),
+]
+_Seed = Annotated[
+    int | None,
+    typer.Option(help="Of degradations and noise.", show_default=False, rich_help_panel=_Sampling),
+]
+_Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda.", show_default=False, rich_help_panel=_Sampling)]
+_Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="YAML file of settings for the networks: weights, colour fix, dtype, ...",
+        show_default=False,
+        rich_help_panel=_Sampling,
+    ),
+]
+_SaveImages = Annotated[
+    bool, typer.Option("--save-images", help="Keep LQ images, references and results beside the tables.")
+]
 
 
 def evaluate(
-    hq: Annotated[Path, typer.Option(help="Folder of references.", show_default=False, rich_help_panel=_What)],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the tables.", show_default=False, rich_help_panel=_What)
-    ],
-    lq: Annotated[
-        Path | None, typer.Option(help="Folder of LQ images: same paths and stems.", rich_help_panel=_What)
-    ] = None,
-    degradation: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Instead of --lq: make them, as level-I, level-II, level-III or archive; repeat for more.",
-            rich_help_panel=_What,
-        ),
-    ] = None,
-    limit: Annotated[
-        int, typer.Option(help="Only the first so many images; 0 is all.", min=0, rich_help_panel=_What)
-    ] = 0,
-    preset: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Network to measure, {Settings.model_fields['preset'].default} by default; repeat for more; none for none.",
-            show_default=False,
-            rich_help_panel=_How,
-        ),
-    ] = None,
-    results: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=DIR", help="Finished results of another method; repeat for more.", rich_help_panel=_How
-        ),
-    ] = None,
-    peer: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Also measure another program: realesrgan (x4plus, extra peers) or nlmeans; repeat for both.",
-            rich_help_panel=_How,
-        ),
-    ] = None,
-    metrics: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="psnr_y, psnr_rgb, ssim_y, ssim_rgb, ms_ssim_y, gmsd, fsim (these by default); lpips, dists, musiq, "
-            "clipiqa+, niqe, fid with the extra metrics; repeat for more.",
-            rich_help_panel=_How,
-        ),
-    ] = None,
-    ocr: Annotated[
-        bool,
-        typer.Option(
-            "--ocr", help="Also read the text: NAME.txt beside the reference is the truth.", rich_help_panel=_How
-        ),
-    ] = False,
-    ocr_program: Annotated[
-        str, typer.Option(help="What reads the text: rapidocr (PP-OCR) or tesseract.", rich_help_panel=_How)
-    ] = "rapidocr",
-    ocr_language: Annotated[
-        str, typer.Option(help="Tesseract's languages, as eng or deu+frk.", rich_help_panel=_How)
-    ] = "eng",
-    steps: Annotated[
-        int | None, typer.Option(help="Denoising steps.", show_default=False, rich_help_panel=_Sampling)
-    ] = None,
-    sampler: Annotated[
-        str | None,
-        typer.Option(help="euler, ddim, dpmpp_2m or unipc.", show_default=False, rich_help_panel=_Sampling),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Of degradations and noise.", show_default=False, rich_help_panel=_Sampling),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda.", show_default=False, rich_help_panel=_Sampling)
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            "-c",
-            help="YAML file of settings for the networks: weights, colour fix, dtype, ...",
-            show_default=False,
-            rich_help_panel=_Sampling,
-        ),
-    ] = None,
-    save_images: Annotated[
-        bool, typer.Option("--save-images", help="Keep LQ images, references and results beside the tables.")
-    ] = False,
+    hq: _Hq,
+    output: _Output,
+    lq: _Lq = None,
+    degradation: _Degradation = None,
+    limit: _Limit = 0,
+    preset: _Preset = None,
+    results: _Results = None,
+    peer: _Peer = None,
+    metrics: _Metrics = None,
+    ocr: _Ocr = False,
+    ocr_program: _OcrProgram = "rapidocr",
+    ocr_language: _OcrLanguage = "eng",
+    steps: _Steps = None,
+    sampler: _Sampler = None,
+    seed: _Seed = None,
+    device: _Device = None,
+    config: _Config = None,
+    save_images: _SaveImages = False,
 ) -> None:
     """Measure methods against references: bicubic, Lanczos, networks, and other programs' results.
 
     Writes OUTPUT/summary.md (means, run times, circumstances), summary.json and per-image.parquet. An image that cannot be
     read is a failed row, and the rest goes on.
     """
-    degradations, names = degradation or [], metrics or []
-    folders = _result_folders(results or [])
+    degradations, folders = degradation or [], _result_folders(results or [])
     save_to = output / "images" if save_images else None
     _check_folders(hq, lq, output, degradations, folders, save_to)
     flags = {"steps": steps, "sampler": sampler, "seed": seed, "device": device}
     networks = _network_settings(preset, flags, config)
     common = networks[0] if networks else load_settings(flags, config=config)
 
-    from faithdiff_model.evaluation.data import degraded_folder, paired_folders
     from faithdiff_model.evaluation.metrics import prepare_metrics
     from faithdiff_model.evaluation.ocr import text_reader
-    from faithdiff_model.evaluation.peers import peer_method
     from faithdiff_model.evaluation.report import write_report
     from faithdiff_model.evaluation.run import FAILED, Plan
-    from faithdiff_model.evaluation.run import evaluate as measure
 
     # Everything that can be wrong with the command is said before minutes of work: pairs, folders, programs, weights.
     suffixes, read = _suffixes(), partial(read_photo, settings=common)
-    pairs = (
-        paired_folders(hq, lq, suffixes, common.seed)
-        if lq
-        else degraded_folder(hq, degradations, suffixes, common.seed)
-    )
-    wanted = set(list(dict.fromkeys(pair.name for pair in pairs))[: limit or None])
-    pairs = [pair for pair in pairs if pair.name in wanted]
+    pairs = _first(_pairs(hq, lq, degradations, suffixes, common.seed), limit)
     read_text, reader = text_reader(ocr_program, ocr_language) if ocr else (None, {})
-    peers = [peer_method(name, common.cpu_threads) for name in dict.fromkeys(peer or ())]
-    torch_device = str(common.model_spec().torch_device())
-    image_metrics, set_metrics = prepare_metrics(names, torch_device)
+    image_metrics, set_metrics = prepare_metrics(metrics or [], str(common.model_spec().torch_device()))
     plan = Plan(
         pairs=pairs,
-        methods=[
-            *_methods(networks, folders, list(dict.fromkeys(pair.degradation for pair in pairs)), suffixes, read),
-            *peers,
-        ],
+        methods=_methods(networks, folders, _peers(peer or (), common.cpu_threads), pairs, suffixes, read),
         metrics=image_metrics,
         set_metrics=set_metrics,
         read=read,
@@ -157,28 +154,18 @@ def evaluate(
         save_to=save_to,
     )
     output.mkdir(parents=True, exist_ok=True)
-    for method in plan.methods:
-        if not method.trained:
-            _err.print(
-                Text(f"{printable(method.name)} is untrained: its results are not restorations."), soft_wrap=True
-            )
-    asked = {"hq": str(hq), "lq": str(lq) if lq else "made", "limit": limit, "seed": common.seed, **reader}
-    with Progress(console=_err, transient=True) as progress:
-        task = progress.add_task("measuring", total=len(plan.pairs) * len(plan.methods))
-        done = measure(plan, on_row=lambda _row: progress.advance(task))
-    summary = write_report(output, plan, done, asked)
+    circumstances = {"hq": str(hq), "lq": str(lq) if lq else "made", "limit": limit, "seed": common.seed, **reader}
+    done = _measured(plan)
+    summary = write_report(output, plan, done, circumstances)
     failed = sum(row["status"] == FAILED for row in done.rows)
-    _out.print(Text(_tables(summary)), soft_wrap=True)
-    _out.print(
-        Text(f"{len(done.rows) - failed} rows measured, {failed} failed. Open {printable(str(summary))}"),
-        soft_wrap=True,
-    )
+    OUT.print(Text(_tables(summary)), soft_wrap=True)
+    print_line(f"{len(done.rows) - failed} rows measured, {failed} failed. Open {summary}")
     raise typer.Exit(1 if failed or done.notes else 0)
 
 
-def _result_folders(given: Sequence[str]) -> dict[str, Path]:
+def _result_folders(texts: Sequence[str]) -> dict[str, Path]:
     folders: dict[str, Path] = {}
-    for text in given:
+    for text in texts:
         name, equals, folder = text.partition("=")
         if not (name and equals and folder):
             raise ValueError(f"--results {text}: is not NAME=DIR; write it like --results other=results/other")
@@ -221,7 +208,9 @@ def _check_folders(
         raise ValueError(f"--output {output}: is a file; choose a folder")
 
 
-def _network_settings(presets: Sequence[str] | None, flags: dict[str, Any], config: Path | None) -> list[Settings]:
+def _network_settings(
+    presets: Sequence[str] | None, flags: Mapping[str, object], config: Path | None
+) -> list[Settings]:
     """Settings of each network; `--preset none` stands for no network."""
     if not presets:
         return [load_settings(flags, config=config)]
@@ -235,20 +224,51 @@ def _network_settings(presets: Sequence[str] | None, flags: dict[str, Any], conf
 def _methods(
     networks: Sequence[Settings],
     folders: dict[str, Path],
-    degradations: Sequence[str],
+    peers: Sequence[Method],
+    pairs: Sequence[Pair],
     suffixes: Sequence[str],
-    read: Callable[[Path], Any],
-) -> list[Any]:
+    read: Callable[[Path], np.ndarray],
+) -> list[Method]:
     from faithdiff_model.build import build_restorer
     from faithdiff_model.evaluation.methods import check_names, folder_method, network_method, plain_methods
 
-    methods = plain_methods()
+    methods, degradations = plain_methods(), list(dict.fromkeys(pair.degradation for pair in pairs))
     check_names([*(method.name for method in methods), *folders, *(settings.preset for settings in networks)])
     methods += [folder_method(name, folder, degradations, suffixes, read) for name, folder in folders.items()]
     for settings in networks:
         restorer = build_restorer(settings.model_spec(), settings.restore_options(window_batch=1))
         methods.append(network_method(settings.preset, restorer))
-    return methods
+    return [*methods, *peers]
+
+
+def _peers(names: Sequence[str], threads: int) -> list[Method]:
+    from faithdiff_model.evaluation.peers import peer_method
+
+    return [peer_method(name, threads) for name in dict.fromkeys(names)]
+
+
+def _pairs(hq: Path, lq: Path | None, degradations: Sequence[str], suffixes: Sequence[str], seed: int) -> list[Pair]:
+    from faithdiff_model.evaluation.data import degraded_folder, paired_folders
+
+    return paired_folders(hq, lq, suffixes, seed) if lq else degraded_folder(hq, degradations, suffixes, seed)
+
+
+def _measured(plan: Plan) -> Evaluation:
+    """The plan carried out, with progress on the terminal."""
+    from faithdiff_model.evaluation.run import evaluate as measure
+
+    for method in plan.methods:
+        if not method.trained:
+            print_line(f"{method.name} is untrained: its results are not restorations.", console=ERR)
+    with Progress(console=ERR, transient=True) as progress:
+        task = progress.add_task("measuring", total=len(plan.pairs) * len(plan.methods))
+        return measure(plan, on_row=lambda _row: progress.advance(task))
+
+
+def _first(pairs: Sequence[Pair], limit: int) -> list[Pair]:
+    """The pairs of the first `limit` images; of all if it is 0."""
+    names = set(list(dict.fromkeys(pair.name for pair in pairs))[: limit or None])
+    return [pair for pair in pairs if pair.name in names]
 
 
 def _suffixes() -> tuple[str, ...]:

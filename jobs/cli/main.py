@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from jobs.service.environment import prepare_environment
 
@@ -32,9 +31,12 @@ from jobs.cli.restore import run_restore  # noqa: E402
 from jobs.console.exit_codes import ALL_DONE, NOTHING_RAN, SIGNALLED  # noqa: E402
 from jobs.console.messages import hint, print_error  # noqa: E402
 from jobs.console.tables import print_plan  # noqa: E402
+from jobs.console.terminal import OUT  # noqa: E402
 from jobs.settings.flags import with_settings  # noqa: E402
 from jobs.settings.load import load_settings, settings_yaml  # noqa: E402
 from pipelines.settings import Settings  # noqa: E402
+
+__all__ = ["app", "demo", "doctor", "main", "plan", "restore", "settings_command"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,7 +49,6 @@ app = typer.Typer(
     "full or down, or taken over), 130 or 143 interrupted; the same command continues.",
 )
 app.add_typer(manifest_cli.app, name="manifest")
-_out = Console()
 
 
 @app.command()
@@ -68,7 +69,7 @@ def plan(settings: Settings, limit: Annotated[int, typer.Option(help="Items to l
     """Show what `restore` would do and why, without doing it."""
     from pipelines.plan.plan import make_plan
 
-    print_plan(make_plan(settings), _out, limit)
+    print_plan(make_plan(settings), OUT, limit)
 
 
 @app.command()
@@ -77,7 +78,7 @@ def doctor(settings: Settings) -> None:
     """Check Python, Ray, device, weights and stores, each with a fix."""
     from jobs.cli.doctor import check_all
 
-    failed = check_all(settings, _out)
+    failed = check_all(settings, OUT)
     raise typer.Exit(NOTHING_RAN if failed else ALL_DONE)
 
 
@@ -88,7 +89,7 @@ def demo(
     """Make a small archive of real photographs and a film clip, restore it, and say what to open."""
     from jobs.samples.demo import run_demo
 
-    raise typer.Exit(run_demo(folder, _out, run_restore))
+    raise typer.Exit(run_demo(folder, OUT, run_restore))
 
 
 app.command()(with_settings(verify_cli.verify))
@@ -99,7 +100,7 @@ app.command()(with_settings(serve_cli.serve))
 app.command()(automations_cli.automations)
 app.command()(attribute_cli.attribute)
 app.command()(evaluate_cli.evaluate)
-train_cli.register(app, _out)
+train_cli.register(app, OUT)
 
 
 @app.command(name="settings")

@@ -1,4 +1,4 @@
-"""`faitharchive manifest`: look at the manifest without knowing Parquet."""
+"""`faitharchive manifest`: show, export, rebuild and compact the manifest of an output store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.console.export import select, to_csv
-from jobs.console.tables import printable
+from jobs.console.terminal import OUT, print_line, printable
 from pipelines.manifest.compact import CompactResult, compact_manifest
 from pipelines.manifest.rebuild import RebuildResult, rebuild_manifest
 from pipelines.manifest.runs import new_run_id
@@ -22,10 +22,11 @@ from pipelines.store.layout import SET_ASIDE
 from pipelines.store.store import Store
 from pipelines.store.stores import open_store
 
+__all__ = ["app", "compact", "export", "fields", "print_rebuilt", "rebuild", "show"]
+
 app = typer.Typer(
     no_args_is_help=True, help="Show, filter, export, compact and rebuild the manifest of an output store."
 )
-_out = Console()
 
 _Output = Annotated[str, typer.Argument(help="Output folder or URL.")]
 _Status = Annotated[str, typer.Option(help="Only this status: restored, failed, quarantined.")]
@@ -61,8 +62,8 @@ def show(
             f"{row['lq_psnr_db']:.1f}" if row["lq_psnr_db"] is not None else "",
             f"{row['seconds_restore']:.1f}" if row["seconds_restore"] is not None else "",
         )
-    _out.print(table)
-    _out.print(f"{min(limit, len(rows))} of {len(rows)} rows")
+    OUT.print(table)
+    OUT.print(f"{min(limit, len(rows))} of {len(rows)} rows")
 
 
 @app.command()
@@ -101,30 +102,29 @@ def rebuild(
     """
     store = open_store(output)
     seconds = Settings().lease_seconds
-    found = rebuild_manifest(store, run_id=new_run_id(), lease_seconds=seconds, steal=steal_lease)
-    print_rebuilt(found, store, _out, limit)
-    raise typer.Exit(1 if found.unusable else 0)
+    result = rebuild_manifest(store, run_id=new_run_id(), lease_seconds=seconds, steal=steal_lease)
+    print_rebuilt(result, store, OUT, limit)
+    raise typer.Exit(1 if result.unusable else 0)
 
 
-def print_rebuilt(found: RebuildResult, store: Store, console: Console, limit: int) -> None:
+def print_rebuilt(result: RebuildResult, store: Store, console: Console, limit: int) -> None:
     """What a rebuild found and did."""
-    for path, reason in found.set_aside:
-        line = f"set aside {printable(path)}: cannot be read ({printable(reason)})"
-        console.print(Text(line, style="yellow"), soft_wrap=True)
-    for path, reason in found.first_unusable[:limit]:
-        console.print(Text(f"unusable {printable(path)}: {printable(reason)}", style="red"), soft_wrap=True)
-    if found.unusable > min(limit, len(found.first_unusable)):
+    for path, reason in result.set_aside:
+        print_line(f"set aside {path}: cannot be read ({reason})", "yellow", console=console)
+    for path, reason in result.first_unusable[:limit]:
+        print_line(f"unusable {path}: {reason}", "red", console=console)
+    if result.unusable > min(limit, len(result.first_unusable)):
         console.print(
-            f"... and {found.unusable - min(limit, len(found.first_unusable))} more unusable sidecars (--limit)"
+            f"... and {result.unusable - min(limit, len(result.first_unusable))} more unusable sidecars (--limit)"
         )
     console.print(
-        f"{found.manifest_files} manifest files read, {len(found.set_aside)} set aside; {found.sidecars} sidecars found, "
-        f"{found.known} already in the manifest, {found.written} rows written, {found.unusable} unusable",
+        f"{result.manifest_files} manifest files read, {len(result.set_aside)} set aside; {result.sidecars} sidecars found, "
+        f"{result.known} already in the manifest, {result.written} rows written, {result.unusable} unusable",
         soft_wrap=True,
     )
-    if found.set_aside:
-        console.print(Text(f"Set aside: {printable(store.uri(f'{SET_ASIDE}/{found.run_id}'))}"), soft_wrap=True)
-    if found.written or found.set_aside:
+    if result.set_aside:
+        print_line(f"Set aside: {store.uri(f'{SET_ASIDE}/{result.run_id}')}", console=console)
+    if result.written or result.set_aside:
         console.print(
             "Rows of failed and quarantined items cannot come back if they were lost: restore tries those items again.",
             soft_wrap=True,
@@ -147,18 +147,18 @@ def compact(
     """
     store = open_store(output)
     seconds = Settings().lease_seconds
-    found = compact_manifest(store, compaction_id=new_run_id(), lease_seconds=seconds, steal=steal_lease)
-    _print_compacted(found)
-    raise typer.Exit(1 if found.left else 0)
+    result = compact_manifest(store, compaction_id=new_run_id(), lease_seconds=seconds, steal=steal_lease)
+    _print_compacted(result)
+    raise typer.Exit(1 if result.left else 0)
 
 
-def _print_compacted(found: CompactResult) -> None:
-    for path, reason in found.left:
-        _out.print(Text(f"left {printable(path)}: {printable(reason)}", style="yellow"), soft_wrap=True)
-    finished = f"; finished {found.finished} that had died" if found.finished else ""
-    _out.print(
-        f"{found.files_before} manifest files are {found.files_after} now ({found.bytes_before / 1e6:.1f} MB are "
-        f"{found.bytes_after / 1e6:.1f}): {found.rows} rows in {found.written} new files{finished}",
+def _print_compacted(result: CompactResult) -> None:
+    for path, reason in result.left:
+        print_line(f"left {path}: {reason}", "yellow")
+    finished = f"; finished {result.finished} that had died" if result.finished else ""
+    OUT.print(
+        f"{result.files_before} manifest files are {result.files_after} now ({result.bytes_before / 1e6:.1f} MB are "
+        f"{result.bytes_after / 1e6:.1f}): {result.rows} rows in {result.written} new files{finished}",
         soft_wrap=True,
     )
 
@@ -171,4 +171,4 @@ def fields() -> None:
         table.add_column(heading, overflow="fold")
     for column in MANIFEST_COLUMNS:
         table.add_row(column.name, str(column.type), column.meaning)
-    _out.print(table)
+    OUT.print(table)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from jobs.console.tables import printable
+from jobs.console.terminal import print_line
 from pipelines.review.report import make_and_publish
 
-_out = Console()
+__all__ = ["report"]
 
 
 def report(
@@ -22,4 +20,4 @@ def report(
 
     It goes to OUTPUT/_faitharchive/reports, with its figures as JSON beside it.
     """
-    _out.print(Text(f"Report: {printable(make_and_publish(output, name))}"), soft_wrap=True)
+    print_line(f"Report: {make_and_publish(output, name)}")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from rich.console import Console
-
-from jobs.console.exit_codes import exit_code
 from jobs.console.messages import warn
-from jobs.console.tables import print_summary
 from pipelines.settings import Settings
 from pipelines.telemetry import logs
+
+__all__ = ["run_restore"]
 
 
 def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
@@ -25,12 +22,10 @@ def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
 
     logs.configure(settings.log_format, settings.log_level)
     open_stores(settings)  # what is wrong with the command is said before Prefect takes its seconds to start
-    from jobs.flows.restore import restore_archive
+    from jobs.flows.restore import restore_and_print
     from jobs.service.server import start_own_server
 
     start_own_server()
     if not settings.model_spec().trained:
         warn(f"preset {settings.preset} is untrained:", "the pipeline is real, the pictures are not restorations.")
-    summary: dict[str, Any] = restore_archive(settings, list(damaged))
-    print_summary(summary, settings, Console())
-    return exit_code(summary)
+    return restore_and_print(settings, damaged)

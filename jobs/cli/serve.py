@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
-from jobs.console.tables import printable
+from jobs.console.terminal import ERR, printable
 from pipelines.settings import Settings
 
-_err = Console(stderr=True)
+if TYPE_CHECKING:
+    from prefect.deployments.runner import RunnerDeployment
+    from prefect.schedules import Schedule
+
+__all__ = ["serve"]
+
 _QUIET = "CRITICAL"  # what jobs.service.environment sets
 
 
@@ -48,13 +52,13 @@ def serve(
         runner = DrainingRunner(name="faitharchive", limit=1, pause_on_shutdown=False)
         for name, schedule in times:
             runner.add_deployment(_deployment(name, settings, schedule))
-        _err.print(
+        ERR.print(
             Text(f"serving {printable(settings.source)} -> {printable(settings.output)}: {cron} {timezone}; {url}")
         )
         asyncio.run(runner.start())
 
 
-def _deployment(name: str, settings: Settings, schedule: Any) -> Any:
+def _deployment(name: str, settings: Settings, schedule: Schedule) -> RunnerDeployment:
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.deployments.runner import EntrypointType
 
@@ -62,15 +66,18 @@ def _deployment(name: str, settings: Settings, schedule: Any) -> Any:
     from jobs.flows.verify import verify_archive
 
     chosen = {**settings.model_dump(exclude_defaults=True), **_whole_paths(settings)}
-    lasting: dict[str, Any] = {
-        "schedule": schedule,
-        "concurrency_limit": ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
-        "tags": ["faitharchive"],
-        "entrypoint_type": EntrypointType.MODULE_PATH,  # found from whatever folder this runs in
-    }
-    if name == "nightly":
-        return restore_archive.to_deployment(name, parameters={"settings": chosen, "report": True}, **lasting)
-    return verify_archive.to_deployment(name, parameters={"settings": chosen}, **lasting)
+    flow, more = (restore_archive, {"report": True}) if name == "nightly" else (verify_archive, {})
+    deployment = flow.to_deployment(
+        name,
+        parameters={"settings": chosen, **more},
+        schedule=schedule,
+        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+        tags=["faitharchive"],
+        entrypoint_type=EntrypointType.MODULE_PATH,  # found from whatever folder this runs in
+    )
+    return cast(
+        "RunnerDeployment", deployment
+    )  # Prefect's type has a coroutine beside it, for callers in an event loop
 
 
 def _whole_paths(settings: Settings) -> dict[str, str]:
@@ -84,7 +91,7 @@ def _whole_paths(settings: Settings) -> dict[str, str]:
     return whole
 
 
-def _schedule(cron: str, timezone: str) -> Any:
+def _schedule(cron: str, timezone: str) -> Schedule:
     from prefect.schedules import Cron
 
     try:

@@ -9,26 +9,27 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypedDict
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from faithdiff_model.redaction import redact
 from jobs.console.progress import rate_per_hour, time_left
-from jobs.console.tables import printable
+from jobs.console.terminal import OUT, printable
 from pipelines.audit.status import RunStatus, run_status
 from pipelines.store.store import Store, StoreError
 from pipelines.store.stores import open_store
 from pipelines.telemetry.progress import Progress
 
+__all__ = ["as_table", "as_values", "exit_code", "status"]
+
 WELL, SOME_FAILED, BROKEN = 0, 1, 3
 _REFRESH_SECONDS = 5.0
 _STYLES = {"died": "bold red", "stalled": "bold red", "stopped": "yellow", "draining": "yellow", "ended": "green"}
-_out = Console()
 
 
 def status(
@@ -46,56 +47,61 @@ def status(
     store = open_store(output)
     if not store.exists() or (store.local and not Path(store.key("")).is_dir()):
         raise StoreError(f"output {printable(store.uri(''))}: there is no such folder; check the path")
-    if watch and not as_json and _out.is_terminal:
-        with Live(console=_out, auto_refresh=False) as live:
-            for found in _looks(store):
-                live.update(shown(found), refresh=True)
+    if watch and not as_json and OUT.is_terminal:
+        with Live(console=OUT, auto_refresh=False) as live:
+            for run in _looks(store):
+                live.update(as_table(run), refresh=True)
     else:
-        for found in _looks(store) if watch else [run_status(store)]:
+        for run in _looks(store) if watch else [run_status(store)]:
             if as_json:
-                sys.stdout.write(json.dumps(plain(found), indent=None if watch else 1) + "\n")
+                sys.stdout.write(json.dumps(as_values(run), indent=None if watch else 1) + "\n")
                 sys.stdout.flush()
             else:
-                _out.print(shown(found), soft_wrap=True)
-    raise typer.Exit(exit_code(found))
+                OUT.print(as_table(run), soft_wrap=True)
+    raise typer.Exit(exit_code(run))
 
 
 def _looks(store: Store) -> Iterator[RunStatus]:
     """A look at a time, until no run is on."""
     while True:
-        found = run_status(store)
-        yield found
-        if not found.live:
+        run = run_status(store)
+        yield run
+        if not run.live:
             return
         time.sleep(_REFRESH_SECONDS)
 
 
-def exit_code(found: RunStatus) -> int:
+def exit_code(run: RunStatus) -> int:
     """See `status`."""
-    if found.state in ("died", "stalled", "stopped"):
+    if run.state in ("died", "stalled", "stopped"):
         return BROKEN
-    if found.state == "ended" and (found.record.get("failed") or found.record.get("quarantined")):
+    if run.state == "ended" and (run.record.get("failed") or run.record.get("quarantined")):
         return SOME_FAILED
     return WELL
 
 
-def plain(found: RunStatus) -> dict[str, Any]:
+def as_values(run: RunStatus) -> dict[str, object]:
     """As plain values, with what is worked out of them."""
-    progress = asdict(found.progress) if found.progress else None
-    if found.progress and progress is not None:
-        progress |= {"done": found.progress.done, **_pace(found.progress)}
-        progress["last_sign_of_life_seconds"] = round(time.time() - found.progress.written_at, 1)
+    progress: dict[str, object] | None = asdict(run.progress) if run.progress else None
+    if run.progress and progress is not None:
+        progress |= {"done": run.progress.done, **_pace(run.progress)}
+        progress["last_sign_of_life_seconds"] = round(time.time() - run.progress.written_at, 1)
     return {
-        "state": found.state,
-        "run_id": found.run_id,
-        "lease": asdict(found.lease) if found.lease else None,
+        "state": run.state,
+        "run_id": run.run_id,
+        "lease": asdict(run.lease) if run.lease else None,
         "progress": progress,
-        "record": found.record or None,
-        "advice": found.advice,
+        "record": run.record or None,
+        "advice": run.advice,
     }
 
 
-def _pace(progress: Progress) -> dict[str, Any]:
+class _Pace(TypedDict):
+    items_per_hour: float
+    time_left: str
+
+
+def _pace(progress: Progress) -> _Pace:
     seconds = progress.written_at - progress.started_at
     return {
         "items_per_hour": round(rate_per_hour(progress.done, seconds), 1),
@@ -103,26 +109,26 @@ def _pace(progress: Progress) -> dict[str, Any]:
     }
 
 
-def shown(found: RunStatus) -> RenderableType:
+def as_table(run: RunStatus) -> RenderableType:
     """For people: a table of a few lines, then what to do."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, text in _lines(found):
+    for name, text in _lines(run):
         style = _STYLES.get(text, "") if name == "state" else ""
         table.add_row(name, Text(printable(redact(text)), style=style))
     parts: list[RenderableType] = [table]
-    if found.advice:
-        parts.append(Text(printable(redact(found.advice)), style="yellow" if exit_code(found) else ""))
+    if run.advice:
+        parts.append(Text(printable(redact(run.advice)), style="yellow" if exit_code(run) else ""))
     return Group(*parts)
 
 
-def _lines(found: RunStatus) -> Iterator[tuple[str, str]]:
+def _lines(run: RunStatus) -> Iterator[tuple[str, str]]:
     """What is shown, as names and texts."""
-    yield "state", found.state
-    if found.run_id:
-        yield "run", found.run_id
-    lease, progress, record = found.lease, found.progress, found.record
+    yield "state", run.state
+    if run.run_id:
+        yield "run", run.run_id
+    lease, progress, record = run.lease, run.progress, run.record
     if lease is not None:
         yield "held by", f"process {lease.process} on {lease.host} since {_at(lease.taken_at)}"
         yield "lease", f"{lease.state if lease.blocks() else 'expired'}, until {_at(lease.expires_at)}"

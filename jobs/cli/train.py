@@ -13,6 +13,8 @@ from jobs.settings.flags import with_model
 from jobs.settings.train import ENV_PREFIX, TrainSettings
 from jobs.training import run_training
 
+__all__ = ["register", "show_plan"]
+
 _GIB = 1 << 30
 _DRY_RUN_GPUS = (1, 4, 8)
 

@@ -10,6 +10,8 @@ from jobs.cli.restore import run_restore
 from jobs.verification import VerifyOptions, run_verify
 from pipelines.settings import Settings
 
+__all__ = ["verify"]
+
 
 def verify(
     settings: Settings,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from jobs.console.summary import Counts
+
+__all__ = ["ALL_DONE", "NOTHING_RAN", "SIGNALLED", "SOME_FAILED", "STOPPED", "exit_code"]
 
 ALL_DONE, SOME_FAILED, NOTHING_RAN, STOPPED = 0, 1, 2, 3
 SIGNALLED = 128  # plus the signal's number, as shells have it
 
 
-def exit_code(summary: Mapping[str, Any]) -> int:
+def exit_code(summary: Counts) -> int:
     """The exit code of a run that came to its end, from the summary of the flow `restore-archive`."""
     if summary["signal"]:
         return SIGNALLED + int(summary["signal"])

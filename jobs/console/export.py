@@ -6,22 +6,25 @@ import csv
 import fnmatch
 import io
 from datetime import datetime
-from typing import Any
 
 from faithdiff_model.redaction import redact_url
-from jobs.console.tables import printable
+from jobs.console.terminal import printable
 from pipelines.manifest.current import newest_rows
 from pipelines.manifest.reader import read_rows
 from pipelines.rows import MANIFEST_COLUMNS, Row, columns_of
 from pipelines.store.store import StoreError
 from pipelines.store.stores import open_store
 
+__all__ = ["select", "to_csv"]
+
 # What a spreadsheet takes for a formula, or drops to find one; wide forms count in Japanese ones.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-def select(output: str, *, status: str, code: str, path: str, run: str, every: bool) -> list[Row]:
-    """Rows that match all given filters, by source path.
+def select(
+    output: str, *, status: str = "", code: str = "", path: str = "", run: str = "", every: bool = False
+) -> list[Row]:
+    """Rows that match all filters that are not empty, by source path: of each item the newest, or `every` one.
 
     Raises:
         StoreError: there is no manifest.
@@ -30,7 +33,7 @@ def select(output: str, *, status: str, code: str, path: str, run: str, every: b
     if not rows:
         raise StoreError(f"output {redact_url(output)}: has no manifest yet; run faitharchive restore first")
     chosen = rows if every else list(newest_rows(rows).values())
-    wanted = [
+    matching = [
         row
         for row in chosen
         if (not status or row["status"] == status)
@@ -38,7 +41,7 @@ def select(output: str, *, status: str, code: str, path: str, run: str, every: b
         and (not run or row["run_id"] == run)
         and (not path or fnmatch.fnmatchcase(row["source_path"], path))
     ]
-    return sorted(wanted, key=lambda row: (row["source_path"], row["run_id"]))
+    return sorted(matching, key=lambda row: (row["source_path"], row["run_id"]))
 
 
 def to_csv(rows: list[Row], *, visible: bool = False) -> str:
@@ -56,7 +59,7 @@ def to_csv(rows: list[Row], *, visible: bool = False) -> str:
     return buffer.getvalue()
 
 
-def _cell(value: Any, visible: bool) -> Any:
+def _cell(value: object, visible: bool) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, list):

@@ -11,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.console.progress import RunProgress
-from jobs.console.tables import printable
+from jobs.console.terminal import printable
 from pipelines.rows import FAILED, RESTORED, new_row
 
 if TYPE_CHECKING:
     from pipelines.audit.findings import Findings
+
+__all__ = ["CheckProgress", "count_items", "print_findings"]
 
 
 def print_findings(findings: Findings, console: Console, limit: int) -> None:

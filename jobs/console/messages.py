@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from rich.console import Console
-from rich.text import Text
-
 from faithdiff_model.redaction import redact
-from jobs.console.tables import printable
+from jobs.console.terminal import ERR, print_line
 from pipelines.telemetry import logs
 
-_err = Console(stderr=True)
+__all__ = ["hint", "print_error", "warn"]
 
 
 def warn(label: str, text: str) -> None:
@@ -19,7 +16,7 @@ def warn(label: str, text: str) -> None:
     if logs.is_json():
         logs.event(logging.WARNING, f"{label} {text}")
     else:
-        _err.print(f"[yellow]{label}[/] {text}")
+        ERR.print(f"[yellow]{label}[/] {text}")
 
 
 def hint(text: str) -> None:
@@ -27,7 +24,7 @@ def hint(text: str) -> None:
     if logs.is_json():
         logs.event(logging.INFO, text)
     else:
-        _err.print(text)
+        ERR.print(text)
 
 
 def print_error(text: str) -> None:
@@ -35,5 +32,5 @@ def print_error(text: str) -> None:
     if logs.is_json():
         logs.event(logging.ERROR, text)
         return
-    _err.print("[bold red]error:[/]", end=" ")
-    _err.print(Text(printable(redact(text))), soft_wrap=True)
+    ERR.print("[bold red]error:[/]", end=" ")
+    print_line(redact(text), console=ERR)

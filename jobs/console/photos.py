@@ -1,4 +1,4 @@
-"""Photographs for commands that work on single files: read as the pipeline does, and what fails is one line."""
+"""Reading single photographs for commands: as the pipeline reads them, with one line for what fails."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.settings import Settings
+
+__all__ = ["read_photo"]
 
 
 def read_photo(

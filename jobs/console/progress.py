@@ -15,9 +15,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from jobs.console.tables import printable
+from jobs.console.terminal import printable
 from pipelines.rows import RESTORED, Row
 from pipelines.telemetry import logs
+
+__all__ = ["RunProgress", "rate_per_hour", "time_left"]
 
 _LINE_SECONDS = 30.0
 

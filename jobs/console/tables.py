@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobs.console.summary import RunResult
+from jobs.console.terminal import print_line, printable
 from pipelines.plan.plan import Plan
 from pipelines.settings import Settings
 from pipelines.store.stores import open_store
+
+__all__ = ["print_plan", "print_summary"]
 
 
 def print_plan(plan: Plan, console: Console, limit: int) -> None:
@@ -33,27 +35,25 @@ def print_plan(plan: Plan, console: Console, limit: int) -> None:
     console.print(table)
     first = plan.pending[:limit]
     for row, reason in zip(first, first.reasons, strict=True):
-        console.print(
-            Text(f"{reason}: {printable(row['source_path'])} -> {printable(row['output_path'])}"), soft_wrap=True
-        )
+        print_line(f"{reason}: {row['source_path']} -> {row['output_path']}", console=console)
     if len(plan.pending) > limit:
         console.print(f"... and {len(plan.pending) - limit} more (--limit)")
 
 
-def print_summary(summary: dict[str, Any], settings: Settings, console: Console) -> None:
+def print_summary(summary: RunResult, settings: Settings, console: Console) -> None:
     """What a run did, its failures, and where to look."""
     for failure in summary["failures"]:
         text = Text("failed ", style="red")
         line = f"{failure['error_code']} in {failure['error_stage']}: {failure['error_reason']}"
         text.append(printable(line), style="")
         console.print(text, soft_wrap=True)
-    shown = len(summary["failures"])
-    if summary["failed"] > shown:
-        console.print(f"... and {summary['failed'] - shown} more: faitharchive manifest show OUTPUT --status failed")
+    listed = len(summary["failures"])
+    if summary["failed"] > listed:
+        console.print(f"... and {summary['failed'] - listed} more: faitharchive manifest show OUTPUT --status failed")
     output = printable(open_store(settings.output).uri(""))
     work = summary["restored"] + summary["failed"]
     if summary["stopped"]:
-        console.print(Text(f"stopped before the end: {printable(summary['stopped'])}", style="yellow"), soft_wrap=True)
+        print_line(f"stopped before the end: {summary['stopped']}", "yellow", console=console)
         console.print(f"{summary['left']} left for the next run: the same command continues")
     if not work and not summary["stopped"]:
         console.print(f"Nothing to do: {summary['already_done']} already done, no model work.")
@@ -67,8 +67,3 @@ def print_summary(summary: dict[str, Any], settings: Settings, console: Console)
     console.print(
         Text(f"Results: {output}\nManifest: {output}/_faitharchive/manifest (run {summary['run_id']})"), soft_wrap=True
     )
-
-
-def printable(text: str) -> str:
-    """Control characters made visible: a file's name must not move the cursor or forge a line."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

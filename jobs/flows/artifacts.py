@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
-from jobs.console.tables import printable
+from jobs.console.summary import Failure, Summary, Verification
+from jobs.console.terminal import printable
+
+__all__ = ["show_report", "show_run", "show_verification"]
 
 # Keys under which the versions of one artifact are kept together; lower case, digits and dashes are what Prefect takes.
 RUN, FAILURES, REPORT, FIXITY = (
@@ -17,14 +20,15 @@ _SHOWN = (
 )  # fmt: skip
 
 
-def show_run(summary: dict[str, Any], failures: list[dict[str, str]]) -> None:
+def show_run(summary: Summary, failures: Sequence[Failure]) -> None:
     """The run as a table, and its first failures as another if there are any."""
-    rows = [[name.replace("_", " "), str(summary[name])] for name in _SHOWN]
+    values: Mapping[str, object] = summary
+    rows = [[name.replace("_", " "), str(values[name])] for name in _SHOWN]
     rows += [[f"pending: {reason}", str(count)] for reason, count in summary["pending_because"].items()]
     rows += [[f"failed: {code}", str(count)] for code, count in summary["failed_by_code"].items()]
     create_table_artifact([{"what": what, "value": value} for what, value in rows], key=RUN, description="The run")
     if failures:
-        table = [{name: printable(value) for name, value in failure.items()} for failure in failures]
+        table = [{name: printable(str(value)) for name, value in failure.items()} for failure in failures]
         create_table_artifact(table, key=FAILURES, description="What failed, and what to do")
 
 
@@ -33,7 +37,7 @@ def show_report(uri: str) -> None:
     create_link_artifact(uri, link_text="report", key=REPORT, description="The archive's state")
 
 
-def show_verification(record: dict[str, Any]) -> None:
+def show_verification(record: Verification) -> None:
     """A verification's counts as a table."""
     counts = {
         "items checked": record["items"],

@@ -8,6 +8,8 @@ from jobs.flows.artifacts import show_report
 from jobs.flows.restore import report_task
 from jobs.flows.states import refusals_as_states
 
+__all__ = ["report_archive"]
+
 
 @flow(name="report-archive", persist_result=False)
 @refusals_as_states

@@ -6,16 +6,20 @@ import time
 from collections.abc import Collection
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.utilities.annotations import quote
-from rich.console import Console
 
+from jobs.console.exit_codes import exit_code
 from jobs.console.progress import RunProgress, rate_per_hour
+from jobs.console.summary import Failure, RunResult, Summary
+from jobs.console.tables import print_summary
+from jobs.console.terminal import ERR, OUT
 from jobs.flows.artifacts import show_report, show_run
 from jobs.flows.states import PATIENT, copy_state, emit_run_event, final_state, is_retryable, refusals_as_states
 from pipelines.manifest.runs import all_runs_ended, new_run_id, write_run_record, write_run_start
@@ -30,6 +34,18 @@ from pipelines.store.cleanup import clear_unfinished
 from pipelines.store.lease import Lease, hold_lease
 from pipelines.store.stores import stores_of
 
+__all__ = [
+    "commit_task",
+    "plan_task",
+    "report_task",
+    "restore_and_print",
+    "restore_archive",
+    "run_task",
+    "summary_task",
+]
+
+T = TypeVar("T")
+
 _SHOWN_FAILURES = 50
 # Rows are never kept as Prefect results: the manifest is the record, and results would copy it into Prefect's own store.
 # What fails in passing is tried again; nothing else is.
@@ -38,7 +54,9 @@ _TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "ret
 
 @task(name="plan", **_TASK, **PATIENT)
 @refusals_as_states
-def plan_task(settings: Settings, run_id: str, holding: Any, damaged: Collection[str] = ()) -> Any:
+def plan_task(
+    settings: Settings, run_id: str, holding: ExitStack, damaged: Collection[str] = ()
+) -> tuple[Lease, Plan] | State:
     """Take the output, and compare: sources minus what is covered. Refuses what cannot work before any work starts.
 
     A try that fails gives the output back, so that nothing is held while it waits for the next.
@@ -46,11 +64,11 @@ def plan_task(settings: Settings, run_id: str, holding: Any, damaged: Collection
     Args:
         settings: all settings.
         run_id: who takes the output.
-        holding: the ExitStack that gives it back, quoted.
+        holding: gives the output back.
         damaged: ids of items that are pending whatever the manifest says.
 
     Returns:
-        The lease and the plan, quoted.
+        The lease and the plan, `_opaque`; or a refusal.
     """
     stores = open_stores(settings)
     output = stores.output
@@ -62,17 +80,16 @@ def plan_task(settings: Settings, run_id: str, holding: Any, damaged: Collection
         if not all_runs_ended(output):
             clear_unfinished(output, 0)  # what a run that died left behind; nobody else writes while we hold the lease
         plan = make_plan(settings, damaged=damaged, stores=stores)
-        _unquoted(holding).push(attempt.pop_all())
-    return quote((lease, plan))
+        holding.push(attempt.pop_all())
+    return _opaque((lease, plan))
 
 
 # A Ray cluster whose head is just starting; what happens later is `run`'s own to mend.
 @task(name="run", **_TASK, retries=2, retry_delay_seconds=[30, 120])
-def run_task(plan: Plan, settings: Settings, lease: Any, flow_run_id: str) -> Any:
+def run_task(plan: Plan, settings: Settings, lease: Lease, flow_run_id: str) -> tuple[Outcome, list[Failure]]:
     """Restore what is pending on Ray, with progress on the terminal. Without pending items Ray is not even started."""
-    failures: list[dict[str, str]] = []
-    progress = RunProgress(len(plan.pending), Console(stderr=True))
-    hold: Lease = _unquoted(lease)
+    failures: list[Failure] = []
+    progress = RunProgress(len(plan.pending), ERR)
 
     def on_row(row: Row) -> None:
         progress(row)
@@ -80,22 +97,22 @@ def run_task(plan: Plan, settings: Settings, lease: Any, flow_run_id: str) -> An
 
     for row in plan.final_rows:
         _note_failure(failures, row)
-    identity: dict[str, Any] = {"run_id": hold.run_id, "flow_run_id": flow_run_id, "lease": hold}
+    restore = partial(run, plan, settings, run_id=lease.run_id, flow_run_id=flow_run_id, lease=lease)
     if not plan.pending:
-        return run(plan, settings, **identity), failures
+        return restore(), failures
     with connected(settings), progress:
-        return run(plan, settings, **identity, on_row=on_row, on_part=progress.part), failures
+        return restore(on_row=on_row, on_part=progress.part), failures
 
 
 @task(name="commit", **_TASK, retries=2, retry_delay_seconds=[30, 120])
-def commit_task(settings: Settings, run_id: str, summary: dict[str, Any]) -> None:
+def commit_task(settings: Settings, run_id: str, summary: Summary) -> None:
     """Publish the run's record: the mark that the run came to its end and all its rows are in the manifest."""
     record = {**summary, "only": settings.only, "settings": settings.result_settings()}
     write_run_record(stores_of(settings).output, run_id, record)
 
 
 @task(name="summary", **_TASK)
-def summary_task(plan: Plan, outcome: Outcome, run_id: str, started: datetime, seconds: float) -> dict[str, Any]:
+def summary_task(plan: Plan, outcome: Outcome, run_id: str, started: datetime, seconds: float) -> Summary:
     """What the run did, as plain values."""
     return {
         "run_id": run_id,
@@ -125,7 +142,7 @@ def report_task(output: str, name: str) -> str:
 
 @flow(name="restore-archive", persist_result=False)
 @refusals_as_states
-def restore_archive(settings: Settings, damaged: list[str] | None = None, report: bool = False) -> dict[str, Any]:
+def restore_archive(settings: Settings, damaged: list[str] | None = None, report: bool = False) -> RunResult:
     """Restore what is new in an archive. Holds the output store for the time: a second run on it is refused.
 
     Args:
@@ -139,14 +156,12 @@ def restore_archive(settings: Settings, damaged: list[str] | None = None, report
     started, clock = datetime.now(UTC), time.monotonic()
     run_id = new_run_id(started)
     with ExitStack() as holding:
-        planned = plan_task(settings, run_id, quote(holding), damaged or ())
+        planned = plan_task(settings, run_id, _opaque(holding), damaged or ())
         if isinstance(planned, State):
-            refused: dict[str, Any] = copy_state(planned)  # in truth a state, which Prefect takes as this run's
-            return refused
-        lease, plan = _unquoted(planned)
+            return cast("RunResult", copy_state(planned))  # in truth a state, which Prefect takes as this run's
+        lease, plan = _plain(planned)
         write_run_start(stores_of(settings).output, run_id, {"started_at": started.isoformat(), "only": settings.only})
-        ran: Any = run_task(_opaque(plan), settings, quote(lease), str(flow_run.id or ""))
-        outcome, failures = ran
+        outcome, failures = run_task(_opaque(plan), settings, _opaque(lease), str(flow_run.id or ""))
         summary = summary_task(_opaque(plan), outcome, run_id, started, time.monotonic() - clock)
         try:
             if not lease.lost:
@@ -158,21 +173,38 @@ def restore_archive(settings: Settings, damaged: list[str] | None = None, report
     emit_run_event(settings.output, summary)
     if report and not lease.lost:
         show_report(report_task(settings.output, run_id.replace(".", "-")))
-    result: dict[str, Any] = final_state(summary, {**summary, "failures": failures})
-    return result
+    return final_state(summary, RunResult(**summary, failures=failures))
 
 
-def _note_failure(failures: list[dict[str, str]], row: Row) -> None:
+def restore_and_print(settings: Settings, damaged: Collection[str] = ()) -> int:
+    """Run the flow and print its summary; the exit code.
+
+    Args:
+        settings: all settings.
+        damaged: ids of items whose results are to be made again, whatever the manifest says.
+    """
+    summary = restore_archive(settings, list(damaged))
+    print_summary(summary, settings, OUT)
+    return exit_code(summary)
+
+
+def _note_failure(failures: list[Failure], row: Row) -> None:
     if row["status"] == FAILED and len(failures) < _SHOWN_FAILURES:
         failures.append(
-            {name: row[name] or "" for name in ("source_path", "error_stage", "error_code", "error_reason")}
+            Failure(
+                source_path=row["source_path"] or "",
+                error_stage=row["error_stage"] or "",
+                error_code=row["error_code"] or "",
+                error_reason=row["error_reason"] or "",
+            )
         )
 
 
-def _opaque(plan: Plan) -> Any:
-    """The plan as Prefect should see it: not to be walked through row by row in search of futures."""
-    return quote(plan)
+def _opaque(value: T) -> T:
+    """A value that Prefect does not look into, and hands to a task as it is: it would walk through a plan row by row."""
+    return cast("T", quote(value))
 
 
-def _unquoted(value: Any) -> Any:
-    return value.unquote() if isinstance(value, quote) else value
+def _plain(value: T) -> T:
+    """A task's result, which Prefect leaves opaque."""
+    return cast("T", value.unquote()) if isinstance(value, quote) else value

@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
 
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
@@ -18,24 +18,31 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Failed
 
 from faithdiff_model.redaction import redact, redact_url
+from jobs.console.summary import Counts, Summary
 from pipelines.run.stop import BUDGET
 from pipelines.store.lease import LeaseError
 from pipelines.store.retries import is_transient
 
+__all__ = [
+    "PATIENT",
+    "UnsoundError",
+    "copy_state",
+    "deployed",
+    "emit_run_event",
+    "final_state",
+    "finished",
+    "in_words",
+    "is_retryable",
+    "refusal",
+    "refusals_as_states",
+]
+
 # A state's name is in the event that Prefect sends of it: prefect.flow-run.Skipped is what automations see.
 SKIPPED = "Skipped"
 RUN_ENDED = "faitharchive.run.ended"
-_COUNTS = (
-    "run_id",
-    "restored",
-    "failed",
-    "failed_by_code",
-    "left",
-    "stopped",
-    "already_done",
-    "quarantined",
-    "seconds",
-)
+_PAYLOAD = (
+    "run_id", "restored", "failed", "failed_by_code", "left", "stopped", "already_done", "quarantined", "seconds",
+)  # fmt: skip
 
 # A store that is down for longer than `retry_seconds`: three more tries within twenty minutes.
 PATIENT: dict[str, Any] = {"retries": 3, "retry_delay_seconds": [60, 240, 900]}
@@ -45,7 +52,7 @@ Result = TypeVar("Result")
 
 
 class UnsoundError(Exception):
-    """Sources, results or sidecars are not what they were: the run fails, so that somebody is told."""
+    """Sources, results or sidecars are not what they were: the run fails, so that somebody is notified."""
 
 
 def deployed() -> bool:
@@ -53,7 +60,7 @@ def deployed() -> bool:
     return deployment.id is not None
 
 
-def is_retryable(_task: Any, _run: Any, state: State) -> bool:
+def is_retryable(_task: object, _run: object, state: State) -> bool:
     """Whether a task that failed is worth another try: the store, or the way to it, was down, and nobody sits before it. A bad
     setting, a missing folder, a full disk and a store that another run holds stay what they are."""
     return isinstance(state.data, BaseException) and is_transient(state.data) and deployed()
@@ -62,17 +69,18 @@ def is_retryable(_task: Any, _run: Any, state: State) -> bool:
 def refusals_as_states(call: Callable[P, Result]) -> Callable[P, Result]:
     """A flow's or task's function whose refusals end a deployment's run in a state with one line, not in a traceback.
 
-    What another try may mend is raised, so that it is retried. A flow within a flow raises: the outer one tells.
+    What another try may mend is raised, so that it is retried. A flow within a flow raises, and the outer one ends so.
+    The state is Prefect's alone: a caller in Python gets the function's own result, or the exception.
     """
 
     @functools.wraps(call)
-    def ends(*args: P.args, **kwargs: P.kwargs) -> Any:
+    def ends(*args: P.args, **kwargs: P.kwargs) -> Result:
         try:
             return call(*args, **kwargs)
         except (ValueError, UnsoundError) as error:
             if is_transient(error) or not deployed() or flow_run.parent_flow_run_id:
                 raise
-            return refusal(error)
+            return cast("Result", refusal(error))
 
     ends.__annotations__ = get_type_hints(call, include_extras=True)  # Prefect would look their names up in this module
     ends.__signature__ = inspect.signature(call, eval_str=True)  # type: ignore[attr-defined]
@@ -87,33 +95,36 @@ def refusal(error: Exception) -> State:
     return Failed(message=text)
 
 
-def copy_state(state: State) -> Any:
+def copy_state(state: State) -> State:
     """A task's refusal as its flow's: a state that is not yet any run's."""
     return State(type=state.type, name=state.name, message=state.message)
 
 
-def final_state(summary: dict[str, Any], result: Any, more: str = "") -> Any:
+def final_state(summary: Counts, result: Result, more: str = "") -> Result:
     """What a flow returns: the result itself, or of a deployment's run a state whose message has the counts.
 
     A run that was stopped by its time budget or by a signal is completed, since the next goes on; any other stop is a failure.
 
     Args:
-        summary: of a run of `restore-archive`.
+        summary: of a run of `restore-archive`, or of several.
         result: of the flow.
-        more: said after the counts.
+        more: text after the counts.
     """
     stopped = summary["stopped"] and not summary["signal"] and not summary["stopped"].startswith(BUDGET)
     return finished(in_words(summary) + more, result, failed=bool(stopped))
 
 
-def finished(message: str, result: Any, *, failed: bool = False) -> Any:
-    """A flow's result, or of a deployment's run a state with this message; `failed` is for runs that ended too early."""
+def finished(message: str, result: Result, *, failed: bool = False) -> Result:
+    """A flow's result, or of a deployment's run a state with this message; `failed` is for runs that ended too early.
+
+    Prefect takes the state for the run's; nobody else sees it.
+    """
     if not deployed() or flow_run.parent_flow_run_id:
         return result
-    return Failed(message=message) if failed else Completed(message=message, data=result)
+    return cast("Result", Failed(message=message) if failed else Completed(message=message, data=result))
 
 
-def in_words(summary: dict[str, Any]) -> str:
+def in_words(summary: Counts) -> str:
     """A run's counts as one line."""
     text = f"{summary['restored']} restored, {summary['failed']} failed, {summary['already_done']} already done"
     if summary["quarantined"]:
@@ -123,7 +134,7 @@ def in_words(summary: dict[str, Any]) -> str:
     return text + (f"; stopped: {redact(summary['stopped'])}" if summary["stopped"] else "")
 
 
-def emit_run_event(output: str, summary: dict[str, Any]) -> None:
+def emit_run_event(output: str, summary: Summary) -> None:
     """Send the event that a run has come to its end, for automations; nothing without a server of one's own.
 
     Its resource is the output store, with labels that triggers can match: `faitharchive.failed` and `faitharchive.left` are
@@ -131,6 +142,7 @@ def emit_run_event(output: str, summary: dict[str, Any]) -> None:
     """
     if not PREFECT_API_URL.value():
         return
+    values: Mapping[str, object] = summary
     emit_event(
         RUN_ENDED,
         resource={
@@ -139,5 +151,5 @@ def emit_run_event(output: str, summary: dict[str, Any]) -> None:
             "faitharchive.failed": "some" if summary["failed"] else "none",
             "faitharchive.left": "some" if summary["left"] else "none",
         },
-        payload={**{name: summary[name] for name in _COUNTS}, "summary": in_words(summary)},
+        payload={**{name: values[name] for name in _PAYLOAD}, "summary": in_words(summary)},
     )

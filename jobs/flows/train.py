@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
@@ -13,8 +11,10 @@ from jobs.flows.states import refusals_as_states
 from jobs.settings.train import TrainSettings
 from jobs.training import run_training
 
+__all__ = ["train_stage_flow", "train_task"]
 
-def _is_retryable(_task: Any, _run: Any, state: State) -> bool:
+
+def _is_retryable(_task: object, _run: object, state: State) -> bool:
     """A lost machine or store may come back; a fault in settings, weights or photographs stays, and so does a path."""
     return not isinstance(state.data, ValueError | FileNotFoundError | PermissionError)
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
-from rich.console import Console
 
-from jobs.console.exit_codes import exit_code
-from jobs.console.tables import print_summary
+from jobs.console.summary import Verification
 from jobs.flows.artifacts import show_verification
-from jobs.flows.restore import restore_archive
+from jobs.flows.restore import restore_and_print
 from jobs.flows.states import UnsoundError, finished, is_retryable, refusals_as_states
 from jobs.verification import PROBLEMS, VerifyOptions, run_verify
 from pipelines.settings import Settings
+
+__all__ = ["verify_archive", "verify_task"]
 
 
 @task(
@@ -27,16 +26,9 @@ from pipelines.settings import Settings
     retry_delay_seconds=900,
     retry_condition_fn=is_retryable,
 )
-def verify_task(settings: Settings, options: VerifyOptions) -> tuple[int, dict[str, Any]]:
+def verify_task(settings: Settings, options: VerifyOptions) -> tuple[int, Verification]:
     """Read and hash everything again; repair if the options say so."""
-    return run_verify(settings, options, restore=_restore)
-
-
-def _restore(settings: Settings, damaged: Sequence[str]) -> int:
-    """A repair's restoration: the flow `restore-archive`, within this one."""
-    summary: dict[str, Any] = restore_archive(settings, list(damaged))
-    print_summary(summary, settings, Console())
-    return exit_code(summary)
+    return run_verify(settings, options, restore=restore_and_print)
 
 
 @flow(name="verify-archive", persist_result=False)
@@ -46,7 +38,7 @@ def verify_archive(
     sample: Annotated[float, Field(gt=0, le=1)] = 1.0,
     results_only: bool = False,
     repair: bool = False,
-) -> dict[str, Any]:
+) -> Verification:
     """Check the fixity of what is restored; the record.
 
     Args:
@@ -66,5 +58,4 @@ def verify_archive(
             f"{record['items_with_problems']} of {record['items']} items have problems: record {record['id']} in "
             "_faitharchive/verifications says which and what to do"
         )
-    checked: dict[str, Any] = finished(f"{record['items']} items checked, all sound", record)
-    return checked
+    return finished(f"{record['items']} items checked, all sound", record)

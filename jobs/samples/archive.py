@@ -24,6 +24,8 @@ from jobs.samples import print_effects
 from pipelines.media.photo.decode import DecodeLimits, decode
 from pipelines.media.photo.encode import encode
 
+__all__ = ["LONG_SIDE", "make_demo_archive", "original"]
+
 LONG_SIDE = 256
 _ORIENTATION_TAG = 274
 _SCRATCH = (25, 150)  # pixels: these scans are small

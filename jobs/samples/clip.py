@@ -12,6 +12,8 @@ from faithdiff_model.degradation.clip import Path as CameraPath
 from faithdiff_model.degradation.clip import age_clip, moving_clip
 from jobs.samples.archive import original
 
+__all__ = ["make_demo_clip"]
+
 FRAMES = 16  # of each shot
 SIZE = (240, 320)  # of a frame before it is aged: twice the film's
 _RATE = Fraction(24)

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.text import Text
 
-from jobs.console.tables import printable
+from jobs.console.terminal import printable
 from jobs.samples.archive import make_demo_archive
 from jobs.samples.clip import make_demo_clip
 from pipelines.manifest.reader import current_rows
@@ -20,6 +20,8 @@ from pipelines.media.photo.decode import DecodeLimits, decode
 from pipelines.rows import RESTORED, Row
 from pipelines.settings import Settings
 from pipelines.store.stores import open_store
+
+__all__ = ["before_and_after", "run_demo"]
 
 SCANS, RESULTS, SHEET, TABLE = "scans", "restored", "before-after.png", "manifest.csv"
 CLIP = Path("1931 reel", "coffee and a cat.mkv")
@@ -46,13 +48,13 @@ def run_demo(folder: Path, console: Console, restore: Callable[[Settings], int])
     before_and_after(scans, results, sorted(rows, key=lambda row: row["source_path"])).save(folder / SHEET)
     _export(results, folder / TABLE)
     trained = settings.model_spec().trained
-    shown = Path(printable(str(folder)))
+    place = Path(printable(str(folder)))
     console.print(
         Text(
-            f"\nOpen {shown / SHEET} to see the scans and what was made of them,\n"
-            f"     {shown / RESULTS / CLIP}.comparison.mp4 for the film, before and after side by side,\n"
-            f"     {shown / RESULTS} for the files and their sidecars (*.restoration.json),\n"
-            f"     {shown / TABLE} for the manifest as a table."
+            f"\nOpen {place / SHEET} to see the scans and what was made of them,\n"
+            f"     {place / RESULTS / CLIP}.comparison.mp4 for the film, before and after side by side,\n"
+            f"     {place / RESULTS} for the files and their sidecars (*.restoration.json),\n"
+            f"     {place / TABLE} for the manifest as a table."
         ),
         soft_wrap=True,
     )
@@ -112,5 +114,4 @@ def _size(row: Row, number: int) -> str:
 def _export(results: Path, file: Path) -> None:
     from jobs.console.export import select, to_csv
 
-    rows = select(str(results), status="", code="", path="", run="", every=False)
-    file.write_text(to_csv(rows), encoding="utf-8", newline="")
+    file.write_text(to_csv(select(str(results))), encoding="utf-8", newline="")

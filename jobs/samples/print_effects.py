@@ -8,6 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+__all__ = ["shrink", "to_levels", "torn_edge", "vignette"]
+
 
 def shrink(image: np.ndarray, long_side: int) -> np.ndarray:
     """The image with its longer side at `long_side` pixels; never enlarged."""

@@ -1,4 +1,4 @@
-"""Environment that must stand before Prefect and Ray are imported. Nothing here overrides what a person has set."""
+"""Environment variables to set before Prefect and Ray are imported. What a person has set stays as it is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 from faithdiff_model.weights.download import cache_folder
+
+__all__ = ["prepare_environment"]
 
 
 def prepare_environment() -> None:

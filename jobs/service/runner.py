@@ -1,13 +1,14 @@
-"""What `serve` runs: Prefect's runner, ended without losing a run in progress, and a server of its own where none is named."""
+"""Prefect's runner for `serve`, which ends without losing a run in progress."""
 
 from __future__ import annotations
 
 import os
 import signal
 from contextlib import suppress
-from typing import Any
 
 from prefect.runner import Runner
+
+__all__ = ["DrainingRunner"]
 
 
 class DrainingRunner(Runner):
@@ -17,15 +18,15 @@ class DrainingRunner(Runner):
     as Completed with what is left; a second signal makes it leave what is in flight.
     """
 
-    async def start(self, *arguments: Any, **named: Any) -> None:
+    async def start(self, run_once: bool = False, webserver: bool | None = None) -> None:
         """Run what is due until a signal comes. Blocks."""
         before = signal.signal(signal.SIGINT, self.handle_sigterm)
         try:
-            await super().start(*arguments, **named)
+            await super().start(run_once, webserver)
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def handle_sigterm(self, number: int = signal.SIGTERM, *_: Any) -> None:
+    def handle_sigterm(self, number: int = signal.SIGTERM, *_: object) -> None:
         """Take up nothing new, and have the runs in progress drain."""
         if not hasattr(self, "_loops_task_group"):  # before it runs anything, or after
             raise SystemExit(0)

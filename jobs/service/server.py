@@ -23,6 +23,8 @@ from prefect.settings import (
     temporary_settings,
 )
 
+__all__ = ["some_server", "start_own_server"]
+
 _START_SECONDS = 120.0
 
 

@@ -1,11 +1,11 @@
-"""Flags made from the settings object: every setting is one, named, typed, limited and described in one place."""
+"""Command-line flags built from a settings object: every setting is one, named, typed, limited and described there."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any, Optional, get_type_hints
+from typing import Annotated, Optional, cast, get_type_hints
 
 import typer
 from pydantic import BaseModel
@@ -13,6 +13,8 @@ from pydantic.fields import FieldInfo
 
 from jobs.settings.load import ENV_PREFIX, load
 from pipelines.settings import Settings
+
+__all__ = ["sections_of", "with_model", "with_settings"]
 
 
 def with_settings(command: Callable[..., None], *, left_out: Collection[str] = ()) -> Callable[..., None]:
@@ -45,13 +47,13 @@ def with_model(
         for parameter in list(inspect.signature(command).parameters.values())[1:]
     ]
 
-    def wrapper(**given: Any) -> None:
-        config = given.pop("config")
-        mine = {parameter.name: given.pop(parameter.name) for parameter in own}
-        settings = load(model, given, config=config, environment=None, prefix=prefix, command=named)
+    def wrapper(**values: object) -> None:
+        config = cast("Path | None", values.pop("config"))
+        mine = {parameter.name: values.pop(parameter.name) for parameter in own}
+        settings = load(model, values, config=config, environment=None, prefix=prefix, command=named)
         command(settings, **mine)
 
-    sections = _sections(model)
+    sections = sections_of(model)
     arguments = [_argument(model, name) for name in positional if name not in left_out]
     flags = [
         _flag(name, field, sections[name])
@@ -65,7 +67,7 @@ def with_model(
     return wrapper
 
 
-def _sections(model: type[BaseModel]) -> dict[str, str]:
+def sections_of(model: type[BaseModel]) -> dict[str, str]:
     """The section of each field."""
     sections = {}
     for name, field in model.model_fields.items():
@@ -101,5 +103,5 @@ def _flag(name: str, field: FieldInfo, section: str) -> inspect.Parameter:
     return _parameter(name, Annotated[Optional[basic], option])  # noqa: UP045
 
 
-def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+def _parameter(name: str, annotation: object) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -6,12 +6,14 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipelines.settings import Settings
+
+__all__ = ["ENV_PREFIX", "SettingsError", "load", "load_settings", "settings_yaml"]
 
 ENV_PREFIX = "FAITHARCHIVE_"
 
@@ -24,7 +26,7 @@ class SettingsError(ValueError):
 
 
 def load_settings(
-    flags: Mapping[str, Any], *, config: Path | None = None, environment: Mapping[str, str] | None = None
+    flags: Mapping[str, object], *, config: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Settings:
     """The settings of a restoration, merged from all sources. Arguments and errors as of `load`."""
     return load(Settings, flags, config=config, environment=environment, prefix=ENV_PREFIX, command="restore")
@@ -32,7 +34,7 @@ def load_settings(
 
 def load(
     model: type[Model],
-    flags: Mapping[str, Any],
+    flags: Mapping[str, object],
     *,
     config: Path | None,
     environment: Mapping[str, str] | None,
@@ -54,13 +56,13 @@ def load(
     """
     environment = os.environ if environment is None else environment
     sources: dict[str, str] = {}
-    values: dict[str, Any] = {}
-    for source, given in (
+    values: dict[str, object] = {}
+    for source, layer in (
         (f"settings file {config}", _from_yaml(config, model) if config else {}),
         ("environment", _from_environment(environment, model, prefix)),
         ("flag", {name: value for name, value in flags.items() if value is not None}),
     ):
-        for name, value in given.items():
+        for name, value in layer.items():
             values[name] = value
             sources[name] = source
     try:
@@ -84,7 +86,7 @@ def settings_yaml(settings: BaseModel, prefix: str = ENV_PREFIX) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _yaml_line(name: str, value: Any) -> str:
+def _yaml_line(name: str, value: object) -> str:
     """One key and its value. Text with invisible characters is quoted, since YAML takes some of them for line ends."""
     if isinstance(value, str) and not value.isprintable():
         return f"{name}: " + yaml.safe_dump(value, default_style='"', width=float("inf")).strip("\n")
@@ -96,7 +98,7 @@ def _from_environment(environment: Mapping[str, str], model: type[BaseModel], pr
     return {name: environment[variable] for variable, name in names.items() if variable in environment}
 
 
-def _from_yaml(path: Path, model: type[BaseModel]) -> dict[str, Any]:
+def _from_yaml(path: Path, model: type[BaseModel]) -> dict[str, object]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

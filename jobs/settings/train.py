@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from faithdiff_model.presets import PRESETS
 from faithdiff_model.spec import ModelSpec
@@ -14,13 +14,11 @@ from faithdiff_model.training.ablations import Ablation, ablate
 from faithdiff_model.training.config import DataConfig, LoRAConfig, StageConfig
 from faithdiff_model.training.recipes import sdxl_stage, small_stage
 from pipelines.run.training import TrainingJob
-from pipelines.setting_types import PresetName
+from pipelines.setting_types import PresetName, setting
+
+__all__ = ["ENV_PREFIX", "TrainSettings"]
 
 ENV_PREFIX = "FAITHARCHIVE_TRAIN_"
-
-
-def _setting(default: Any, section: str, text: str, **limits: Any) -> Any:
-    return Field(default, description=text, json_schema_extra={"section": section}, **limits)
 
 
 class TrainSettings(BaseModel):
@@ -28,49 +26,45 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hq: str = _setting("", "Data", "Folder or URL of high-quality photographs; several with commas.")
-    output: str = _setting("", "Data", "Folder for checkpoints, log and weights. A run in it is continued.")
-    captions: str = _setting(
+    hq: str = setting("", "Data", "Folder or URL of high-quality photographs; several with commas.")
+    output: str = setting("", "Data", "Folder for checkpoints, log and weights. A run in it is continued.")
+    captions: str = setting(
         "", "Data", "'beside' for .txt files beside the photographs, or a CSV with path and caption."
     )
-    degradations: str = _setting(
+    degradations: str = setting(
         "level-I=1,level-II=3,archive=2", "Data", "Degradations and how often each, relative to each other."
     )
-    crop: int = _setting(0, "Data", "Side of a sample in pixels; 0 is 512 of sdxl, 128 of others.", ge=0, le=4096)
-    shrink: float = _setting(2.0, "Data", "Samples may come from photographs reduced by up to this.", ge=1, le=8)
-    workers: int = _setting(2, "Data", "Processes that read and degrade, for each training process.", ge=0, le=256)
+    crop: int = setting(0, "Data", "Side of a sample in pixels; 0 is 512 of sdxl, 128 of others.", ge=0, le=4096)
+    shrink: float = setting(2.0, "Data", "Samples may come from photographs reduced by up to this.", ge=1, le=8)
+    workers: int = setting(2, "Data", "Processes that read and degrade, for each training process.", ge=0, le=256)
 
-    preset: PresetName = _setting("nano", "Model", f"Network: {', '.join(PRESETS)}.")
-    base: str = _setting("", "Model", "SDXL base model: folder, URL or hub id; empty is the preset's own.")
-    vae: str = _setting("", "Model", "VAE: folder, URL or hub id; empty is the preset's own.")
-    init: str = _setting("", "Model", "Weights to begin with: an earlier stage's FaithDiff.safetensors.")
-    attention: Literal["preset", "guidance_pair", "spatial"] = _setting("preset", "Model", "Alignment attention.")
-    ablation: Ablation = _setting("none", "Model", "One thing taken away, as in the paper's tables 5 and 6.")
-    lora_rank: int = _setting(
-        0, "Model", "Train adapters of this rank in the UNet instead of the UNet; 0 is off.", ge=0
-    )
-    lora_targets: str = _setting(
+    preset: PresetName = setting("nano", "Model", f"Network: {', '.join(PRESETS)}.")
+    base: str = setting("", "Model", "SDXL base model: folder, URL or hub id; empty is the preset's own.")
+    vae: str = setting("", "Model", "VAE: folder, URL or hub id; empty is the preset's own.")
+    init: str = setting("", "Model", "Weights to begin with: an earlier stage's FaithDiff.safetensors.")
+    attention: Literal["preset", "guidance_pair", "spatial"] = setting("preset", "Model", "Alignment attention.")
+    ablation: Ablation = setting("none", "Model", "One thing taken away, as in the paper's tables 5 and 6.")
+    lora_rank: int = setting(0, "Model", "Train adapters of this rank in the UNet instead of the UNet; 0 is off.", ge=0)
+    lora_targets: str = setting(
         "to_q,to_k,to_v,to_out.0", "Model", "Ends of the names of the layers that get an adapter."
     )
 
-    stage: Literal["vae", "prior", "1", "2"] = _setting(
+    stage: Literal["vae", "prior", "1", "2"] = setting(
         "2", "Stage", "1 trains the alignment, 2 all three parts; vae and prior make what sdxl already has."
     )
-    steps: int = _setting(0, "Stage", "Optimizer steps.", ge=0)
-    batch: int = _setting(0, "Stage", "Samples a process and call.", ge=0)
-    accumulation: int = _setting(0, "Stage", "Calls an optimizer step.", ge=0)
-    learning_rate: float = _setting(
-        0.0, "Stage", "Of alignment and UNet; the LQ encoder's keeps its ratio.", ge=0, le=1
-    )
-    precision: Literal["recipe", "no", "bf16", "fp16"] = _setting("recipe", "Stage", "Arithmetic of the network.")
-    gradient_checkpointing: bool = _setting(False, "Stage", "Recompute activations, for memory; sdxl always does.")
-    seed: int = _setting(0, "Stage", "Of samples, noise and timesteps.", ge=0, lt=2**31)
-    log_every: int = _setting(10, "Stage", "Steps between lines of the log.", ge=1)
-    save_every: int = _setting(500, "Stage", "Steps between checkpoints; a multiple of log_every.", ge=1)
+    steps: int = setting(0, "Stage", "Optimizer steps.", ge=0)
+    batch: int = setting(0, "Stage", "Samples a process and call.", ge=0)
+    accumulation: int = setting(0, "Stage", "Calls an optimizer step.", ge=0)
+    learning_rate: float = setting(0.0, "Stage", "Of alignment and UNet; the LQ encoder's keeps its ratio.", ge=0, le=1)
+    precision: Literal["recipe", "no", "bf16", "fp16"] = setting("recipe", "Stage", "Arithmetic of the network.")
+    gradient_checkpointing: bool = setting(False, "Stage", "Recompute activations, for memory; sdxl always does.")
+    seed: int = setting(0, "Stage", "Of samples, noise and timesteps.", ge=0, lt=2**31)
+    log_every: int = setting(10, "Stage", "Steps between lines of the log.", ge=1)
+    save_every: int = setting(500, "Stage", "Steps between checkpoints; a multiple of log_every.", ge=1)
 
-    device: Literal["auto", "cpu"] = _setting("auto", "Machines", "auto takes GPUs where there are some.")
-    ray_workers: int = _setting(0, "Machines", "Training processes on Ray; 0 trains here, without Ray.", ge=0)
-    ray_address: str = _setting("local", "Machines", "local starts Ray here; auto or ray://host:10001 joins a cluster.")
+    device: Literal["auto", "cpu"] = setting("auto", "Machines", "auto takes GPUs where there are some.")
+    ray_workers: int = setting(0, "Machines", "Training processes on Ray; 0 trains here, without Ray.", ge=0)
+    ray_address: str = setting("local", "Machines", "local starts Ray here; auto or ray://host:10001 joins a cluster.")
 
     @field_validator("degradations")
     @classmethod
@@ -122,24 +116,25 @@ class TrainSettings(BaseModel):
 
     def _stage(self) -> StageConfig:
         stage = sdxl_stage(self.stage) if self.preset == "sdxl" else small_stage(self.stage)
-        changes: dict[str, Any] = {
-            name: getattr(self, name) for name in ("steps", "batch", "accumulation") if getattr(self, name)
-        }
+        rates = dict(stage.learning_rates)
         if self.learning_rate:
-            scale = self.learning_rate / stage.learning_rates["alignment"]
-            changes["learning_rates"] = {name: rate * scale for name, rate in stage.learning_rates.items()}
-        if self.precision != "recipe":
-            changes["precision"] = self.precision
-        if self.lora_rank:
-            targets = tuple(part.strip() for part in self.lora_targets.split(",") if part.strip())
-            changes["lora"] = LoRAConfig(rank=self.lora_rank, alpha=float(self.lora_rank), targets=targets)
+            scale = self.learning_rate / rates["alignment"]
+            rates = {name: rate * scale for name, rate in rates.items()}
+        targets = tuple(part.strip() for part in self.lora_targets.split(",") if part.strip())
         return replace(
             stage,
+            steps=self.steps or stage.steps,
+            batch=self.batch or stage.batch,
+            accumulation=self.accumulation or stage.accumulation,
+            learning_rates=rates,
+            precision=stage.precision if self.precision == "recipe" else self.precision,
+            lora=LoRAConfig(rank=self.lora_rank, alpha=float(self.lora_rank), targets=targets)
+            if self.lora_rank
+            else stage.lora,
             gradient_checkpointing=stage.gradient_checkpointing or self.gradient_checkpointing,
             seed=self.seed,
             log_every=self.log_every,
             save_every=self.save_every,
-            **changes,
         )
 
 

@@ -10,9 +10,10 @@ import logging
 import socket
 import sys
 from datetime import UTC, datetime
-from typing import Any
 
 from faithdiff_model.redaction import redact
+
+__all__ = ["ABOUT", "JsonLines", "Lines", "StderrHandler", "configure", "event", "events", "is_json"]
 
 # In each line, null where they do not apply.
 ABOUT = ("run_id", "item_id", "source_path", "stage", "error_code")
@@ -26,7 +27,7 @@ events.addHandler(logging.NullHandler())
 events.propagate = False
 
 
-def event(level: int, message: str, **about: Any) -> None:
+def event(level: int, message: str, **about: object) -> None:
     """Log an event.
 
     Args:
@@ -95,7 +96,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         about = getattr(record, "about", {})
-        line: dict[str, Any] = {
+        line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -114,17 +115,17 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         about = {name: _clean(name, value) for name, value in getattr(record, "about", {}).items()}
-        told = "".join(
+        fields = "".join(
             f" {name}={json.dumps(value, default=str)}" for name, value in about.items() if value is not None
         )
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
-        return f"{at} {record.levelname.lower()} {redact(record.getMessage())}{told}"
+        return f"{at} {record.levelname.lower()} {redact(record.getMessage())}{fields}"
 
 
 _NODE = socket.gethostname()
 
 
-def _clean(name: str, value: Any) -> Any:
+def _clean(name: str, value: object) -> object:
     if isinstance(value, str) and name not in _NAMES:
         return redact(value)
     return value

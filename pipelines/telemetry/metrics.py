@@ -1,4 +1,4 @@
-"""What a run tells Prometheus, through Ray's own endpoint: one table of names, and three lines to use them.
+"""Metrics of a run for Prometheus, exported by Ray's own endpoint: one table of names, and two functions to use them.
 
 Ray's agent on each node exports what the node's processes record, under `ray_` and, of counters, with `_total` at the end.
 Where there is no agent, as in a local run that asked for no port, recording does nothing.
@@ -9,10 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ray
+from ray.actor import ActorHandle
 from ray.util.metrics import Counter, Gauge, Histogram
+
+__all__ = ["METRICS", "Change", "Metric", "change", "record"]
 
 # Ray's agent forgets a gauge 20 s after it was last set, though its process lives.
 _GAUGE_SECONDS = 5.0
@@ -21,7 +24,7 @@ _BOUNDARIES = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0,
 
 
 class Metric(NamedTuple):
-    """A metric as Ray is told of it.
+    """A metric as Ray exports it.
 
     Attributes:
         name: without Ray's prefix and suffix.
@@ -83,17 +86,17 @@ def record(changes: Iterable[Change]) -> None:
 
 
 class _Recording:
-    """This process's metrics, made when they are first used."""
+    """This process's metrics, each created when it is first used."""
 
     def __init__(self) -> None:
-        self._made: dict[str, Any] = {}
+        self._metrics: dict[str, Counter | Gauge | Histogram] = {}
         self._gauges: dict[tuple[str, tuple[tuple[str, str], ...]], Change] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def take(self, one: Change) -> None:
         kind = _TABLE[one.name].kind
-        metric = self._made.get(one.name) or self._make(one.name)
+        metric = self._metrics.get(one.name) or self._make(one.name)
         if kind == "counter":
             if one.value > 0:  # Ray refuses to add nothing
                 metric.inc(one.value, one.labels)
@@ -107,16 +110,16 @@ class _Recording:
                     self._thread = threading.Thread(target=self._keep, name="gauges", daemon=True)
                     self._thread.start()
 
-    def _make(self, name: str) -> Any:
+    def _make(self, name: str) -> Counter | Gauge | Histogram:
         metric = _TABLE[name]
         with self._lock:
-            if name not in self._made:
+            if name not in self._metrics:
                 about = {"description": metric.meaning, "tag_keys": metric.labels}
                 if metric.kind == "histogram":
-                    self._made[name] = Histogram(name, boundaries=_BOUNDARIES, **about)
+                    self._metrics[name] = Histogram(name, boundaries=_BOUNDARIES, **about)
                 else:
-                    self._made[name] = (Counter if metric.kind == "counter" else Gauge)(name, **about)
-            return self._made[name]
+                    self._metrics[name] = (Counter if metric.kind == "counter" else Gauge)(name, **about)
+            return self._metrics[name]
 
     def _keep(self) -> None:
         while True:
@@ -124,7 +127,7 @@ class _Recording:
             with self._lock:
                 gauges = list(self._gauges.values())
             for one in gauges:
-                self._made[one.name].set(one.value, one.labels)
+                self._metrics[one.name].set(one.value, one.labels)
 
 
 _recording = _Recording()
@@ -137,12 +140,12 @@ class _Recorder:
         record(changes)
 
 
-def _recorder() -> Any:
+def _recorder() -> ActorHandle:
     """The actor of this client's session; a session's end takes it along."""
     session = ray.util.client.ray.get_context().client_worker
-    if _remote.get("session") is not session:
-        _remote.update(session=session, actor=ray.remote(num_cpus=0)(_Recorder).remote())
-    return _remote["actor"]
+    if not _remote or _remote[0][0] is not session:
+        _remote[:] = [(session, ray.remote(num_cpus=0)(_Recorder).remote())]
+    return _remote[0][1]
 
 
-_remote: dict[str, Any] = {}
+_remote: list[tuple[object, ActorHandle]] = []  # the session and its recorder, once there is one

@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
 
 from pipelines.store.layout import PROGRESS, progress_path
 from pipelines.store.store import Store
 from pipelines.telemetry import logs
+
+__all__ = ["DRAINING", "ENDED", "SECONDS", "Progress", "Publisher", "read_progress", "run_ids"]
 
 SECONDS = 10.0  # between two signs of life
 RUNNING, DRAINING, ENDED = "running", "draining", "ended"
@@ -111,7 +112,7 @@ class Publisher:
         for old in run_ids(self._store)[:-_KEPT]:
             self._store.remove(progress_path(old))
 
-    def _safely(self, call: Callable[[], Any]) -> None:
+    def _safely(self, call: Callable[[], object]) -> None:
         try:
             call()
         except Exception as error:  # stores raise what they like, and nobody's night ends for want of a progress file

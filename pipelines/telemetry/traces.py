@@ -12,7 +12,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span
+
+__all__ = ["RunTrace", "add_span", "flush", "is_enabled"]
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 # Workers may end half a second after their last row; a collector that is down must not hold up a row.
@@ -21,15 +27,15 @@ _DELAY_MS = 400
 logger = logging.getLogger(__name__)
 
 
-def wanted() -> bool:
+def is_enabled() -> bool:
     """Whether the environment names a collector."""
     return any(os.environ.get(name) for name in _ENDPOINTS)
 
 
 @lru_cache(maxsize=1)
-def _provider() -> Any:
+def _provider() -> TracerProvider | None:
     """This process's own: Prefect may have a global one. None where nothing is to be traced, or nothing can be."""
-    if not wanted():
+    if not is_enabled():
         return None
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -45,7 +51,7 @@ def _provider() -> Any:
     return provider
 
 
-def add_span(name: str, traceparent: str, began: float, ended: float, attributes: Mapping[str, Any]) -> None:
+def add_span(name: str, traceparent: str, began: float, ended: float, attributes: Mapping[str, object]) -> None:
     """A span of the past, below that which `traceparent` names.
 
     Args:
@@ -75,9 +81,9 @@ class RunTrace:
         attributes: of the run.
     """
 
-    def __init__(self, began: float, **attributes: Any) -> None:
+    def __init__(self, began: float, **attributes: object) -> None:
         self.traceparent = ""
-        self._root: Any = None
+        self._root: Span | None = None
         provider = _provider()
         if provider is None:
             return
@@ -92,7 +98,7 @@ class RunTrace:
         self.traceparent = carrier.get("traceparent", "")
 
     @contextmanager
-    def step(self, name: str, **attributes: Any) -> Iterator[None]:
+    def step(self, name: str, **attributes: object) -> Iterator[None]:
         """A step of the run for the length of a block."""
         began = time.time()
         try:
@@ -100,7 +106,7 @@ class RunTrace:
         finally:
             add_span(name, self.traceparent, began, time.time(), attributes)
 
-    def end(self, **attributes: Any) -> None:
+    def end(self, **attributes: object) -> None:
         """The run is over; waits for what its workers have still to tell."""
         if self._root is None:
             return
@@ -117,8 +123,10 @@ def flush() -> None:
         provider.force_flush()
 
 
-def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in attributes.items() if value is not None}
+def _plain(attributes: Mapping[str, object]) -> dict[str, str | bool | int | float]:
+    """What OpenTelemetry takes: it refuses None, and warns of what is no plain value."""
+    values = {name: value for name, value in attributes.items() if value is not None}
+    return cast("dict[str, str | bool | int | float]", values)
 
 
 def _ns(seconds: float) -> int:

@@ -149,7 +149,7 @@ def test_wrong_commands_are_one_line(
         ([*paired, *FAST, "--sampler", "slow"], "sampler is 'slow'"),
         ([*paired, *FAST, "--seed", "-1"], "seed is -1"),
         ([*paired, *FAST, "--device", "gpu"], "device is 'gpu'"),
-        ([*paired, "--ocr", "--ocr-language", "xyz"], "OCR"),
+        ([*paired, "--ocr", "--ocr-language", "xyz"], "rapidocr has no languages to choose"),
     ]
     for arguments, said in cases:
         network = [] if "--preset" in arguments else ["--preset", "none"]

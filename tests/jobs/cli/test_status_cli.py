@@ -25,7 +25,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from jobs.cli.main import app
-from jobs.cli.status import exit_code, plain, shown
+from jobs.cli.status import as_table, as_values, exit_code
 from pipelines.audit.status import RunStatus, run_status
 from pipelines.store.lease import hold_lease
 from pipelines.store.store import Store
@@ -209,12 +209,12 @@ def test_names_from_outside_are_shown_as_text() -> None:
         started_at=time.time() - 60, written_at=time.time(), last_done_at=time.time() - 5,
     )  # fmt: skip
     console = Console(file=io.StringIO(), width=200)
-    console.print(shown(RunStatus(state="draining", run_id="one", progress=progress, advice="\x1b[31m[red]x")))
+    console.print(as_table(RunStatus(state="draining", run_id="one", progress=progress, advice="\x1b[31m[red]x")))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "[bold]b.mkv: 1 of 7 parts" in text
-    assert plain(RunStatus(state="running", progress=progress))["progress"]["items_per_hour"] == 0
+    assert as_values(RunStatus(state="running", progress=progress))["progress"]["items_per_hour"] == 0
 
 
 @pytest.mark.parametrize(
