@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.audit.fixity import (
     ALTERED,
@@ -29,6 +27,7 @@ from pipelines.audit.fixity import (
 )
 from pipelines.manifest.runs import new_run_id
 from pipelines.manifest.sidecar import json_bytes
+from pipelines.manifest.writer import parquet_bytes
 from pipelines.store.layout import VERIFICATIONS
 from pipelines.store.store import Store
 
@@ -113,9 +112,8 @@ class Findings:
         """Publish the problems that were taken since the last time."""
         if self._store is None or not self._waiting:
             return
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(self._waiting, schema=PROBLEM_SCHEMA), buffer, compression="zstd")
-        self._store.publish(f"{VERIFICATIONS}/{self.id}/problems-{self._files:05d}.parquet", buffer.getvalue())
+        data = parquet_bytes(pa.Table.from_pylist(self._waiting, schema=PROBLEM_SCHEMA))
+        self._store.publish(f"{VERIFICATIONS}/{self.id}/problems-{self._files:05d}.parquet", data)
         self._files += 1
         self._waiting = []
 

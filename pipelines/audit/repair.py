@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from faithdiff_model.redaction import redact_url
 from pipelines.audit.fixity import BEHIND, DAMAGED, DISAGREES, MANIFEST_ROW, MISSING, SIDECAR, Check
 from pipelines.manifest.index import open_index, read_block
 from pipelines.manifest.sidecar import parse_sidecar, sidecar_bytes
@@ -13,7 +12,7 @@ from pipelines.manifest.writer import ManifestWriter
 from pipelines.rows import RESTORED, Row
 from pipelines.settings import Settings
 from pipelines.store.layout import sidecar_path
-from pipelines.store.lease import LeaseError, hold_lease
+from pipelines.store.lease import hold_lease
 from pipelines.store.store import Store
 from pipelines.store.stores import open_store
 
@@ -54,10 +53,7 @@ def repair(settings: Settings, item_ids: Collection[str], *, run_id: str) -> Rep
         writer = ManifestWriter(output, run_id)
         with open_index(output, choose=lambda name, path: name in wanted, statuses=(RESTORED,)) as current:
             for block in current.blocks(rows=_BLOCK_ROWS, size=_BLOCK_BYTES):
-                if lease.lost:
-                    raise LeaseError(
-                        f"output {redact_url(output.url)}: another run took it over meanwhile; verify again after it"
-                    )
+                lease.check("verify again")
                 full = read_block(output, block, ())
                 for row, answer in zip(full, check(full).to_pylist(), strict=True):
                     found = {(problem["what"], problem["problem"]) for problem in answer["problems"]}

@@ -14,7 +14,7 @@ from pipelines.manifest.reader import manifest_files, read_manifest_file
 from pipelines.manifest.scratch import scratch_database
 from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.rows import RESTORED
-from pipelines.store.store import Store, StoreError
+from pipelines.store.store import Store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -71,8 +71,7 @@ def measure(output: Store, *, device: str = "", preset: str = "") -> Measurement
         StoreError: there is no such store, or a manifest file cannot be read.
         ValueError: there are several devices or networks, and none was chosen.
     """
-    if not output.exists():
-        raise StoreError(f"output {redact_url(output.url)}: there is no such folder; check the path")
+    output.check_exists("output")
     with scratch_database() as database:
         manifest_bytes, sidecars = _load(database, output)
         database.execute(

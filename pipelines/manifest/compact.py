@@ -34,9 +34,10 @@ from faithdiff_model.redaction import redact, redact_url
 from pipelines.manifest.reader import manifest_files, parse_manifest_file
 from pipelines.manifest.runs import write_run_start
 from pipelines.manifest.sidecar import json_bytes
+from pipelines.manifest.writer import parquet_bytes
 from pipelines.rows import MANIFEST_SCHEMA, SCHEMA_VERSION
-from pipelines.store.layout import COMPACTIONS, MANIFEST, RUNS, STARTED, lease_path
-from pipelines.store.lease import Lease, LeaseError, hold_lease
+from pipelines.store.layout import COMPACTIONS, MANIFEST, RUNS, STARTED
+from pipelines.store.lease import Lease, hold_lease
 from pipelines.store.store import Store, StoreError
 
 __all__ = ["BYTES", "ROWS", "CompactResult", "compact_manifest"]
@@ -105,8 +106,7 @@ def compact_manifest(
         LeaseError: another run holds the store, or took it meanwhile.
         StoreError: it is missing or cannot be listed, read or written.
     """
-    if not output.exists():
-        raise StoreError(f"output {redact_url(output.url)}: there is no such folder; check the path")
+    output.check_exists("output")
     done = CompactResult()
     try:
         with hold_lease(output, run_id=compaction_id, seconds=lease_seconds, steal=steal) as lease:
@@ -188,9 +188,7 @@ def _rows_of(data: bytes) -> pa.Table | str:
 
 def _replace(output: Store, lease: Lease, runs: _Runs, group: _Group, name: str) -> None:
     table = pa.concat_tables(group.tables)
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    data = buffer.getvalue()
+    data = parquet_bytes(table)
     if not parse_manifest_file(data).equals(table):
         raise StoreError(
             f"manifest of {redact_url(output.url)}: rows did not survive being written; nothing was changed"
@@ -204,7 +202,7 @@ def _replace(output: Store, lease: Lease, runs: _Runs, group: _Group, name: str)
         "rows": table.num_rows,
         "from": group.paths,
     }
-    _check_lease(output, lease)
+    lease.check("compact again", output)
     output.publish(f"{COMPACTIONS}/{name}.json", json_bytes(record))
     output.publish(path, data)
     if output.sha256(path)[0] != digest:
@@ -212,7 +210,7 @@ def _replace(output: Store, lease: Lease, runs: _Runs, group: _Group, name: str)
             f"manifest file {output.uri(path)}: is not what was written; nothing was removed, look at the store"
         )
     runs.note(group.paths, path)
-    _check_lease(output, lease)
+    lease.check("compact again", output)
     _remove(output, group.paths)
     output.remove(f"{COMPACTIONS}/{name}.json")
 
@@ -240,7 +238,7 @@ def _finish_interrupted(output: Store, lease: Lease, done: CompactResult) -> Non
             whole = output.sha256(path)[0] == digest
         except FileNotFoundError:
             whole = False
-        _check_lease(output, lease)
+        lease.check("compact again", output)
         if whole:
             ours = [name for name in old if name.startswith(f"{MANIFEST}/") and name != path]
             _Runs(output, {name: 0 for name in (*ours, path)}, record["written_at"]).note(ours, path)
@@ -275,9 +273,3 @@ class _Runs:
 
 def _run_of(path: str) -> str:
     return PurePosixPath(path).parent.name.removeprefix("run=")
-
-
-def _check_lease(output: Store, lease: Lease) -> None:
-    """Before anything is written or removed: the lease's own thread looks only now and then."""
-    if lease.lost or output.exists(lease_path(lease.number + 1)):
-        raise LeaseError(f"output {redact_url(output.url)}: another run took it over meanwhile; compact again after it")

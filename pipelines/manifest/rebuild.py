@@ -23,7 +23,7 @@ from pipelines.manifest.sidecar import SidecarError, json_bytes, parse_sidecar
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.rows import RESTORED, Row, columns_of
 from pipelines.store.layout import PRIVATE, REBUILDS, SET_ASIDE, SIDECAR_SUFFIX
-from pipelines.store.lease import Lease, LeaseError, hold_lease
+from pipelines.store.lease import Lease, hold_lease
 from pipelines.store.retries import RetriesExhaustedError
 from pipelines.store.store import Store, StoreError
 
@@ -86,8 +86,7 @@ def rebuild_manifest(
         LeaseError: another run holds the store, or took it meanwhile.
         StoreError: it is missing or cannot be listed, read or written.
     """
-    if not output.exists():
-        raise StoreError(f"output {redact_url(output.url)}: there is no such folder; check the path")
+    output.check_exists("output")
     done = RebuildResult(run_id=run_id)
     started = datetime.now(UTC)
     try:
@@ -148,10 +147,7 @@ def _adopt(
     writer = ManifestWriter(output, done.run_id)
     with ThreadPoolExecutor(_THREADS) as pool:
         for batch in _sidecars(database):
-            if lease.lost:
-                raise LeaseError(
-                    f"output {redact_url(output.url)}: another run took it over meanwhile; rebuild again after it"
-                )
+            lease.check("rebuild again")
             rows = []
             for (path, _), found in zip(
                 batch, pool.map(lambda pair: _row_or_reason(output, *pair), batch), strict=True

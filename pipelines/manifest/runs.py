@@ -80,7 +80,7 @@ def new_run_id(now: datetime | None = None) -> str:
 
 def write_run_start(store: Store, run_id: str, record: Mapping[str, object]) -> None:
     """Publish that a run has begun; without an end record beside it, the run died."""
-    store.publish(f"{STARTED}/{run_id}.json", (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+    _publish(store, f"{STARTED}/{run_id}.json", record)
 
 
 def all_runs_ended(store: Store) -> bool:
@@ -119,4 +119,8 @@ def read_run_record(store: Store, run_id: str) -> RunRecord | None:
 
 def write_run_record(store: Store, run_id: str, record: Mapping[str, object]) -> None:
     """Publish a run's summary as JSON: the mark of a run that came to its end."""
-    store.publish(f"{RUNS}/{run_id}.json", (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+    _publish(store, f"{RUNS}/{run_id}.json", record)
+
+
+def _publish(store: Store, path: str, record: Mapping[str, object]) -> None:
+    store.publish(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())

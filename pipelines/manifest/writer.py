@@ -16,7 +16,7 @@ from pipelines.rows import MANIFEST_SCHEMA, Row, columns_of
 from pipelines.store.layout import MANIFEST
 from pipelines.store.store import Store
 
-__all__ = ["FLUSH_ROWS", "FLUSH_SECONDS", "ManifestWriter"]
+__all__ = ["FLUSH_ROWS", "FLUSH_SECONDS", "ManifestWriter", "parquet_bytes"]
 
 FLUSH_ROWS = 2000
 FLUSH_SECONDS = 30.0
@@ -51,8 +51,13 @@ class ManifestWriter:
         if not self._rows:
             return
         table = pa.Table.from_pylist(self._rows, schema=MANIFEST_SCHEMA)
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
-        self._store.publish(f"{MANIFEST}/run={self._run_id}/part-{self._files:05d}.parquet", buffer.getvalue())
+        self._store.publish(f"{MANIFEST}/run={self._run_id}/part-{self._files:05d}.parquet", parquet_bytes(table))
         self._files += 1
         self._rows = []
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """A table as a Parquet file, compressed by zstd."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()

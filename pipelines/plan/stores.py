@@ -65,8 +65,7 @@ def open_stores(settings: Settings) -> Stores:
     stores = stores_of(settings)
     source = stores.source
     check_disjoint(source, stores.output)
-    if not source.exists():
-        raise StoreError(f"source {redact_url(settings.source)}: there is no such folder; check the path")
+    source.check_exists("source")
     if source.fs.isfile(source.root):
         raise StoreError(f"source {redact_url(settings.source)}: is a file; give its folder, and its name by --only")
     return stores

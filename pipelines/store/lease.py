@@ -82,6 +82,21 @@ class Lease:
         self._thread.join()
         self._publish(RELEASED)  # also a lost one: whoever took it may wait for our word
 
+    def check(self, again: str, store: Store | None = None) -> None:
+        """Refuse to go on once the lease is lost.
+
+        Args:
+            again: says what to do after the other run.
+            store: the output store, to be looked at now: the lease's own thread looks only now and then.
+
+        Raises:
+            LeaseError: another run has taken the output over.
+        """
+        if self.lost or (store is not None and store.exists(lease_path(self.number + 1))):
+            raise LeaseError(
+                f"output {redact_url(self._store.url)}: another run took it over meanwhile; {again} after it"
+            )
+
     def _renew(self) -> None:
         while True:
             self._wake.wait(self._beat)

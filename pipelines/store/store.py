@@ -101,6 +101,15 @@ class Store:
 
         return self._retry(look, "looking for", path)
 
+    def check_exists(self, role: str) -> None:
+        """Refuse a store that is not there; `role` is `source` or `output`.
+
+        Raises:
+            StoreError: there is no such folder.
+        """
+        if not self.exists():
+            raise StoreError(f"{role} {redact_url(self.url)}: there is no such folder; check the path")
+
     def list(self, under: str = "", on_refused: OnRefused | None = None) -> Iterator[Entry]:
         """Every file below a folder, streamed in order of path; nothing if the folder is missing.
 
