@@ -28,6 +28,7 @@ from pipelines.run.streaming import StreamOptions
 from pipelines.settings import Settings
 from pipelines.store.lease import Lease, hold_lease
 from pipelines.store.store import Store
+from pipelines.store.stores import open_store
 
 __all__ = ["Build", "OnRow", "Outcome", "run"]
 
@@ -101,7 +102,7 @@ def run(
         LeaseError: another run holds the output.
         RayError: the cluster failed and nothing came through.
     """
-    store = Store(settings.output, settings.retry_seconds)
+    store = open_store(settings.output, settings.retry_seconds)
     if lease is None:
         with hold_lease(store, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease) as own:
             given = partial(run, plan, settings, run_id=run_id, flow_run_id=flow_run_id, lease=own, stop=stop)

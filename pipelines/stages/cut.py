@@ -10,7 +10,7 @@ from pipelines.film.plan import FilmPlan, load_plan
 from pipelines.film.segments import segment_path
 from pipelines.rows import PART_DONE, Row, drop_payload
 from pipelines.settings import Settings
-from pipelines.store.store import Store
+from pipelines.store.stores import open_store
 
 __all__ = ["Cut"]
 
@@ -27,7 +27,7 @@ class Cut:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.output = Store(settings.output, settings.retry_seconds)
+        self.output = open_store(settings.output, settings.retry_seconds)
         self.plan = lru_cache(maxsize=1)(self._plan)
 
     def core(self, row: Row) -> Iterator[Row]:

@@ -17,7 +17,8 @@ from pipelines.media.photo.decode import decode
 from pipelines.media.time_limit import deadline
 from pipelines.rows import Row, put_pixels
 from pipelines.settings import Settings
-from pipelines.store.store import OutsideError, Store
+from pipelines.store.store import OutsideError
+from pipelines.store.stores import open_store
 
 __all__ = ["Decode"]
 
@@ -33,7 +34,7 @@ class Decode:
     fallback_code: ClassVar[str] = "corrupt"
 
     def __init__(self, settings: Settings) -> None:
-        self.source = Store(settings.source, settings.retry_seconds)
+        self.source = open_store(settings.source, settings.retry_seconds)
         self.limits = limits_of(settings)
         self.max_seconds = settings.max_seconds
         self.settings_json = json.dumps(settings.result_settings(), sort_keys=True)

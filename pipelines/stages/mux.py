@@ -25,7 +25,7 @@ from pipelines.stages.faithfulness import psnr_db
 from pipelines.stages.publish import write_errors
 from pipelines.store.large_files import opener
 from pipelines.store.layout import parts_folder, sidecar_path
-from pipelines.store.store import Store
+from pipelines.store.stores import stores_of
 
 __all__ = ["Mux"]
 
@@ -42,8 +42,8 @@ class Mux:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.source = Store(settings.source, settings.retry_seconds)
-        self.output = Store(settings.output, settings.retry_seconds)
+        stores = stores_of(settings)
+        self.source, self.output = stores.source, stores.output
 
     def core(self, row: Row) -> Iterator[Row]:
         """Assemble one film; its parts are removed once it is published.

@@ -29,7 +29,7 @@ from pipelines.stages.replica import load_replica
 from pipelines.store.concurrency import prefetch
 from pipelines.store.large_files import publishing
 from pipelines.store.lease import LOST, Fence
-from pipelines.store.store import Store
+from pipelines.store.stores import stores_of
 
 __all__ = ["RestoreFilm"]
 
@@ -56,8 +56,8 @@ class RestoreFilm:
         replica = load_replica(settings, threads, digest)
         self.restorer, self.device = replica.restorer, replica.device
         self.settings, self.fence = settings, writing_fence
-        self.source = Store(settings.source, settings.retry_seconds)
-        self.output = Store(settings.output, settings.retry_seconds)
+        stores = stores_of(settings)
+        self.source, self.output = stores.source, stores.output
         self.batch = settings.rows_per_call or (4 if replica.kind == "cuda" else 1)
         self._known: tuple[str, FilmPlan] | None = None
 

@@ -23,7 +23,7 @@ from pipelines.stages.publish import publish_result
 from pipelines.stages.tile_parts import PartStatistics, read_part
 from pipelines.stages.tiling import tile_places
 from pipelines.store.layout import parts_folder
-from pipelines.store.store import Store
+from pipelines.store.stores import stores_of
 
 __all__ = ["Stitch"]
 
@@ -44,10 +44,8 @@ class Stitch:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.source, self.output = (
-            Store(settings.source, settings.retry_seconds),
-            Store(settings.output, settings.retry_seconds),
-        )
+        stores = stores_of(settings)
+        self.source, self.output = stores.source, stores.output
 
     def core(self, row: Row) -> Iterator[Row]:
         """Assemble one photograph; its parts are removed once it is published.

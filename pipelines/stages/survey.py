@@ -19,7 +19,7 @@ from pipelines.media.film.survey.survey import Surveyor
 from pipelines.rows import Row, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.publish import write_errors
-from pipelines.store.store import Store
+from pipelines.store.stores import stores_of
 
 __all__ = ["SurveyFilm"]
 
@@ -36,8 +36,8 @@ class SurveyFilm:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.source = Store(settings.source, settings.retry_seconds)
-        self.output = Store(settings.output, settings.retry_seconds)
+        stores = stores_of(settings)
+        self.source, self.output = stores.source, stores.output
         self.settings_json = json.dumps(settings.result_settings("film"), sort_keys=True)
 
     def core(self, row: Row) -> Iterator[Row]:

@@ -14,7 +14,7 @@ from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.tile_parts import has_part
 from pipelines.stages.tiling import pixels_of, tile_places
-from pipelines.store.store import Store
+from pipelines.store.stores import open_store
 
 __all__ = ["Tile"]
 
@@ -31,7 +31,7 @@ class Tile:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.output = Store(settings.output, settings.retry_seconds)
+        self.output = open_store(settings.output, settings.retry_seconds)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Yield a row for each tile, its pixels being the tile's region of the enlarged photograph.

@@ -9,7 +9,7 @@ from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels
 from pipelines.settings import Settings
 from pipelines.stages.publish import publish_result, write_errors
 from pipelines.stages.tile_parts import write_part
-from pipelines.store.store import Store
+from pipelines.store.stores import open_store
 
 __all__ = ["Write"]
 
@@ -26,7 +26,7 @@ class Write:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.output = Store(settings.output, settings.retry_seconds)
+        self.output = open_store(settings.output, settings.retry_seconds)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Publish.
