@@ -64,7 +64,7 @@ def test_later_sources_change_nothing(first: list[str], later: list[str], format
 
 @settings(max_examples=300, deadline=None)
 @given(archives, archives, choices)
-@example(["a.jpg"], ["a.png/b.jpg", "A.png/b.jpg"], "png")
+@example(["a.jpg"], ["a.png/b.jpg", "A.png/b.jpg"], Formats("png"))
 def test_no_later_output_is_a_folder_of_another(first: list[str], later: list[str], formats: Formats) -> None:
     owned = assign_outputs(first, formats, {})
     found = {folded(output) for output in assign_outputs({*first, *later}, formats, owned).values()}
