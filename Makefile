@@ -18,7 +18,8 @@ picture: demo
 
 # Two files at a time, a thread each: many tests wait for processes of their own.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not chaos" -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not chaos" -n 2 --dist loadfile --no-loadscope-reorder \
+		--durations 10
 
 # Kills, lost nodes, failing stores and fuzzing at length (its soak of 2,000 items alone takes eight minutes on 2 cores).
 test-chaos: install
