@@ -97,14 +97,14 @@ def degrade_archive(image: np.ndarray, settings: ArchiveSettings, rng: np.random
         rng: the same state gives the same result.
 
     Returns:
-        `hq` with the changes of tone alone; `lq` with tone and damage.
+        `hq` with the changes of tone alone; `lq` with tone and damage; `damage` by kind.
     """
     require_image(image)
     printed = bool(rng.random() < settings.halftone)
     colour, tone = _draw_tone(settings, rng, printed)
     # The order in which it happened: first the emulsion or the press, then decades, then hands, then the scanner.
     picture = _emulsion(image, printed, colour, settings, rng)
-    marked = _marks(tone(picture), settings, rng)
+    marked, damage = _marks(tone(picture), settings, rng)
     scan = rescan(
         marked,
         rng,
@@ -114,7 +114,7 @@ def degrade_archive(image: np.ndarray, settings: ArchiveSettings, rng: np.random
         noise=rng.uniform(*settings.scan_noise),
         halo=rng.uniform(*settings.scan_halo),
     )
-    return Degraded(hq=tone(image), lq=scan, original=image)
+    return Degraded(hq=tone(image), lq=scan, original=image, damage=damage)
 
 
 def _draw_tone(
@@ -157,12 +157,22 @@ def _emulsion(
     return image
 
 
-def _marks(image: np.ndarray, settings: ArchiveSettings, rng: np.random.Generator) -> np.ndarray:
-    """What lies on the surface or broke it."""
+def _marks(
+    image: np.ndarray, settings: ArchiveSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """What lies on the surface or broke it: the marked image, and what each kind changed (`Degraded.damage`)."""
+    damage: dict[str, np.ndarray] = {}
     if rng.random() < settings.crease * min(1.0, image.shape[0] * image.shape[1] / AREA):
-        image = crease(image, rng, rng.uniform(*settings.crease_amount))
+        image = _record(damage, "crease", image, crease(image, rng, rng.uniform(*settings.crease_amount)))
     if rng.random() < settings.scratches:
-        image = scratches(image, rng, rng.uniform(*settings.scratches_density))
+        image = _record(damage, "scratches", image, scratches(image, rng, rng.uniform(*settings.scratches_density)))
     if rng.random() < settings.dust:
-        image = dust(image, rng, rng.uniform(*settings.dust_density))
-    return image
+        image = _record(damage, "dust", image, dust(image, rng, rng.uniform(*settings.dust_density)))
+    return image, damage
+
+
+def _record(damage: dict[str, np.ndarray], kind: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Write down what changed between two images [H, W, 3], beside earlier marks of the kind; gives `after` back."""
+    change = np.abs(after - before).max(axis=2)
+    damage[kind] = np.maximum(damage[kind], change) if kind in damage else change
+    return after
