@@ -19,8 +19,9 @@ class Degraded:
             object and are not to be repainted (the archive recipe), or as it is (the levels).
         lq: [ceil(H / scale), ceil(W / scale), 3], the damaged, smaller image.
         original: [H, W, 3], what was put in.
-        damage: by kind (`dust`, `scratches`, `crease`), float32 [H, W] in 0 to 1: how far its marks changed the picture there,
-            in the channel that changed most, before the scan. Kinds that drew nothing may be absent.
+        damage: by kind (`dust`, `scratches`, `crease`, and those in `archive.wear.KINDS`), float32 [H, W] in 0 to 1: how far
+            its marks changed the picture there, in the channel that changed most, before the scan. Kinds that drew nothing may
+            be absent.
     """
 
     hq: np.ndarray

@@ -21,6 +21,7 @@ from faithdiff_model.degradation.archive.recipe import ArchiveSettings, degrade_
 from faithdiff_model.degradation.archive.rescan import rescan
 from faithdiff_model.degradation.archive.surface import crease, dust, scratches
 from faithdiff_model.degradation.archive.tone import colour_cast, fade, grey, sepia, silver_mirroring
+from faithdiff_model.degradation.archive.wear import KINDS
 from faithdiff_model.degradation.blur import (
     blur,
     gaussian_kernel,
@@ -96,6 +97,10 @@ def draw_archive(face: np.ndarray, cat: np.ndarray, cup: np.ndarray) -> None:
     save("silver_mirroring", [dark, *(silver_mirroring(dark, rng(4), amount) for amount in (0.3, 0.6, 1.0))])
     save("dust", [dust(grey(face), rng(), density) for density in (5, 40, 120, 400)])
     save("scratches", [scratches(grey(face), rng(3), density) for density in (2, 6, 20, 60)])
+    tan, amounts = sepia(cat, 0.6), {"specks": 120, "fibres": 60, "hairs": 12, "film_scratches": 8, "cracks": 0.9}
+    amounts |= {"tears": 12, "torn_corners": 0.3, "fingerprints": 12, "mould": 12, "stains": 12}
+    worn = [KINDS[kind].draw(tan, rng(3), amount, 1.0).image for kind, amount in amounts.items()]
+    save("wear", worn[:5], worn[5:])
     save("crease", [crease(sepia(cat), rng(seed), amount) for seed, amount in ((0, 0.3), (3, 0.6), (4, 0.9), (6, 0.6))])
     plain = grey(face)
     coloured = grain(face, rng(), 0.06, 1.0, colour=True)

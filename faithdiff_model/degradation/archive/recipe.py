@@ -12,6 +12,7 @@ from faithdiff_model.degradation.archive.emulsion import grain, halftone
 from faithdiff_model.degradation.archive.rescan import rescan
 from faithdiff_model.degradation.archive.surface import AREA, crease, dust, scratches
 from faithdiff_model.degradation.archive.tone import DYE_LOSS, colour_cast, fade, grey, sepia, silver_mirroring
+from faithdiff_model.degradation.archive.wear import WearSettings, wear
 from faithdiff_model.degradation.ranges import require, require_image, require_range
 from faithdiff_model.degradation.result import Degraded
 
@@ -33,6 +34,7 @@ class ArchiveSettings:
         dust: probability; `dust_density` in 512 x 512 pixels.
         scratches: probability; `scratches_density` in 512 x 512 pixels.
         crease: probability in 512 x 512 pixels: smaller images meet fewer; `crease_amount`: see `surface.crease`.
+        wear: further kinds of marks, upon these; None has none.
         scale: by how much the scan is smaller, 1, 2 or 4; one number, so that batches have one size.
         scan_blur, scan_noise, scan_halo, scan_quality: see `rescan.rescan`.
     """
@@ -57,6 +59,7 @@ class ArchiveSettings:
     scratches_density: Range = (1, 6)
     crease: float = 0.12
     crease_amount: Range = (0.3, 0.8)
+    wear: WearSettings | None = None
     scale: int = 2
     scan_blur: Range = (0.3, 1.5)
     scan_noise: Range = (0.5, 4.0)
@@ -168,6 +171,9 @@ def _marks(
         image = _record(damage, "scratches", image, scratches(image, rng, rng.uniform(*settings.scratches_density)))
     if rng.random() < settings.dust:
         image = _record(damage, "dust", image, dust(image, rng, rng.uniform(*settings.dust_density)))
+    if settings.wear is not None:
+        image, worn = wear(image, settings.wear, rng)
+        damage.update(worn)
     return image, damage
 
 

@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from faithdiff_model.degradation.archive.breaks import cracks, film_scratches, tears, torn_corners
 from faithdiff_model.degradation.archive.emulsion import grain, halftone
+from faithdiff_model.degradation.archive.fibres import fibres, hairs, specks
 from faithdiff_model.degradation.archive.film import flicker, gate_weave
+from faithdiff_model.degradation.archive.growth import fingerprints, mould, stains
 from faithdiff_model.degradation.archive.rescan import rescan
 from faithdiff_model.degradation.archive.surface import crease, dust, scratches
 from faithdiff_model.degradation.archive.tone import colour_cast, fade, grey, sepia, silver_mirroring
@@ -41,11 +44,25 @@ STEPS: dict[str, Step] = {
     "dust": lambda image, rng: dust(image, rng, 400),
     "scratches": lambda image, rng: scratches(image, rng, 100, (10, 60)),
     "crease": crease,
+    "specks": lambda image, rng: specks(image, rng, 400).image,
+    "hairs": lambda image, rng: hairs(image, rng, 60, 0.7).image,
+    "fibres": lambda image, rng: fibres(image, rng, 200).image,
+    "film scratches": lambda image, rng: film_scratches(image, rng, 20).image,
+    "cracks": lambda image, rng: cracks(image, rng, 1.0, 0.5).image,
+    "tears": lambda image, rng: tears(image, rng, 100).image,
+    "torn corners": lambda image, rng: torn_corners(image, rng, 0.3).image,
+    "fingerprints": lambda image, rng: fingerprints(image, rng, 100).image,
+    "mould": lambda image, rng: mould(image, rng, 100).image,
+    "stains": lambda image, rng: stains(image, rng, 100).image,
     "gate weave": lambda image, rng: gate_weave([image, image], rng, 1.5)[1],
     "flicker": lambda image, rng: flicker([image, image], rng, 0.2)[1],
     "rescan": lambda image, rng: rescan(image, rng, 1, 60),
 }
-UNCHANGED_BY_CHANCE = {"dust", "scratches"}  # a small image may have none
+# A small image may have none of these.
+UNCHANGED_BY_CHANCE = {
+    *("dust", "scratches", "specks", "hairs", "fibres", "film scratches", "cracks", "tears"),
+    *("fingerprints", "mould", "stains"),
+}
 
 
 def random_image(seed: int, height: int, width: int) -> np.ndarray:
@@ -105,6 +122,17 @@ def test_seeds_matter_where_there_is_chance(name: str) -> None:
         lambda image, rng: scratches(image, rng, 5, (50, 10)),
         lambda image, rng: scratches(image, rng, 5, (1, 10)),
         lambda image, rng: crease(image, rng, 1.5),
+        lambda image, rng: specks(image, rng, 401).image,
+        lambda image, rng: specks(image, rng, 4, 5).image,
+        lambda image, rng: hairs(image, rng, 61).image,
+        lambda image, rng: fibres(image, rng, -1).image,
+        lambda image, rng: film_scratches(image, rng, 21).image,
+        lambda image, rng: cracks(image, rng, 1.1).image,
+        lambda image, rng: tears(image, rng, 101).image,
+        lambda image, rng: torn_corners(image, rng, 0.6).image,
+        lambda image, rng: fingerprints(image, rng, 101).image,
+        lambda image, rng: mould(image, rng, 1, 0.1).image,
+        lambda image, rng: stains(image, rng, float("nan")).image,
         lambda image, rng: gate_weave([image], rng, 11)[0],
         lambda image, rng: flicker([image], rng, 0.6)[0],
         lambda image, rng: rescan(image, rng, 0, 50),
