@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 
 PHOTOS ?= ../shared/photos
 NANO ?= runs/nano
+NANO_MINUTES ?= 95
 
 .PHONY: demo picture test test-chaos lint format bench bench-gpu nano install clean
 
@@ -48,14 +49,10 @@ bench-gpu: install
 
 install: $(STAMP)
 
-# The shipped network from nothing: VAE, prior, stage 1, stage 2 (about two hours on 2 cores), then into the package.
+# The shipped network from nothing, by the clock, then into the package. Stopped and started again, it goes on.
 nano: install
-	$(BIN)/faitharchive train $(PHOTOS)/train $(NANO)/vae --stage vae --crop 96 --batch 8 --steps 2000
-	$(BIN)/faitharchive train $(PHOTOS)/train $(NANO)/prior --stage prior --vae $(NANO)/vae/vae --steps 500
-	$(BIN)/faitharchive train $(PHOTOS)/train $(NANO)/stage1 --stage 1 --vae $(NANO)/vae/vae --steps 300 \
-		--init $(NANO)/prior/FaithDiff.safetensors
-	$(BIN)/faitharchive train $(PHOTOS)/train $(NANO)/stage2 --stage 2 --vae $(NANO)/vae/vae --steps 4500 \
-		--init $(NANO)/stage1/FaithDiff.safetensors
+	$(BIN)/faitharchive train $(PHOTOS)/train $(NANO)/joint --minutes $(NANO_MINUTES) --cache $(NANO)/crops \
+		--leave-out faithdiff_model/presets/weights/nano/held-out-photographs.txt
 	$(BIN)/python tests/benchmarks/ship_nano.py $(NANO) --hq $(PHOTOS)/train
 
 # pip with pinned constraints, so that the same set installs on a CPU laptop and on a GPU node.

@@ -81,10 +81,13 @@ def _from_files(
 ) -> tuple[FaithDiffUNet, Any, PromptEncoder | None]:
     if config.text_input:
         base_folder(spec)
-    vae_at, weights = vae_folder(spec), weights_file(spec)  # what is missing is said before anything is loaded
+    # What is missing is said before anything is loaded.
+    vae_at, weights = vae_folder(spec) if config.coefficients is None else None, weights_file(spec)
     prompts = load_prompts(spec, dtype) if config.text_input else None
-    with load_errors(f"VAE {redact_url(spec.origin.vae)}:"):
-        vae = load_vae(vae_at, config, dtype)
+    vae = build_vae(config)
+    if vae_at is not None:
+        with load_errors(f"VAE {redact_url(spec.origin.vae)}:"):
+            vae = load_vae(vae_at, config, dtype)
     with torch.device("meta"):
         unet = assemble_unet(config)
     load_published(unet, read_tensors(weights), source=str(weights), dtype=dtype)

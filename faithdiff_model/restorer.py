@@ -14,7 +14,7 @@ from faithdiff_model.image.colour import adain, wavelet
 from faithdiff_model.image.colour_statistics import ColourStatistics
 from faithdiff_model.image.resize import from_unit_float, to_grey, to_unit_float
 from faithdiff_model.image.windows import Rect, TilePlacement, WindowGrid, plan_tiles
-from faithdiff_model.network.config import MIN_SIDE, NetworkConfig
+from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.network.text import PromptEncoder, TextEmbedding
 from faithdiff_model.network.unet import FaithDiffUNet
 from faithdiff_model.options import RestoreOptions
@@ -82,13 +82,14 @@ class Restorer:
         *,
         noises: Sequence[np.ndarray | None] | None = None,
         colours: Sequence[Colour | None] | None = None,
+        masks: Sequence[np.ndarray | None] | None = None,
         observe: Observer | None = None,
     ) -> list[np.ndarray]:
         """Restore photographs at their own size (enlarge them first, see `resize.enlarge`).
 
         Args:
             images: LQ images [H, W], [H, W, 1], [H, W, 2] (grey, alpha), [H, W, 3] or [H, W, 4] (RGB, alpha); uint8, uint16 or
-                float in [0, 1]; sides of 16 pixels or more. Alpha is passed on as it is.
+                float in [0, 1]; sides of `config.min_side` pixels or more (16, of nano 1). Alpha is passed on as it is.
             prompts: a description of each, or "".
             seeds: of each, 0 to 2**64 - 1.
             places: where an image is a tile of a larger one: its place; `images` then holds the tile's region.
@@ -96,6 +97,8 @@ class Restorer:
                 `latent_shape`; None is that of its seed.
             colours: of each what its scan is brought to where the result takes its colour from it (colour fix, scan share);
                 None is the scan's own colour.
+            masks: of each where damage is known to be, [H, W] like the image, bool or 0 to 1; None knows of none. A network
+                that takes no mask (`config.takes_mask`) does not look at it.
             observe: follows which windows each UNet call holds (`sampling.denoise`).
 
         Returns:
@@ -103,13 +106,15 @@ class Restorer:
             colour fix (AdaIN): float32 [h, w, 3 or 4].
 
         Raises:
-            ValueError: an image of a wrong shape or below 16 pixels a side; lists of different lengths.
+            ValueError: an image or a mask of a wrong shape, an image below `config.min_side` pixels a side; lists of different
+                lengths.
         """
         places = places or [None] * len(images)
         if not len(images) == len(prompts) == len(seeds) == len(places):
             raise ValueError(f"{len(images)} images, {len(prompts)} prompts, {len(seeds)} seeds, {len(places)} places")
         jobs = [
-            _Job(self.config, image, place, self.options.overlap) for image, place in zip(images, places, strict=True)
+            _Job(self.config, image, place, self.options.overlap, mask)
+            for image, place, mask in zip(images, places, masks or [None] * len(images), strict=True)
         ]
         scheduler = make_scheduler(self.options.sampler, self.config.noise_schedule, self.options.steps)
         canvases = [
@@ -129,7 +134,7 @@ class Restorer:
     @property
     def latent_channels(self) -> int:
         """Channels of a latent, and so of its noise."""
-        return int(self.unet.core.config.out_channels)
+        return self.config.latent_channels
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the latent of an image of `height` x `width` pixels."""
@@ -145,7 +150,8 @@ class Restorer:
         noise = torch.from_numpy(np.ascontiguousarray(drawn, np.float32))
         image = to_model_range(job.padded.to(self.device))
         pieces: dict[str, Any] = {"whole": job.in_one_piece, "pixels_per_latent": self.config.pixels_per_latent}
-        embeddings = embed_windows(self.unet, image.to(dtype), job.windows, **pieces)
+        seen = image if job.mask is None else torch.cat([image, job.mask.to(self.device)])
+        embeddings = embed_windows(self.unet, seen.to(dtype), job.windows, **pieces)
         encoded = None
         if self.options.start == "lr":
             encoded = encode_latent(
@@ -179,6 +185,7 @@ class Restorer:
             whole=job.in_one_piece,
             pixels_per_latent=self.config.pixels_per_latent,
             scaling_factor=self.config.scaling_factor,
+            head=self.unet.head,
         )
         by_wavelet, scan_share = self.options.colour_fix == "wavelet", self.options.scan_share
         padded = job.padded if colour is None else _recoloured(job.padded, colour)
@@ -201,21 +208,34 @@ class Restorer:
 class _Job:
     """One input, brought to padded RGB, and what is needed to bring the result back."""
 
-    def __init__(self, config: NetworkConfig, image: np.ndarray, place: TilePlacement | None, overlap: float) -> None:
+    def __init__(
+        self,
+        config: NetworkConfig,
+        image: np.ndarray,
+        place: TilePlacement | None,
+        overlap: float,
+        mask: np.ndarray | None = None,
+    ) -> None:
         self.source = image
         self.place = place
         pixels = to_unit_float(image[..., None] if image.ndim == 2 else image)
         if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
             raise ValueError(f"an image of shape {image.shape}: give [H, W] or [H, W, 1 to 4]")
         height, width, channels = pixels.shape
-        if min(height, width) < MIN_SIDE and place is None:
-            raise ValueError(f"an image of {width}x{height} pixels: the model takes sides of {MIN_SIDE} or more")
+        if min(height, width) < config.min_side and place is None:
+            raise ValueError(f"an image of {width}x{height} pixels: the model takes sides of {config.min_side} or more")
         self.alpha = pixels[..., -1:] if channels in (2, 4) else None
         self.grey = channels < 3
         colour = pixels[..., :1] if self.grey else pixels[..., :3]
         rgb = torch.from_numpy(np.broadcast_to(colour, (height, width, 3)).copy())
         scale = config.pixels_per_latent
         self.padded = _pad(rgb, -height % scale, -width % scale)
+        self.mask: Tensor | None = None  # [1, H, W], padded
+        if config.takes_mask and mask is not None:
+            if mask.shape != (height, width):
+                raise ValueError(f"a mask of shape {mask.shape} for an image of {height}x{width}: give one of its size")
+            known = torch.from_numpy(mask.astype(np.float32))[..., None]
+            self.mask = _pad(known, -height % scale, -width % scale).permute(2, 0, 1)
         if place is None:
             grid = config.grid(height, width, overlap)
             place_ = TilePlacement(

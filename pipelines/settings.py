@@ -66,7 +66,12 @@ class Settings(BaseModel):
     compile: bool = setting(False, "Model", "Compile the UNet: minutes at start, faster after.", result=True)
 
     steps: int = setting(
-        0, "Sampling", "Denoising steps; 0 is the preset's: 1 of nano, 20 of sdxl.", ge=0, le=1000, result=True
+        0,
+        "Sampling",
+        "Denoising steps; 0 is the preset's: 20 of sdxl. nano takes 1, whatever is set.",
+        ge=0,
+        le=1000,
+        result=True,
     )
     guidance_scale: float = setting(
         5.0, "Sampling", "Guidance by the prompt; 1 or less is off and halves the work.", ge=0, le=50, result=True
@@ -76,12 +81,12 @@ class Settings(BaseModel):
     )
     start: Literal["lr", "noise"] = setting("lr", "Sampling", "Start from the noised scan or from noise.", result=True)
     colour_fix: Literal["preset", "adain", "wavelet", "none"] = setting(
-        "preset", "Sampling", "How the scan's colours are carried over: wavelet of nano, adain of sdxl.", result=True
+        "preset", "Sampling", "How the scan's colours are carried over: none of nano, adain of sdxl.", result=True
     )
     scan_share: float = setting(
         -1.0,
         "Sampling",
-        "Share of the scan in the result; -1 is the preset's: 0.3 of nano, 0 of sdxl.",
+        "Share of the scan in the result; -1 is the preset's: 0 of nano and sdxl.",
         ge=-1,
         lt=1,
         result=True,
@@ -254,7 +259,7 @@ class Settings(BaseModel):
         """How to sample: the preset's own where nothing is chosen, and the window batch that `window_batch` 0 stands for."""
         own = DEFAULTS[self.preset]
         return RestoreOptions(
-            steps=self.steps or own.steps,
+            steps=own.steps if PRESETS[self.preset].one_step else self.steps or own.steps,
             guidance_scale=self.guidance_scale if PRESETS[self.preset].text_input else 1.0,
             sampler=own.sampler if self.sampler == "preset" else self.sampler,
             start=self.start,

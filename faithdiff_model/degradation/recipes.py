@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from faithdiff_model.degradation.archive.recipe import ArchiveSettings, degrade_archive
+from faithdiff_model.degradation.archive.recipe import HEAVY, WORN, ArchiveSettings, degrade_archive, scan_undamaged
 from faithdiff_model.degradation.result import Degraded
 from faithdiff_model.degradation.settings import LEVELS
 from faithdiff_model.degradation.two_pass import degrade_two_pass
@@ -23,6 +23,9 @@ DEGRADATIONS: dict[str, Callable[[np.ndarray, np.random.Generator], Degraded]] =
     "level-II": lambda image, rng: _level(image, rng, "II"),
     "level-III": lambda image, rng: _level(image, rng, "III"),
     "archive": lambda image, rng: degrade_archive(image, ArchiveSettings(), rng),
+    "archive-heavy": lambda image, rng: degrade_archive(image, HEAVY, rng),
+    "archive-worn": lambda image, rng: degrade_archive(image, WORN, rng),
+    "undamaged": lambda image, rng: scan_undamaged(image, ArchiveSettings(), rng),
 }
 
 

@@ -18,14 +18,15 @@ class LQEmbedding(nn.Module):
     Does not see the timestep, so a restoration computes it once an image (golden README, fact 2).
     """
 
-    def __init__(self, feature_channels: int, channels: int, norm_groups: int) -> None:
+    def __init__(self, feature_channels: int, channels: int, norm_groups: int, rectified: bool = False) -> None:
         super().__init__()
+        self.activation = functional.relu if rectified else functional.silu
         self.norm_in = nn.GroupNorm(norm_groups, feature_channels, eps=1e-6) if norm_groups else nn.Identity()
         self.conv_in = nn.Conv2d(feature_channels, feature_channels, 3, padding=1)
         self.conv_out = nn.Conv2d(feature_channels, channels, 3, padding=1)
 
     def forward(self, lq_features: Tensor) -> Tensor:
-        return self.conv_out(functional.silu(self.conv_in(self.norm_in(lq_features))))
+        return self.conv_out(self.activation(self.conv_in(self.norm_in(lq_features))))
 
 
 class AlignmentBlock(nn.Module):
@@ -66,6 +67,7 @@ class Alignment(nn.Module):
         heads: attention heads.
         norm_groups: groups of the LQ embedding's normalisation; 0 is none.
         attention: see `AlignmentConfig`.
+        rectified: ReLU in the LQ embedding instead of SiLU, for features without normalisation.
     """
 
     def __init__(
@@ -78,11 +80,12 @@ class Alignment(nn.Module):
         heads: int,
         norm_groups: int,
         attention: AttentionMode,
+        rectified: bool = False,
     ) -> None:
         super().__init__()
         self.attention = attention
         self.conv_in = nn.Conv2d(latent_channels, channels, 3, padding=1)
-        self.lq_embedding = LQEmbedding(feature_channels, channels, norm_groups)
+        self.lq_embedding = LQEmbedding(feature_channels, channels, norm_groups, rectified)
         self.blocks = nn.ModuleList(AlignmentBlock(2 * channels, heads) for _ in range(layers))
         self.proj_out = nn.Linear(2 * channels, channels) if layers else None
 

@@ -14,7 +14,10 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from faithdiff_model.network.alignment import Alignment
+from faithdiff_model.network.coefficient_encoder import CoefficientEncoder
 from faithdiff_model.network.config import NetworkConfig
+from faithdiff_model.network.conv_unet import ConvUNet, OutputHead
+from faithdiff_model.network.dct_codec import DCTCodec
 from faithdiff_model.network.lq_encoder import LQEncoder
 
 
@@ -24,14 +27,23 @@ class FaithDiffUNet(nn.Module):
     Args:
         lq_encoder: image -> LQ features.
         alignment: noisy latent and LQ embedding -> aligned features.
-        core: diffusers' UNet; its `conv_in` is replaced by an identity here.
+        core: diffusers' UNet, whose `conv_in` is replaced by an identity here, or ours.
+        head: what the decoded image goes through, if anything.
     """
 
-    def __init__(self, *, lq_encoder: LQEncoder, alignment: Alignment, core: UNet2DConditionModel) -> None:
+    def __init__(
+        self,
+        *,
+        lq_encoder: LQEncoder | CoefficientEncoder,
+        alignment: Alignment,
+        core: UNet2DConditionModel | ConvUNet,
+        head: OutputHead | None = None,
+    ) -> None:
         super().__init__()
         self.lq_encoder = lq_encoder
         self.alignment = alignment
         self.core = core
+        self.head = head
         core.conv_in = nn.Identity()
 
     def predict(
@@ -77,21 +89,29 @@ class FaithDiffUNet(nn.Module):
 
 def assemble_unet(config: NetworkConfig) -> FaithDiffUNet:
     """Build the network of `config` with fresh weights on the current default device (`torch.device("meta")` works)."""
-    core = UNet2DConditionModel(**config.unet)
-    channels = core.config.block_out_channels[0]
+    parts = config.coefficients
+    core: UNet2DConditionModel | ConvUNet
+    if parts is None:
+        core = UNet2DConditionModel(**config.unet)
+    else:
+        core = ConvUNet(latent_channels=config.latent_channels, widths=parts.widths, blocks=parts.blocks)
     alignment = Alignment(
-        latent_channels=core.config.in_channels,
-        channels=channels,
-        feature_channels=config.lq_encoder.feature_channels,
+        latent_channels=config.latent_channels,
+        channels=config.width,
+        feature_channels=config.feature_channels,
         layers=config.alignment.layers,
         heads=config.alignment.heads,
         norm_groups=_embedding_groups(config),
         attention=config.alignment.attention,
+        rectified=parts is not None,
     )
+    if parts is not None:
+        encoder = CoefficientEncoder(DCTCodec(parts.side, parts.deviations), parts.lq_channels, parts.lq_blocks)
+        return FaithDiffUNet(lq_encoder=encoder, alignment=alignment, core=core, head=OutputHead(parts.head_channels))
     return FaithDiffUNet(lq_encoder=LQEncoder(config.lq_encoder), alignment=alignment, core=core)
 
 
 def _embedding_groups(config: NetworkConfig) -> int:
     """The LQ encoder's groups; fewer where the features have fewer channels than that (last-layer ablation)."""
-    groups = config.lq_encoder.norm_num_groups
+    groups = 0 if config.coefficients else config.lq_encoder.norm_num_groups
     return groups and math.gcd(groups, config.lq_encoder.feature_channels)

@@ -11,13 +11,16 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
 from faithdiff_model.network.config import NetworkConfig
+from faithdiff_model.network.dct_codec import DCTCodec
 from faithdiff_model.network.norms import remove_norms
 
 VAE_FILE = "diffusion_pytorch_model.safetensors"
 
 
 def build_vae(config: NetworkConfig) -> Any:
-    """The VAE of a network with fresh weights."""
+    """The VAE of a network with fresh weights, or its codec, which has none."""
+    if config.coefficients is not None:
+        return DCTCodec(config.coefficients.side, config.coefficients.deviations)
     blocks = len(config.vae["block_out_channels"])
     groups = config.vae["norm_num_groups"]
     vae = AutoencoderKL(

@@ -20,7 +20,7 @@ class Origin:
 
     Attributes:
         base: SDXL base model with tokenizers and text encoders; "" for a network without text input.
-        vae: folder of the VAE.
+        vae: folder of the VAE; "" for a network whose codec has no weights.
         faithdiff: the weights of UNet, LQ encoder and alignment.
     """
 
@@ -31,16 +31,14 @@ class Origin:
 
 PRESETS: dict[str, NetworkConfig] = {"nano": NANO, "sdxl": SDXL, "tiny": TINY}
 ORIGINS: dict[str, Origin] = {
-    "nano": Origin(
-        base="", vae=str(SHIPPED / "nano" / "vae"), faithdiff=str(SHIPPED / "nano" / "FaithDiff.safetensors")
-    ),
+    "nano": Origin(base="", vae="", faithdiff=str(SHIPPED / "nano" / "FaithDiff.safetensors")),
     "sdxl": Origin(base=DEFAULT_BASE, vae=DEFAULT_VAE, faithdiff=DEFAULT_FAITHDIFF),
 }
 # Presets whose weights come from a seed: they prove the plumbing, they do not restore.
 UNTRAINED: frozenset[str] = frozenset({"tiny"})
-# How each samples best. nano: one step, the scan's own low frequencies, and a share of the scan measured best (model card).
+# How each samples best. nano restores in one step and keeps the scan's colours by itself.
 DEFAULTS: dict[str, RestoreOptions] = {
-    "nano": RestoreOptions(steps=1, guidance_scale=1.0, colour_fix="wavelet", scan_share=0.3),
+    "nano": RestoreOptions(steps=1, guidance_scale=1.0, colour_fix="none", scan_share=0.0),
     "sdxl": RestoreOptions(),
     "tiny": RestoreOptions(),
 }

@@ -23,6 +23,8 @@ from faithdiff_model.sampling.merging import WindowMerger
 
 START_TIMESTEP = 999  # start "lr" noises the encoded LQ image up to here (golden README, fact 3)
 
+CHANGE = "change"  # prediction type of a network that restores in one step
+
 # Name -> diffusers' class and the settings it needs beside the noise schedule.
 SCHEDULERS: dict[Sampler, tuple[str, dict[str, Any]]] = {
     "euler": ("EulerDiscreteScheduler", {"timestep_spacing": "leading", "steps_offset": 1}),
@@ -38,12 +40,37 @@ SCHEDULERS: dict[Sampler, tuple[str, dict[str, Any]]] = {
 }
 
 
+class OneStep:
+    """The schedule of a network that restores in one step without noise: what it predicts is added to the scan's latent.
+
+    It has what `denoise` and `start_latent` use of diffusers' schedulers.
+    """
+
+    init_noise_sigma = 1.0
+
+    def __init__(self) -> None:
+        self.timesteps = torch.tensor([START_TIMESTEP])
+        self.alphas_cumprod = torch.ones(START_TIMESTEP + 1)  # no noise at any timestep
+
+    def scale_model_input(self, latent_Chw: Tensor, _timestep: Tensor) -> Tensor:
+        """As it is."""
+        return latent_Chw
+
+    def step(self, change: Tensor, _timestep: Tensor, latent: Tensor, return_dict: bool = False) -> tuple[Tensor]:
+        """The restored latent, as the first of a tuple."""
+        return (latent + change,)
+
+
 def make_scheduler(sampler: Sampler, noise_schedule: Mapping[str, Any], steps: int) -> Any:
-    """A diffusers scheduler with its timesteps set.
+    """A diffusers scheduler with its timesteps set; `OneStep` for a network that predicts a change.
 
     Raises:
         ValueError: a number of steps that the schedule cannot take.
     """
+    if noise_schedule.get("prediction_type") == CHANGE:
+        if steps != 1:
+            raise ValueError(f"steps is {steps}: this network restores in 1 step")
+        return OneStep()
     trained = int(noise_schedule["num_train_timesteps"])
     if not 1 <= steps <= trained:
         raise ValueError(f"steps is {steps}: choose 1 to {trained}")

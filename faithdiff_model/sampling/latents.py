@@ -7,11 +7,11 @@ same grid as denoising, so that a tile of it does not depend on how the image wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from faithdiff_model.image.windows import Rect
 from faithdiff_model.network.unet import FaithDiffUNet
@@ -33,7 +33,8 @@ def embed_windows(
 
     Args:
         unet: the network.
-        image_CHW: LQ image in [-1, 1], sides a multiple of `pixels_per_latent`.
+        image_CHW: LQ image in [-1, 1], sides a multiple of `pixels_per_latent`; with its damage mask as a fourth channel where
+            the network takes one.
         windows: latent rectangles within the image.
         whole: encode the image's features in one piece and cut the windows out of them.
         pixels_per_latent: 8.
@@ -63,12 +64,20 @@ def encode_latent(
 
 
 def decode_latent(
-    vae: Any, latent_Chw: Tensor, windows: Sequence[Rect], *, whole: bool, pixels_per_latent: int, scaling_factor: float
+    vae: Any,
+    latent_Chw: Tensor,
+    windows: Sequence[Rect],
+    *,
+    whole: bool,
+    pixels_per_latent: int,
+    scaling_factor: float,
+    head: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Latent [4, h, w] -> image [3, H, W] float32 in [0, 1], clamped. Arguments as above."""
+    """Latent [4, h, w] -> image [3, H, W] float32 in [0, 1], clamped. Arguments as above; `head` changes what was decoded."""
+    head = head or nn.Identity()
     unscaled = (latent_Chw / scaling_factor).to(vae.dtype)
     if whole:
-        image = vae.decode(unscaled[None], return_dict=False)[0][0].float()
+        image = head(vae.decode(unscaled[None], return_dict=False)[0])[0].float()
     else:
         height, width = latent_Chw.shape[1:]
         merger = WindowMerger(height * pixels_per_latent, width * pixels_per_latent, windows, scale=pixels_per_latent)
@@ -76,5 +85,5 @@ def decode_latent(
         image = merger.empty(3, latent_Chw.device)
         for index, window in enumerate(windows):
             piece = unscaled[None, :, window.slices[0], window.slices[1]]
-            merger.add(image, index, vae.decode(piece, return_dict=False)[0][0])
+            merger.add(image, index, head(vae.decode(piece, return_dict=False)[0])[0])
     return (image / 2 + 0.5).clamp(0, 1)

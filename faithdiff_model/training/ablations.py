@@ -23,12 +23,14 @@ def ablate(ablation: Ablation, network: NetworkConfig, stage: StageConfig) -> tu
         network, stage: what to change.
 
     Raises:
-        ValueError: an unknown ablation, or one that leaves the stage nothing to train.
+        ValueError: an unknown ablation, or one that leaves the stage nothing to train or does not fit the network.
     """
     rates = dict(stage.learning_rates)
     if ablation == "without-alignment":
         network = replace(network, alignment=replace(network.alignment, layers=0))
     elif ablation == "last-layer":
+        if network.coefficients is not None:
+            raise ValueError(f"ablation is last-layer: {network.name} has no VAE whose last layer it could take")
         channels = int(network.vae["latent_channels"])
         network = replace(network, lq_encoder=replace(network.lq_encoder, last_channels=channels))
     elif ablation == "encoder-only":

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+Objective = Literal["noise", "restoration"]
 Group = Literal["lq_encoder", "alignment", "unet"]
 GROUPS: tuple[Group, ...] = ("lq_encoder", "alignment", "unet")
 PRECISIONS = ("no", "bf16", "fp16")
@@ -38,7 +39,14 @@ class StageConfig:
 
     Attributes:
         name: of its folder and log.
-        steps: optimizer steps.
+        steps: optimizer steps; 0 with `minutes`.
+        minutes: to train for, by the clock, instead of steps: learning rates rise and fall over them (`clock.ClockSchedule`).
+        objective: `noise` predicts noise in latents (`loss.NoiseLoss`); `restoration` compares results with photographs, for a
+            network that restores in one step (`restoration.RestorationLoss`).
+        gradient_weight: see `RestorationLoss`.
+        late_from: share of the stage (0 to 1) after which its samples are larger; 1 is never.
+        late_crop, late_batch: side and number of those samples.
+        betas: of AdamW.
         learning_rates: of each part that is trained; parts that are not named stay frozen.
         conditioned: False trains the plain diffusion prior, without an LQ image (SDXL is one already).
         batch: samples a process and call.
@@ -61,8 +69,15 @@ class StageConfig:
     """
 
     name: str
-    steps: int
+    steps: int = 0
+    minutes: float = 0.0
     learning_rates: Mapping[Group, float]
+    objective: Objective = "noise"
+    gradient_weight: float = 0.0
+    late_from: float = 1.0
+    late_crop: int = 0
+    late_batch: int = 0
+    betas: tuple[float, float] = (0.9, 0.999)
     conditioned: bool = True
     batch: int = 16
     accumulation: int = 1
@@ -91,10 +106,12 @@ class StageConfig:
             )
         if self.lora is not None and "unet" not in self.learning_rates:
             raise ValueError(f"{self.name}: LoRA without a learning rate of the UNet: give one")
-        if min(self.steps, self.batch, self.accumulation, self.log_every, self.save_every, self.keep) < 1:
-            raise ValueError(
-                f"{self.name}: steps, batch, accumulation, log_every, save_every and keep must be 1 or more"
-            )
+        if (self.steps > 0) == (self.minutes > 0) or self.steps < 0 or self.minutes < 0:
+            raise ValueError(f"{self.name}: steps {self.steps} and minutes {self.minutes}: give one of them, above 0")
+        if self.late_from < 1 and min(self.late_crop, self.late_batch) < 1:
+            raise ValueError(f"{self.name}: late_crop and late_batch must be 1 or more")
+        if min(self.batch, self.accumulation, self.log_every, self.save_every, self.keep) < 1:
+            raise ValueError(f"{self.name}: batch, accumulation, log_every, save_every and keep must be 1 or more")
         if self.save_every % self.log_every:
             raise ValueError(f"{self.name}: save_every {self.save_every} is no multiple of log_every {self.log_every}")
         if self.precision not in PRECISIONS:
@@ -116,6 +133,11 @@ class DataConfig:
         shrink: a crop may be taken from the photograph reduced by up to this factor (1 is never).
         workers: processes that read and degrade; 0 does it in the training process.
         cache_mib: decoded photographs that each worker keeps.
+        leave_out: a file with the names of photographs that are not trained on, a line each; "" leaves out none.
+        cache: a folder for degraded crops (`shards.ShardedCrops`); "" degrades anew for each sample. Then `crop` is the side of
+            what is kept, and `part` that of a sample.
+        shards: of `shards.SHARD` crops each, that are kept.
+        part: side of a sample cut from a kept crop; 0 takes it whole.
     """
 
     hq: tuple[str, ...]
@@ -125,6 +147,10 @@ class DataConfig:
     shrink: float = 1.0
     workers: int = 4
     cache_mib: int = 512
+    leave_out: str = ""
+    cache: str = ""
+    shards: int = 64
+    part: int = 0
 
     def __post_init__(self) -> None:
         if not self.hq:

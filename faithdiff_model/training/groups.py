@@ -12,7 +12,8 @@ from faithdiff_model.training.config import GROUPS, Group, LoRAConfig, StageConf
 
 def group_modules(unet: FaithDiffUNet) -> dict[Group, nn.Module]:
     """The three parts that the paper trains. The UNet's first convolution is in the alignment."""
-    return {"lq_encoder": unet.lq_encoder, "alignment": unet.alignment, "unet": unet.core}
+    core = unet.core if unet.head is None else nn.ModuleDict({"core": unet.core, "head": unet.head})
+    return {"lq_encoder": unet.lq_encoder, "alignment": unet.alignment, "unet": core}
 
 
 def parameter_groups(unet: FaithDiffUNet, stage: StageConfig) -> list[dict[str, Any]]:

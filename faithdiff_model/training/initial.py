@@ -47,9 +47,10 @@ def training_parts(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet = assemble_unet(network)
-        vae = _vae(spec, network) if spec.trained else build_vae(network)
+        vae = _vae(spec, network) if spec.trained and network.coefficients is None else build_vae(network)
         prompts = _prompts(spec, network)
-    start_lq_encoder(unet, vae)
+    if network.coefficients is None:
+        start_lq_encoder(unet, vae)
     if init is not None:
         load_stage(unet, read_tensors(init), source=str(init), fresh_alignment=fresh_alignment)
     elif spec.trained and network.text_input:

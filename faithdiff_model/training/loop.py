@@ -6,8 +6,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,22 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from accelerate.utils import DistributedDataParallelKwargs, broadcast, set_seed
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.network.text import PromptEncoder
 from faithdiff_model.network.unet import FaithDiffUNet
+from faithdiff_model.training.clock import ClockSchedule
 from faithdiff_model.training.config import DataConfig, StageConfig
 from faithdiff_model.training.groups import parameter_groups
 from faithdiff_model.training.loss import NoiseLoss, add_noise, as_arguments, forward_process
+from faithdiff_model.training.restoration import RestorationLoss
 from faithdiff_model.training.samples import sample_loader
+from faithdiff_model.training.shards import ShardedCrops
 from faithdiff_model.training.state import TrainingLog, load_newest, save_checkpoint
 from faithdiff_model.weights.checkpoint import save_published
 
@@ -91,23 +94,16 @@ def train_stage(
     if run.average is not None:
         run.average.to(accelerator.device)  # a checkpoint's average is loaded onto the CPU
     log = TrainingLog(output / LOG, step) if accelerator.is_main_process else None
-    batches = iter(
-        sample_loader(
-            data,
-            stage.seed,
-            batch=stage.batch,
-            first=step * stage.accumulation,
-            rank=accelerator.process_index,
-            processes=accelerator.num_processes,
-        )
-    )
+    feed = _Feed(accelerator, stage, data)
     losses: list[Tensor] = []
     started, begun_at = time.monotonic(), step
-    while step < stage.steps:
-        loss, norm = run.step(batches, step)
+    share = run.share(step)
+    while share < 1:
+        loss, norm = run.step(feed.batches(step, share), step, share)
         losses.append(loss)
         step += 1
-        if step % stage.log_every == 0 or step == stage.steps:
+        share = run.share(step)
+        if step % stage.log_every == 0 or share >= 1:
             mean = accelerator.reduce(torch.stack(losses).mean(), "mean").item()
             losses = []
             row = {"step": step, "loss": mean, "gradient_norm": float(norm), **run.learning_rates()}
@@ -118,12 +114,40 @@ def train_stage(
                 log.add(row)
                 if on_log is not None:
                     on_log(row)
-        if step % stage.save_every == 0 or step == stage.steps:
+        if step % stage.save_every == 0 or share >= 1:
             save_checkpoint(accelerator, output, step, stage.keep)
+            if accelerator.is_main_process and stage.objective == "restoration":
+                run.write(output / WEIGHTS)  # as good as it is so far
     if accelerator.is_main_process:
         run.write(output / WEIGHTS)
     accelerator.wait_for_everyone()
     return output / WEIGHTS
+
+
+class _Feed:
+    """Where a stage's batches come from."""
+
+    def __init__(self, accelerator: Accelerator, stage: StageConfig, data: DataConfig) -> None:
+        self.stage, self.data = stage, data
+        self.place = {"rank": accelerator.process_index, "processes": accelerator.num_processes}
+        self.crops = ShardedCrops(data, stage.seed) if data.cache else None
+        self._late: bool | None = None
+        self._batches: Iterator[dict[str, Any]] = iter(())
+
+    def batches(self, step: int, share: float) -> Iterator[dict[str, Any]]:
+        """From a step on: the running iterator, or a new one where the samples' size changes."""
+        late = share >= self.stage.late_from
+        if late is not self._late:
+            self._late = late
+            batch = self.stage.late_batch if late else self.stage.batch
+            first = step * self.stage.accumulation
+            if self.crops is not None:
+                side = self.stage.late_crop if late else self.data.part or self.data.crop
+                self._batches = self.crops.batches(side, batch, first=first, **self.place)
+            else:
+                data = replace(self.data, crop=self.stage.late_crop) if late else self.data
+                self._batches = iter(sample_loader(data, self.stage.seed, batch=batch, first=first, **self.place))
+        return self._batches
 
 
 class _Run:
@@ -145,19 +169,35 @@ class _Run:
             self.vae.to(memory_format=torch.channels_last)
         groups = parameter_groups(self.unet, stage)
         self.trained = [parameter for group in groups for parameter in group["params"]]
-        optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), weight_decay=stage.weight_decay)
-        self.schedule = get_scheduler(
+        optimizer = torch.optim.AdamW(groups, betas=stage.betas, weight_decay=stage.weight_decay)
+        self.clock = ClockSchedule(optimizer, stage.minutes) if stage.minutes else None
+        self.schedule = self.clock or get_scheduler(
             "cosine", optimizer, num_warmup_steps=stage.warmup_steps, num_training_steps=stage.steps
         )
-        self.noising = forward_process(network)
-        loss = NoiseLoss(self.unet, conditioned=stage.conditioned)
+        if (stage.objective == "restoration") != (network.coefficients is not None):
+            raise ValueError(
+                f"{stage.name}: objective is {stage.objective}, which does not train preset {network.name}"
+            )
+        loss: nn.Module
+        if stage.objective == "restoration":
+            loss = RestorationLoss(self.unet, self.vae, gradient_weight=stage.gradient_weight)
+        else:
+            self.noising = forward_process(network)
+            loss = NoiseLoss(self.unet, conditioned=stage.conditioned)
         self.loss, self.optimizer = accelerator.prepare(loss, optimizer)
         self.average = EMAModel(self.trained, decay=stage.ema_decay) if stage.ema_decay else None
         accelerator.register_for_checkpointing(self.schedule)
         if self.average is not None:
             accelerator.register_for_checkpointing(self.average)
 
-    def step(self, batches: Any, step: int) -> tuple[Tensor, Tensor]:
+    def share(self, step: int) -> float:
+        """Of the stage that is done, 0 to 1: the same in all processes, and 1 only once it is over."""
+        if self.clock is None:
+            return step / self.stage.steps
+        share = torch.tensor(self.clock.share, dtype=torch.float64, device=self.accelerator.device)
+        return float(broadcast(share)) if self.accelerator.num_processes > 1 else float(share)
+
+    def step(self, batches: Any, step: int, share: float) -> tuple[Tensor, Tensor]:
         """One optimizer step. Returns the mean loss and the gradient's norm before clipping, scalars on the device."""
         losses = []
         norm = torch.zeros(())
@@ -170,12 +210,21 @@ class _Run:
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
             losses.append(loss.detach())
-        self.schedule.step()
+        if self.clock is not None:
+            self.clock.step(share)
+        else:
+            self.schedule.step()
         if self.average is not None:
             self.average.step(self.trained)
         return torch.stack(losses).mean(), norm
 
     def _loss(self, batch: dict[str, Any], number: int) -> Tensor:
+        if self.stage.objective == "restoration":
+            images = [batch[name].to(self.accelerator.device, non_blocking=True) for name in ("hq", "lq", "mask")]
+            if self.stage.channels_last:
+                images = [image.contiguous(memory_format=torch.channels_last) for image in images]
+            with self.accelerator.autocast():
+                return self.loss(*images)
         # One generator a call, from the call's number: resuming needs no random state.
         generator = torch.Generator().manual_seed(_mix(self.stage.seed, number, self.accelerator.process_index))
         hq, lq, time_ids = as_arguments(batch, self.accelerator.device)
@@ -209,13 +258,16 @@ class _Run:
         return {f"lr_{group['name']}": group["lr"] for group in self.optimizer.param_groups}
 
     def write(self, path: Path) -> None:
-        """Write the averaged weights, adapters merged in, under the published names."""
+        """Write the averaged weights, adapters merged in, under the published names. Training may go on without adapters."""
         if self.average is not None:
+            self.average.store(self.trained)
             self.average.copy_to(self.trained)
         if self.stage.lora is not None:
             self.unet.core.fuse_lora()
             self.unet.core.unload_lora()
         save_published(self.unet, path)
+        if self.average is not None and self.stage.lora is None:
+            self.average.restore(self.trained)
 
 
 def _mix(seed: int, number: int, process: int) -> int:
@@ -226,7 +278,9 @@ def _mix(seed: int, number: int, process: int) -> int:
 def _claim(output: Path, network: NetworkConfig, stage: StageConfig, data: DataConfig, processes: int) -> None:
     """Write down what runs here; refuse a folder that holds another configuration's run."""
     output.mkdir(parents=True, exist_ok=True)
-    written = {"network": network.digest(), "stage": asdict(stage), "data": asdict(data), "processes": processes}
+    # A run may be given more time, or another weight of edges, when it goes on.
+    how = {name: value for name, value in asdict(stage).items() if name not in ("minutes", "gradient_weight")}
+    written = {"network": network.digest(), "stage": how, "data": asdict(data), "processes": processes}
     now = json.dumps(written, indent=2, default=dict)
     record = output / "stage.json"
     if record.exists() and record.read_text() != now:

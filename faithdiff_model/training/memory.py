@@ -20,6 +20,7 @@ from faithdiff_model.network.vae import build_vae
 from faithdiff_model.training.config import GROUPS, Group, StageConfig
 from faithdiff_model.training.groups import group_modules, parameter_groups
 from faithdiff_model.training.loss import Noised, NoiseLoss
+from faithdiff_model.training.restoration import RestorationLoss
 
 _FLOAT32 = 4  # bytes
 _DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -112,10 +113,28 @@ def _activations(unet: FaithDiffUNet, network: NetworkConfig, stage: StageConfig
     if stage.gradient_checkpointing:
         unet.core.enable_gradient_checkpointing(gradient_checkpointing_func=kept.checkpoint)
         unet.lq_encoder.checkpoint = kept.checkpoint
-    loss = NoiseLoss(unet.train(), conditioned=stage.conditioned)
+    loss: nn.Module
+    if stage.objective == "restoration":
+        codec = build_vae(network).to("meta")
+        loss = RestorationLoss(unet.train().to("meta"), codec, gradient_weight=stage.gradient_weight)
+        with torch.device("meta"):
+            arguments: tuple[Any, ...] = tuple(torch.empty(stage.batch, planes, crop, crop) for planes in (3, 3, 1))
+    else:
+        loss = NoiseLoss(unet.train(), conditioned=stage.conditioned)
+        arguments = _noise_arguments(network, stage, crop)
+    with kept.counting(), autocast:
+        loss(*arguments)
+    # Trained weights in the compute precision live to the end of the forward pass; a block that is computed again makes its
+    # own in the backward pass, when those are gone.
+    copies = sum(copy.untyped_storage().nbytes() for copy in autocast.copies.values() if not kept.holds(copy))
+    return kept.bytes + max(kept.largest_block, copies)
+
+
+def _noise_arguments(network: NetworkConfig, stage: StageConfig, crop: int) -> tuple[Any, ...]:
+    """What `NoiseLoss` is called with, on the meta device."""
     side = crop // network.pixels_per_latent
     with torch.device("meta"):
-        latent = torch.empty(stage.batch, network.unet["in_channels"], side, side)
+        latent = torch.empty(stage.batch, network.latent_channels, side, side)
         timestep = torch.empty(stage.batch, dtype=torch.long)
         image = torch.empty(stage.batch, 3, crop, crop)
         time_ids = torch.empty(stage.batch, 6)
@@ -126,12 +145,7 @@ def _activations(unet: FaithDiffUNet, network: NetworkConfig, stage: StageConfig
                 torch.empty(stage.batch, _TEXT_TOKENS, network.unet["cross_attention_dim"]),
                 torch.empty(stage.batch, pooled),
             )
-    with kept.counting(), autocast:
-        loss(Noised(latent, latent, timestep), image, text, time_ids)
-    # Trained weights in the compute precision live to the end of the forward pass; a block that is computed again makes its
-    # own in the backward pass, when those are gone.
-    copies = sum(copy.untyped_storage().nbytes() for copy in autocast.copies.values() if not kept.holds(copy))
-    return kept.bytes + max(kept.largest_block, copies)
+    return Noised(latent, latent, timestep), image, text, time_ids
 
 
 class _Autocast(TorchFunctionMode):

@@ -69,6 +69,23 @@ def list_photographs(folders: tuple[str, ...], captions: str = "") -> list[Photo
     return photographs
 
 
+def without(photographs: list[Photograph], names_file: str) -> list[Photograph]:
+    """Those whose names are not in a file of names, a line each.
+
+    Raises:
+        PhotographError: the file cannot be read, or a name in it is no photograph's.
+    """
+    try:
+        with fsspec.open(names_file, "r", encoding="utf-8") as file:
+            names = set(file.read().split())
+    except OSError as error:
+        raise PhotographError(f"{names_file}: could not be read ({error})") from error
+    unknown = names - {photograph.name for photograph in photographs}
+    if unknown:
+        raise PhotographError(f"{names_file}: {min(unknown)} is no photograph in the data: correct its name")
+    return [photograph for photograph in photographs if photograph.name not in names]
+
+
 def _caption_table(url: str) -> dict[str, str]:
     try:
         with fsspec.open(url, "r", encoding="utf-8-sig", newline="") as file:

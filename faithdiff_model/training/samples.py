@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from faithdiff_model.degradation.recipes import DEGRADATIONS
 from faithdiff_model.image.resize import enlarge, from_unit_float
 from faithdiff_model.training.config import DataConfig
-from faithdiff_model.training.photographs import PhotographCache, list_photographs
+from faithdiff_model.training.photographs import PhotographCache, list_photographs, without
 
 _MARGIN = 16  # pixels around a crop that are degraded with it, so that its border is no image border
 
@@ -24,17 +24,19 @@ _MARGIN = 16  # pixels around a crop that are degraded with it, so that its bord
 class TrainingSamples(Dataset[dict[str, Any]]):
     """Endless samples by number.
 
-    A sample has `hq` and `lq` ([3, crop, crop] float32 in [-1, 1], the LQ image enlarged to the HQ size), `prompt`, and
-    `time_ids` (original height and width, crop row and column, crop height and width in pixels).
+    A sample has `hq` and `lq` ([3, crop, crop] float32 in [-1, 1], the LQ image enlarged to the HQ size), `mask` ([1, crop,
+    crop] float32, 1 where marks of damage were drawn that can be seen), `prompt`, and `time_ids` (original height and width,
+    crop row and column, crop height and width in pixels).
     """
 
     def __init__(self, config: DataConfig, seed: int) -> None:
         self.config = config
         self.seed = seed
         side = config.crop + 2 * _MARGIN
-        self.cache = PhotographCache(
-            list_photographs(config.hq, config.captions), smallest_side=side, limit_mib=config.cache_mib
-        )
+        photographs = list_photographs(config.hq, config.captions)
+        if config.leave_out:
+            photographs = without(photographs, config.leave_out)
+        self.cache = PhotographCache(photographs, smallest_side=side, limit_mib=config.cache_mib)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, index])
@@ -47,12 +49,15 @@ class TrainingSamples(Dataset[dict[str, Any]]):
             hq = degraded.hq
             lq = from_unit_float(degraded.lq, np.dtype(np.uint8))  # as a file would hold it
             lq = enlarge(lq, *hq.shape[:2])
+            damage = degraded.damage_mask()
         else:
             hq = lq = region
+            damage = np.zeros(region.shape[:2], bool)
         inside = slice(_MARGIN, _MARGIN + self.config.crop)
         return {
             "hq": _to_tensor(hq[inside, inside]),
             "lq": _to_tensor(lq[inside, inside]),
+            "mask": torch.from_numpy(damage[inside, inside].astype(np.float32))[None],
             "prompt": photograph.caption,
             "time_ids": torch.tensor([*image.shape[:2], row, column, self.config.crop, self.config.crop]).float(),
         }

@@ -15,6 +15,7 @@ PREFIXES: tuple[tuple[str, str], ...] = (
     ("conv_in.", "alignment.conv_in."),
     ("spatial_ch_projs.", "alignment.proj_out."),
     ("information_transformer_layes.", "alignment.blocks."),
+    ("output_head.", "head."),  # ours alone
     ("", "core."),
 )
 

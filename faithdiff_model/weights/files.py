@@ -103,6 +103,7 @@ def _files(spec: ModelSpec) -> list[tuple[str, Path]]:
         base = base_folder(spec)
         texts = [path for folder in TEXT_FOLDERS for path in sorted((base / folder).glob("*")) if path.is_file()]
         files = [(f"base/{path.relative_to(base).as_posix()}", path) for path in texts]
-    vae = vae_folder(spec)
-    files += [(f"vae/{path.name}", path) for path in (vae / "config.json", *sorted(vae.glob("*.safetensors")))]
+    if spec.network().coefficients is None:
+        vae = vae_folder(spec)
+        files += [(f"vae/{path.name}", path) for path in (vae / "config.json", *sorted(vae.glob("*.safetensors")))]
     return [*files, ("faithdiff", weights_file(spec))]

@@ -49,7 +49,8 @@ def show_plan(settings: TrainSettings, out: Console) -> None:
         raise ValueError("stage is vae, which has no plan: leave --dry-run out")
     job = settings.job()
     plan = plan_memory(job.network, job.stage, job.data.crop)
-    groups = Table(title=f"{settings.preset}, {job.stage.name}: {job.stage.steps:,} steps")
+    extent = f"{job.stage.minutes:g} minutes" if job.stage.minutes else f"{job.stage.steps:,} steps"
+    groups = Table(title=f"{settings.preset}, {job.stage.name}: {extent}")
     for heading in ("part", "parameters", "trained", "learning rate"):
         groups.add_column(heading, justify="left" if heading == "part" else "right")
     for name, count in plan.parameters.items():

@@ -12,13 +12,15 @@ from faithdiff_model.presets import PRESETS
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.training.ablations import Ablation, ablate
 from faithdiff_model.training.config import DataConfig, LoRAConfig, StageConfig
-from faithdiff_model.training.recipes import sdxl_stage, small_stage
+from faithdiff_model.training.recipes import JOINT_DEGRADATIONS, joint_stage, sdxl_stage, small_stage
 from pipelines.run.training import TrainingJob
 from pipelines.setting_types import PresetName, setting
 
 __all__ = ["ENV_PREFIX", "TrainSettings"]
 
 ENV_PREFIX = "FAITHARCHIVE_TRAIN_"
+_DEGRADATIONS = "level-I=1,level-II=3,archive=2"
+_MINUTES = 85.0
 
 
 class TrainSettings(BaseModel):
@@ -32,11 +34,16 @@ class TrainSettings(BaseModel):
         "", "Data", "'beside' for .txt files beside the photographs, or a CSV with path and caption."
     )
     degradations: str = setting(
-        "level-I=1,level-II=3,archive=2", "Data", "Degradations and how often each, relative to each other."
+        "",
+        "Data",
+        "Degradations and how often each, relative to each other, as in level-II=3,archive=2; empty is the recipe's mix.",
     )
     crop: int = setting(0, "Data", "Side of a sample in pixels; 0 is 512 of sdxl, 128 of others.", ge=0, le=4096)
     shrink: float = setting(2.0, "Data", "Samples may come from photographs reduced by up to this.", ge=1, le=8)
     workers: int = setting(2, "Data", "Processes that read and degrade, for each training process.", ge=0, le=256)
+    leave_out: str = setting("", "Data", "File with the names of photographs that are not trained on, a line each.")
+    cache: str = setting("", "Data", "Folder that keeps degraded crops, for stage joint; empty degrades anew.")
+    shards: int = setting(64, "Data", "Shards of 512 crops that the cache holds.", ge=1, le=100_000)
 
     preset: PresetName = setting("nano", "Model", f"Network: {', '.join(PRESETS)}.")
     base: str = setting("", "Model", "SDXL base model: folder, URL or hub id; empty is the preset's own.")
@@ -49,10 +56,17 @@ class TrainSettings(BaseModel):
         "to_q,to_k,to_v,to_out.0", "Model", "Ends of the names of the layers that get an adapter."
     )
 
-    stage: Literal["vae", "prior", "1", "2"] = setting(
-        "2", "Stage", "1 trains the alignment, 2 all three parts; vae and prior make what sdxl already has."
+    stage: Literal["vae", "prior", "1", "2", "joint"] = setting(
+        "joint",
+        "Stage",
+        "joint trains nano from nothing. For others, 1 trains the alignment, 2 all three parts; vae and prior make what sdxl "
+        "already has.",
     )
     steps: int = setting(0, "Stage", "Optimizer steps.", ge=0)
+    minutes: float = setting(0.0, "Stage", "Time to train for, of stage joint; 0 is 85.", ge=0)
+    gradient_weight: float = setting(
+        -1.0, "Stage", "Of edges beside errors, in stage joint; -1 is the recipe's.", ge=-1
+    )
     batch: int = setting(0, "Stage", "Samples a process and call.", ge=0)
     accumulation: int = setting(0, "Stage", "Calls an optimizer step.", ge=0)
     learning_rate: float = setting(0.0, "Stage", "Of alignment and UNet; the LQ encoder's keeps its ratio.", ge=0, le=1)
@@ -69,7 +83,8 @@ class TrainSettings(BaseModel):
     @field_validator("degradations")
     @classmethod
     def _known_degradations(cls, value: str) -> str:
-        _weights(value)
+        if value:
+            _weights(value)
         return value
 
     @model_validator(mode="after")
@@ -78,6 +93,9 @@ class TrainSettings(BaseModel):
             raise ValueError("hq and output are needed: faitharchive train PHOTOGRAPHS OUTPUT")
         if self.preset == "sdxl" and self.stage in ("vae", "prior"):
             raise ValueError(f"stage is {self.stage} but sdxl is trained as far as that: choose stage 1 or 2")
+        if (self.stage == "joint") != (PRESETS[self.preset].coefficients is not None):
+            fitting = "joint" if PRESETS[self.preset].coefficients is not None else "vae, prior, 1 or 2"
+            raise ValueError(f"stage is {self.stage}, which does not train {self.preset}: choose {fitting}")
         if self.stage == "vae" and self.ray_workers:
             raise ValueError("stage is vae, which one process trains: leave ray_workers out")
         return self
@@ -109,13 +127,25 @@ class TrainSettings(BaseModel):
             hq=tuple(part.strip() for part in self.hq.split(",") if part.strip()),
             captions=self.captions,
             crop=self.crop or (512 if self.preset == "sdxl" else 128),
-            degradations={} if self.stage in ("vae", "prior") else _weights(self.degradations),
+            degradations={} if self.stage in ("vae", "prior") else self._mix(),
             shrink=self.shrink,
             workers=self.workers,
+            leave_out=self.leave_out,
+            cache=self.cache,
+            shards=self.shards,
+            part=64 if self.stage == "joint" and self.cache else 0,
         )
 
+    def _mix(self) -> dict[str, float]:
+        if self.degradations:
+            return _weights(self.degradations)
+        return dict(JOINT_DEGRADATIONS) if self.stage == "joint" else _weights(_DEGRADATIONS)
+
     def _stage(self) -> StageConfig:
-        stage = sdxl_stage(self.stage) if self.preset == "sdxl" else small_stage(self.stage)
+        if self.stage == "joint":
+            stage = joint_stage(self.minutes or _MINUTES)
+        else:
+            stage = sdxl_stage(self.stage) if self.preset == "sdxl" else small_stage(self.stage)
         rates = dict(stage.learning_rates)
         if self.learning_rate:
             scale = self.learning_rate / rates["alignment"]
@@ -124,6 +154,8 @@ class TrainSettings(BaseModel):
         return replace(
             stage,
             steps=self.steps or stage.steps,
+            minutes=0.0 if self.steps else stage.minutes,
+            gradient_weight=stage.gradient_weight if self.gradient_weight < 0 else self.gradient_weight,
             batch=self.batch or stage.batch,
             accumulation=self.accumulation or stage.accumulation,
             learning_rates=rates,

@@ -85,6 +85,12 @@ def test_what_is_not_chosen_is_the_presets_own_and_recorded_as_such(preset: str,
     assert settings.result_digest() == spelt_out.result_digest()
 
 
+def test_steps_that_a_preset_does_not_take_are_not_recorded() -> None:
+    assert Settings(preset="nano", steps=4).result_settings()["steps"] == 1
+    assert Settings(preset="nano", steps=4).result_digest() == Settings(preset="nano").result_digest()
+    assert Settings(preset="sdxl", steps=4).result_settings()["steps"] == 4
+
+
 def test_what_a_preset_without_text_was_not_given_is_not_recorded() -> None:
     recorded = Settings(preset="nano", guidance_scale=7.0, negative_prompt="blur").result_settings()
     assert (recorded["guidance_scale"], recorded["negative_prompt"]) == (1.0, "")

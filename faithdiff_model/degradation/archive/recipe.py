@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import cv2
 import numpy as np
 
 from faithdiff_model.degradation.archive.emulsion import grain, halftone
@@ -13,8 +14,10 @@ from faithdiff_model.degradation.archive.rescan import rescan
 from faithdiff_model.degradation.archive.surface import AREA, crease, dust, scratches
 from faithdiff_model.degradation.archive.tone import DYE_LOSS, colour_cast, fade, grey, sepia, silver_mirroring
 from faithdiff_model.degradation.archive.wear import WearSettings, wear
+from faithdiff_model.degradation.codec import jpeg
 from faithdiff_model.degradation.ranges import require, require_image, require_range
 from faithdiff_model.degradation.result import Degraded
+from faithdiff_model.degradation.two_pass import small_size
 
 Range = tuple[float, float]
 
@@ -91,6 +94,15 @@ class ArchiveSettings:
             raise ValueError(f"scale is {self.scale}: choose 1, 2 or 4")
 
 
+# Handled without care: what a network meets that is to learn to remove marks.
+HEAVY = ArchiveSettings(
+    dust=1.0, dust_density=(20, 160), scratches=0.8, scratches_density=(3, 20), crease=0.35, crease_amount=(0.3, 0.9)
+)
+# Neglected: marks of every kind, a few of each.
+WORN = ArchiveSettings(wear=WearSettings())
+_UNDAMAGED_SCALES = (1, 1, 1, 1, 2, 4)  # each as likely
+
+
 def degrade_archive(image: np.ndarray, settings: ArchiveSettings, rng: np.random.Generator) -> Degraded:
     """Age a photograph and scan it badly.
 
@@ -118,6 +130,25 @@ def degrade_archive(image: np.ndarray, settings: ArchiveSettings, rng: np.random
         halo=rng.uniform(*settings.scan_halo),
     )
     return Degraded(hq=tone(image), lq=scan, original=image, damage=damage)
+
+
+def scan_undamaged(image: np.ndarray, settings: ArchiveSettings, rng: np.random.Generator) -> Degraded:
+    """A good scan of a photograph in good order: perhaps with its tone of old, perhaps smaller, perhaps a JPEG of high quality.
+
+    Args:
+        image: as for `degrade_archive`.
+        settings: of its tone.
+        rng: the same state gives the same result.
+    """
+    require_image(image)
+    hq = _draw_tone(settings, rng, False)[1](image) if rng.random() < 0.4 else image
+    height, width = small_size(*image.shape[:2], _UNDAMAGED_SCALES[rng.integers(len(_UNDAMAGED_SCALES))])
+    lq = hq
+    if (height, width) != image.shape[:2]:
+        lq = np.clip(cv2.resize(hq, (width, height), interpolation=cv2.INTER_AREA), 0, 1)
+    if rng.random() < 0.4:
+        lq = jpeg(lq, round(rng.uniform(90, 100)))
+    return Degraded(hq=hq, lq=lq, original=image)
 
 
 def _draw_tone(

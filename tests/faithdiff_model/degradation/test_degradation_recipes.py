@@ -20,7 +20,8 @@ from faithdiff_model.degradation.settings import LEVELS
 from faithdiff_model.degradation.two_pass import degrade_two_pass
 from jobs.samples.archive import original
 
-SCALES = {"level-I": 4, "level-II": 4, "level-III": 4, "archive": 2}
+SCALES = {"level-I": (4,), "level-II": (4,), "level-III": (4,), "archive": (2,)}
+SCALES |= {"archive-heavy": (2,), "archive-worn": (2,), "undamaged": (1, 2, 4)}
 _PERFECT_SCAN = {"scan_blur": (0.1, 0.1), "scan_noise": (0, 0), "scan_halo": (0, 0), "scan_quality": (100, 100)}
 _NO_DAMAGE = {"halftone": 0, "grain": 0, "dust": 0, "scratches": 0, "crease": 0}
 
@@ -32,10 +33,9 @@ def test_contract(name: str, seed: int, height: int, width: int) -> None:
     image = random_image(seed, height, width)
     before = image.copy()
     degraded = degrade(name, image, seed)
-    scale = SCALES[name]
     assert degraded.original is image
     assert degraded.hq.shape == image.shape
-    assert degraded.lq.shape == (-(-height // scale), -(-width // scale), 3)
+    assert degraded.lq.shape in [(-(-height // scale), -(-width // scale), 3) for scale in SCALES[name]]
     for part in (degraded.hq, degraded.lq):
         assert part.dtype == np.float32
         assert 0 <= part.min() <= part.max() <= 1
@@ -85,6 +85,46 @@ def test_without_tone_the_reference_is_the_original() -> None:
         np.testing.assert_array_equal(degraded.hq, image)
         small = cv2.resize(image, (80, 80), interpolation=cv2.INTER_AREA)
         assert np.abs(degraded.lq - small).mean() > 0.004
+
+
+def test_undamaged_scans_are_good_scans() -> None:
+    image = original("coffee.png")[:160, :160]
+    sizes, exact, toned = [], 0, 0
+    for seed in range(120):
+        degraded = degrade("undamaged", image, seed)
+        small = cv2.resize(degraded.hq, degraded.lq.shape[1::-1], interpolation=cv2.INTER_AREA)
+        assert np.abs(degraded.lq - small).mean() < 0.02  # a JPEG of high quality
+        assert not degraded.damage
+        sizes.append(degraded.lq.shape[0])
+        exact += np.array_equal(degraded.lq, degraded.hq)
+        toned += not np.array_equal(degraded.hq, image)
+    assert set(sizes) == {160, 80, 40}
+    assert 0.5 < sizes.count(160) / 120 < 0.8
+    assert 0.25 < exact / 120 < 0.55
+    assert 0.2 < toned / 120 < 0.6
+
+
+def test_heavy_handling_marks_more() -> None:
+    image = original("astronaut.png")[:256, :256]
+    marked = {
+        name: np.mean([degrade(name, image, seed).damage_mask().mean() for seed in range(12)])
+        for name in ("archive", "archive-heavy", "archive-worn")
+    }
+    assert marked["archive-heavy"] > 2 * marked["archive"]
+    assert marked["archive-worn"] > marked["archive"]
+
+
+def test_the_mask_is_where_marks_can_be_seen() -> None:
+    """With a perfect scan of its own size, what differs from the reference is damage, and damage alone."""
+    image = original("coffee.png")[:160, :160]
+    clean = {"halftone": 0, "grain": 0, "scale": 1, "crease": 1.0, **_PERFECT_SCAN}
+    degraded = degrade_archive(image, ArchiveSettings(**clean, dust=1, scratches=1), np.random.default_rng(3))
+    assert set(degraded.damage) <= {"crease", "scratches", "dust"}
+    mask = degraded.damage_mask()
+    assert 0.001 < mask.mean() < 0.2
+    difference = np.abs(degraded.lq - degraded.hq).max(axis=2)
+    assert difference[mask].mean() > 8 * difference[~mask].mean()
+    assert all(change.dtype == np.float32 and change.max() <= 1 for change in degraded.damage.values())
 
 
 def test_damage_is_not_in_the_reference() -> None:

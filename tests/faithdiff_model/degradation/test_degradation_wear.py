@@ -10,7 +10,7 @@ import pytest
 from faithdiff_model.degradation.archive.drawing import smooth_noise
 from faithdiff_model.degradation.archive.recipe import ArchiveSettings, degrade_archive
 from faithdiff_model.degradation.archive.wear import KINDS, WearSettings, wear
-from jobs.sample_archive import original
+from jobs.samples.archive import original
 
 # So much that every seed below has some.
 PLENTY = {name: min(6 * kind.amount[1], kind.limits[1]) for name, kind in KINDS.items()} | {"torn_corners": 0.3}

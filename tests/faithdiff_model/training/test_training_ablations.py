@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from latent_network import LATENT
 from training_runs import JOINT, SPEC, moved, run_stage, short_stage, small_data, snapshot, tiny_parts
 
 from faithdiff_model.build import random_parts
 from faithdiff_model.network.config import NetworkConfig
-from faithdiff_model.presets.nano import NANO
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.training.ablations import ABLATIONS, ablate
 from faithdiff_model.training.config import StageConfig
@@ -82,7 +82,7 @@ def test_without_alignment_the_embedding_is_added() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("network", [TINY, NANO], ids=["normalised", "without normalisation"])
+@pytest.mark.parametrize("network", [TINY, LATENT], ids=["normalised", "without normalisation"])
 def test_last_layer_features_are_the_vaes_mean(network: NetworkConfig) -> None:
     """Before `quant_conv`, which SDXL's VAE and ours have between encoder and posterior."""
     changed = ablate("last-layer", network, STAGE)[0]

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 import torch
+from latent_network import LATENT
 from safetensors.torch import load_file
 from training_runs import moved, small_data, snapshot
 
 from faithdiff_model.network.config import LQEncoderConfig
 from faithdiff_model.network.vae import build_vae, load_vae
-from faithdiff_model.presets.nano import NANO
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.training.autoencoder import AutoencoderConfig, _orthogonal_start, train_autoencoder
 from faithdiff_model.weights.download import WeightsError
 
 SMALL = replace(
-    NANO,
-    vae={**NANO.vae, "block_out_channels": (8, 16), "latent_channels": 4},
+    LATENT,
+    vae={**LATENT.vae, "block_out_channels": (8, 16), "latent_channels": 4},
     lq_encoder=LQEncoderConfig(block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=0, mid_attention=False),
 )
 QUICK = AutoencoderConfig(steps=30, batch=2, warmup_steps=3, log_every=15, ema_decay=0.8)
@@ -74,7 +74,7 @@ def test_training_is_a_function_of_the_seed_and_goes_on_from_weights(
 def test_the_start_passes_a_picture_on() -> None:
     """PyTorch's own start shrinks it to nothing on the way to the latent."""
     torch.manual_seed(0)
-    vae = build_vae(NANO)
+    vae = build_vae(LATENT)
     pictures = torch.rand(2, 3, 32, 32) * 2 - 1
 
     def contrast() -> float:

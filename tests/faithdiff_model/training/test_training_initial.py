@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from latent_network import LATENT
 from training_runs import SPEC, moved, run_stage, short_stage, small_data, snapshot, tiny_parts
 
 import faithdiff_model.presets
 from faithdiff_model.build import random_parts
 from faithdiff_model.network.config import AlignmentConfig
-from faithdiff_model.presets.nano import NANO
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.training.initial import training_parts
@@ -62,9 +62,9 @@ def penultimate(vae: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("preset", ["tiny", "nano"])
+@pytest.mark.parametrize("preset", ["tiny", "latent"])
 def test_the_lq_encoder_begins_as_the_vaes(preset: str) -> None:
-    network = {"tiny": TINY, "nano": NANO}[preset]
+    network = {"tiny": TINY, "latent": LATENT}[preset]
     parts = training_parts(ModelSpec(preset="tiny"), network, init=None, seed=0)
     assert torch.equal(parts.unet.lq_encoder(IMAGE), penultimate(parts.vae, IMAGE))
 
@@ -162,9 +162,9 @@ def test_what_a_changed_network_adds_starts_fresh(tmp_path: Path, caplog: pytest
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    save_published(random_parts(NANO, 0)[0], tmp_path / "nano.safetensors")
+    save_published(random_parts(LATENT, 0)[0], tmp_path / "latent.safetensors")
     with pytest.raises(WeightsError, match="their UNet is of another network"):
-        training_parts(SPEC, TINY, init=tmp_path / "nano.safetensors", seed=0)
+        training_parts(SPEC, TINY, init=tmp_path / "latent.safetensors", seed=0)
 
 
 def test_weights_that_are_not_there(tmp_path: Path) -> None:

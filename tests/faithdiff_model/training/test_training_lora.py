@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from latent_network import LATENT
 from safetensors.torch import load_file
 from training_runs import JOINT, moved, run_stage, short_stage, small_data, snapshot, tiny_parts
 
 from faithdiff_model.build import random_parts
-from faithdiff_model.presets.nano import NANO
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.training.config import LoRAConfig
 from faithdiff_model.training.groups import parameter_groups
@@ -78,7 +78,7 @@ def test_adapters_begin_as_nothing() -> None:
 
 
 def test_layers_that_are_not_there_are_said_in_one_line() -> None:
-    unet = random_parts(NANO, 0)[0]  # has no attention
+    unet = random_parts(LATENT, 0)[0]  # has no attention
     with pytest.raises(ValueError, match=r"short: LoRA on to_q, to_out\.0: the UNet has no such layer") as caught:
         parameter_groups(unet, short_stage(lora=LORA))
     assert "\n" not in str(caught.value)

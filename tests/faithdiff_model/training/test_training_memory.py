@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from latent_network import LATENT
 from torch import Tensor
 from torch.nn import functional
 from training_runs import JOINT, short_stage, tiny_parts
 
-from faithdiff_model.presets.nano import NANO
 from faithdiff_model.presets.sdxl import SDXL
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.training import memory
@@ -73,12 +73,12 @@ def test_lora_trains_little_and_activations_go_by_the_batch() -> None:
 
 
 def test_small_networks() -> None:
-    tiny, nano = plan_memory(TINY, short_stage(), 32), plan_memory(NANO, small_stage("1"), 64)
+    tiny, latent = plan_memory(TINY, short_stage(), 32), plan_memory(LATENT, small_stage("1"), 64)
     parts = tiny_parts()
     assert parts.prompts is not None
     modules = (parts.unet, parts.vae, *parts.prompts.encoders)
     assert tiny.weights == 4 * sum(p.numel() for module in modules for p in module.parameters())
-    assert nano.trained == {"lq_encoder": 0, "alignment": nano.parameters["alignment"], "unet": 0}
+    assert latent.trained == {"lq_encoder": 0, "alignment": latent.parameters["alignment"], "unet": 0}
     assert plan_memory(TINY, short_stage(ema_decay=0.0), 32).average == 0
 
 

@@ -178,7 +178,7 @@ def test_settings_become_a_job(tmp_path: Path) -> None:
     assert job.data.degradations == {"level-I": 1, "level-II": 3, "archive": 2}
     assert job.network.alignment.attention == "spatial"
     assert job.fresh_alignment
-    plain = TrainSettings(hq="a", output="b", stage="prior").job()
+    plain = TrainSettings(hq="a", output="b", preset="tiny", stage="prior").job()
     assert (plain.data.degradations, plain.data.crop, plain.stage.name) == ({}, 128, "prior")
 
 
@@ -190,7 +190,7 @@ def test_settings_are_checked() -> None:
 def test_the_vae_stage(hq: Path, tmp_path: Path) -> None:
     flags = [flag for flag in FLAGS if not flag.startswith(("--stage", "--crop", "--preset"))]
     result = CliRunner().invoke(
-        app, ["train", str(hq), str(tmp_path), "--stage=vae", "--preset=nano", "--crop=16", *flags]
+        app, ["train", str(hq), str(tmp_path), "--stage=vae", "--preset=tiny", "--crop=16", *flags]
     )
     assert result.exit_code == 0, result.exception
     assert "PSNR" in result.stdout
