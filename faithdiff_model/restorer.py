@@ -205,6 +205,14 @@ class Restorer:
         return job.like_source(restored.permute(1, 2, 0).cpu().numpy())
 
 
+def _padded_mask(mask: np.ndarray, height: int, width: int, scale: int) -> Tensor:
+    """A mask [H, W] of an image as [1, H, W], padded as the image is. Raises ValueError for one of another size."""
+    if mask.shape != (height, width):
+        raise ValueError(f"a mask of shape {mask.shape} for an image of {height}x{width}: give one of its size")
+    known = torch.from_numpy(mask.astype(np.float32))[..., None]
+    return _pad(known, -height % scale, -width % scale).permute(2, 0, 1)
+
+
 class _Job:
     """One input, brought to padded RGB, and what is needed to bring the result back."""
 
@@ -230,12 +238,7 @@ class _Job:
         rgb = torch.from_numpy(np.broadcast_to(colour, (height, width, 3)).copy())
         scale = config.pixels_per_latent
         self.padded = _pad(rgb, -height % scale, -width % scale)
-        self.mask: Tensor | None = None  # [1, H, W], padded
-        if config.takes_mask and mask is not None:
-            if mask.shape != (height, width):
-                raise ValueError(f"a mask of shape {mask.shape} for an image of {height}x{width}: give one of its size")
-            known = torch.from_numpy(mask.astype(np.float32))[..., None]
-            self.mask = _pad(known, -height % scale, -width % scale).permute(2, 0, 1)
+        self.mask = _padded_mask(mask, height, width, scale) if config.takes_mask and mask is not None else None
         if place is None:
             grid = config.grid(height, width, overlap)
             place_ = TilePlacement(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.models.embeddings import get_timestep_embedding
@@ -75,6 +75,7 @@ class ConvUNet(nn.Module):
         self.conv_out = nn.Conv2d(widths[0], latent_channels, 3, padding=1)
         with torch.no_grad():
             self.conv_out.weight.mul_(_START)
+            assert self.conv_out.bias is not None
             self.conv_out.bias.zero_()
 
     def forward(self, sample: Tensor, timestep: Tensor | float, **_text: Any) -> tuple[Tensor]:
@@ -88,7 +89,7 @@ class ConvUNet(nn.Module):
         features = functional.pad(sample, (0, right, 0, below), mode="replicate") if below or right else sample
         kept = []
         for stack, down in zip(self.down_blocks, self.down, strict=True):
-            for block in stack:
+            for block in cast(nn.ModuleList, stack):
                 features = block(features, time)
             kept.append(features)
             features = down(features)
@@ -96,7 +97,7 @@ class ConvUNet(nn.Module):
             features = block(features, time)
         for up, stack in zip(self.up, self.up_blocks, strict=True):
             features = functional.pixel_shuffle(up(features), 2) + kept.pop()
-            for block in stack:
+            for block in cast(nn.ModuleList, stack):
                 features = block(features, time)
         return (self.conv_out(features)[..., :height, :width],)
 
@@ -111,6 +112,7 @@ class OutputHead(nn.Module):
         self.conv_out = nn.Conv2d(channels, 3, 3, padding=1)
         with torch.no_grad():
             self.conv_out.weight.mul_(_START)
+            assert self.conv_out.bias is not None
             self.conv_out.bias.zero_()
 
     def forward(self, image_BCHW: Tensor) -> Tensor:

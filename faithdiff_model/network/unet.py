@@ -46,6 +46,12 @@ class FaithDiffUNet(nn.Module):
         self.head = head
         core.conv_in = nn.Identity()
 
+    def diffusers_core(self, what: str) -> UNet2DConditionModel:
+        """The core as diffusers' UNet. Raises ValueError where it is our own, which does not offer `what`."""
+        if isinstance(self.core, ConvUNet):
+            raise ValueError(f"{what}: this preset's UNet does not offer it; leave it out, or choose preset sdxl")
+        return self.core
+
     def predict(
         self,
         aligned_BChw: Tensor,

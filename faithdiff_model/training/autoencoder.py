@@ -13,7 +13,7 @@ import torch
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from faithdiff_model.network.config import NetworkConfig
@@ -77,10 +77,7 @@ def train_autoencoder(
     output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     vae = build_vae(network)
-    if init is None:
-        _orthogonal_start(vae)
-    else:
-        _load(vae, init)
+    _orthogonal_start(vae) if init is None else _load(vae, init)
     vae.train().to(memory_format=torch.channels_last)
     parameters = list(vae.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
@@ -91,13 +88,7 @@ def train_autoencoder(
     with (output / "vae-log.jsonl").open("w") as log:
         for step in range(1, config.steps + 1):
             image = next(batches)["lq"].to(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16):
-                latent = vae.encode(image).latent_dist.mode()
-                decoded = vae.decode(latent + config.latent_noise * torch.randn_like(latent)).sample
-            pixels = functional.l1_loss(decoded.float(), image)
-            edges = _edge_loss(decoded.float(), image)
-            power = latent.float().square().mean()
-            loss = pixels + config.gradient_weight * edges + config.latent_weight * power
+            loss, measured = _reconstruct(vae, image, config)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -105,31 +96,49 @@ def train_autoencoder(
             schedule.step()
             average.step(parameters)
             if step % config.log_every == 0 or step == config.steps:
-                mse = functional.mse_loss(decoded.detach().float(), image).item() / 4  # of values in [0, 1]
-                row = {
-                    "step": step,
-                    "l1": round(pixels.item(), 5),
-                    "psnr": round(-10 * torch.log10(torch.tensor(mse)).item(), 3),
-                    "latent_std": round(latent.detach().float().std().item(), 4),
-                    "seconds": round(time.monotonic() - started, 1),
-                }
+                row = {"step": step, **measured(), "seconds": round(time.monotonic() - started, 1)}
                 log.write(json.dumps(row) + "\n")
                 log.flush()
                 if on_log is not None:
                     on_log(row)
             if step % 500 == 0 or step == config.steps:
-                average.store(parameters)
-                average.copy_to(parameters)
-                save_file(
-                    {name: value.contiguous() for name, value in vae.state_dict().items()}, output / "vae.safetensors"
-                )
-                average.restore(parameters)
+                _save_average(vae, average, parameters, output / "vae.safetensors")
         average.copy_to(parameters)
         vae.eval()
         scale = _latent_scale(vae, batches)
         log.write(json.dumps({"step": config.steps, "scaling_factor": round(scale, 5)}) + "\n")
     save_vae(vae, output / "vae", network, torch.float16)
     return vae
+
+
+def _reconstruct(
+    vae: Any, image_BCHW: Tensor, config: AutoencoderConfig
+) -> tuple[Tensor, Callable[[], dict[str, float]]]:
+    """The loss of images in [-1, 1] through the VAE, and what a log line says of it, worked out only where it is written."""
+    with torch.autocast("cpu", torch.bfloat16):
+        latent = vae.encode(image_BCHW).latent_dist.mode()
+        decoded = vae.decode(latent + config.latent_noise * torch.randn_like(latent)).sample
+    pixels = functional.l1_loss(decoded.float(), image_BCHW)
+    edges = _edge_loss(decoded.float(), image_BCHW)
+    power = latent.float().square().mean()
+
+    def measured() -> dict[str, float]:
+        mse = functional.mse_loss(decoded.detach().float(), image_BCHW).item() / 4  # of values in [0, 1]
+        return {
+            "l1": round(pixels.item(), 5),
+            "psnr": round(-10 * torch.log10(torch.tensor(mse)).item(), 3),
+            "latent_std": round(latent.detach().float().std().item(), 4),
+        }
+
+    return pixels + config.gradient_weight * edges + config.latent_weight * power, measured
+
+
+def _save_average(vae: Any, average: EMAModel, parameters: list[nn.Parameter], path: Path) -> None:
+    """Write the averaged weights; the VAE keeps those that it is trained with."""
+    average.store(parameters)
+    average.copy_to(parameters)
+    save_file({name: value.contiguous() for name, value in vae.state_dict().items()}, path)
+    average.restore(parameters)
 
 
 def _load(vae: Any, path: Path) -> None:

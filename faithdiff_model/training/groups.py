@@ -50,6 +50,6 @@ def _add_adapters(unet: FaithDiffUNet, stage: str, lora: LoRAConfig) -> None:
         raise ValueError(
             f"{stage}: LoRA on {', '.join(lora.targets)}: the UNet has no such layer: name others, such as conv1"
         )
-    unet.core.add_adapter(
+    unet.diffusers_core(f"{stage}: LoRA").add_adapter(
         LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=list(lora.targets), init_lora_weights="gaussian")
     )

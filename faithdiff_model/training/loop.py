@@ -6,8 +6,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,10 @@ from faithdiff_model.network.text import PromptEncoder
 from faithdiff_model.network.unet import FaithDiffUNet
 from faithdiff_model.training.clock import ClockSchedule
 from faithdiff_model.training.config import DataConfig, StageConfig
+from faithdiff_model.training.feed import BatchFeed
 from faithdiff_model.training.groups import parameter_groups
 from faithdiff_model.training.loss import NoiseLoss, add_noise, as_arguments, forward_process
 from faithdiff_model.training.restoration import RestorationLoss
-from faithdiff_model.training.samples import sample_loader
-from faithdiff_model.training.shards import ShardedCrops
 from faithdiff_model.training.state import TrainingLog, load_newest, save_checkpoint
 from faithdiff_model.weights.checkpoint import save_published
 
@@ -74,6 +73,42 @@ def train_stage(
         PhotographError: no photograph can be used.
         ValueError: the stage does not fit the network, or `output` holds a run of another configuration.
     """
+    accelerator = _accelerator(stage, device)
+    if accelerator.is_main_process:
+        _claim(output, network, stage, data, accelerator.num_processes)
+    accelerator.wait_for_everyone()
+    run = _Run(accelerator, network, parts, stage)
+    step = load_newest(accelerator, output)
+    if run.average is not None:
+        run.average.to(accelerator.device)  # a checkpoint's average is loaded onto the CPU
+    log = TrainingLog(output / LOG, step) if accelerator.is_main_process else None
+    feed = BatchFeed(accelerator, stage, data)
+    losses: list[Tensor] = []
+    started, begun_at = time.monotonic(), step
+    share = run.share(step)
+    while share < 1:
+        loss, norm = run.step(feed.batches(step, share), step, share)
+        losses.append(loss)
+        step += 1
+        share = run.share(step)
+        if step % stage.log_every == 0 or share >= 1:
+            row = run.log_row(step, losses, norm, (time.monotonic() - started) / (step - begun_at))
+            losses = []
+            for add in (log.add, on_log) if log is not None else ():
+                if add is not None:
+                    add(row)
+        if step % stage.save_every == 0 or share >= 1:
+            save_checkpoint(accelerator, output, step, stage.keep)
+            if accelerator.is_main_process and stage.objective == "restoration":
+                run.write(output / WEIGHTS)  # as good as it is so far
+    if accelerator.is_main_process:
+        run.write(output / WEIGHTS)
+    accelerator.wait_for_everyone()
+    return output / WEIGHTS
+
+
+def _accelerator(stage: StageConfig, device: str) -> Accelerator:
+    """The processes that there are, in the stage's precision. Raises ValueError for a precision that the device lacks."""
     AcceleratorState._reset_state()  # an earlier stage in this process may have had another precision
     accelerator = Accelerator(
         mixed_precision=stage.precision,
@@ -86,68 +121,7 @@ def train_stage(
     )
     if stage.precision == "fp16" and accelerator.device.type == "cpu":  # Accelerate would quietly train in float32
         raise ValueError(f"{stage.name}: precision is fp16, which takes a GPU: choose bf16 or no")
-    if accelerator.is_main_process:
-        _claim(output, network, stage, data, accelerator.num_processes)
-    accelerator.wait_for_everyone()
-    run = _Run(accelerator, network, parts, stage)
-    step = load_newest(accelerator, output)
-    if run.average is not None:
-        run.average.to(accelerator.device)  # a checkpoint's average is loaded onto the CPU
-    log = TrainingLog(output / LOG, step) if accelerator.is_main_process else None
-    feed = _Feed(accelerator, stage, data)
-    losses: list[Tensor] = []
-    started, begun_at = time.monotonic(), step
-    share = run.share(step)
-    while share < 1:
-        loss, norm = run.step(feed.batches(step, share), step, share)
-        losses.append(loss)
-        step += 1
-        share = run.share(step)
-        if step % stage.log_every == 0 or share >= 1:
-            mean = accelerator.reduce(torch.stack(losses).mean(), "mean").item()
-            losses = []
-            row = {"step": step, "loss": mean, "gradient_norm": float(norm), **run.learning_rates()}
-            row["seconds_a_step"] = (time.monotonic() - started) / (step - begun_at)
-            if not math.isfinite(mean):
-                raise ValueError(f"{output}: the loss is {mean} at step {step}: lower the learning rates or use bf16")
-            if log is not None:
-                log.add(row)
-                if on_log is not None:
-                    on_log(row)
-        if step % stage.save_every == 0 or share >= 1:
-            save_checkpoint(accelerator, output, step, stage.keep)
-            if accelerator.is_main_process and stage.objective == "restoration":
-                run.write(output / WEIGHTS)  # as good as it is so far
-    if accelerator.is_main_process:
-        run.write(output / WEIGHTS)
-    accelerator.wait_for_everyone()
-    return output / WEIGHTS
-
-
-class _Feed:
-    """Where a stage's batches come from."""
-
-    def __init__(self, accelerator: Accelerator, stage: StageConfig, data: DataConfig) -> None:
-        self.stage, self.data = stage, data
-        self.place = {"rank": accelerator.process_index, "processes": accelerator.num_processes}
-        self.crops = ShardedCrops(data, stage.seed) if data.cache else None
-        self._late: bool | None = None
-        self._batches: Iterator[dict[str, Any]] = iter(())
-
-    def batches(self, step: int, share: float) -> Iterator[dict[str, Any]]:
-        """From a step on: the running iterator, or a new one where the samples' size changes."""
-        late = share >= self.stage.late_from
-        if late is not self._late:
-            self._late = late
-            batch = self.stage.late_batch if late else self.stage.batch
-            first = step * self.stage.accumulation
-            if self.crops is not None:
-                side = self.stage.late_crop if late else self.data.part or self.data.crop
-                self._batches = self.crops.batches(side, batch, first=first, **self.place)
-            else:
-                data = replace(self.data, crop=self.stage.late_crop) if late else self.data
-                self._batches = iter(sample_loader(data, self.stage.seed, batch=batch, first=first, **self.place))
-        return self._batches
+    return accelerator
 
 
 class _Run:
@@ -162,7 +136,7 @@ class _Run:
         self.prompts = parts.prompts.to(accelerator.device, torch.float32) if parts.prompts is not None else None
         self.unet = parts.unet.train()
         if stage.gradient_checkpointing:
-            self.unet.core.enable_gradient_checkpointing()
+            self.unet.diffusers_core("gradient checkpointing").enable_gradient_checkpointing()
             self.unet.lq_encoder.checkpoint = partial(checkpoint, use_reentrant=False)
         if stage.channels_last:
             self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -253,6 +227,14 @@ class _Run:
         texts = [self.prompts.encode("" if drop else prompt) for prompt, drop in zip(prompts, dropped, strict=True)]
         return torch.stack([text.text for text in texts]), torch.stack([text.pooled for text in texts])
 
+    def log_row(self, step: int, losses: list[Tensor], norm: Tensor, seconds: float) -> dict[str, float]:
+        """What the log says of the steps since its last line. Raises ValueError where the loss is no number."""
+        mean = self.accelerator.reduce(torch.stack(losses).mean(), "mean").item()
+        if not math.isfinite(mean):
+            raise ValueError(f"the loss is {mean} at step {step}: lower the learning rates or use bf16")
+        rates = self.learning_rates()
+        return {"step": step, "loss": mean, "gradient_norm": float(norm), **rates, "seconds_a_step": seconds}
+
     def learning_rates(self) -> dict[str, float]:
         """The current ones, by `lr_` and the part's name."""
         return {f"lr_{group['name']}": group["lr"] for group in self.optimizer.param_groups}
@@ -263,8 +245,9 @@ class _Run:
             self.average.store(self.trained)
             self.average.copy_to(self.trained)
         if self.stage.lora is not None:
-            self.unet.core.fuse_lora()
-            self.unet.core.unload_lora()
+            core = self.unet.diffusers_core("LoRA")
+            core.fuse_lora()
+            core.unload_lora()
         save_published(self.unet, path)
         if self.average is not None and self.stage.lora is None:
             self.average.restore(self.trained)

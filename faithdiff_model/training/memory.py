@@ -111,7 +111,8 @@ def _activations(unet: FaithDiffUNet, network: NetworkConfig, stage: StageConfig
     kept = _Kept(unet)
     autocast = _Autocast(_DTYPES[stage.precision])
     if stage.gradient_checkpointing:
-        unet.core.enable_gradient_checkpointing(gradient_checkpointing_func=kept.checkpoint)
+        core = unet.diffusers_core("gradient checkpointing")
+        core.enable_gradient_checkpointing(gradient_checkpointing_func=kept.checkpoint)
         unet.lq_encoder.checkpoint = kept.checkpoint
     loss: nn.Module
     if stage.objective == "restoration":

@@ -142,7 +142,7 @@ def scan_undamaged(image: np.ndarray, settings: ArchiveSettings, rng: np.random.
     """
     require_image(image)
     hq = _draw_tone(settings, rng, False)[1](image) if rng.random() < 0.4 else image
-    height, width = small_size(*image.shape[:2], _UNDAMAGED_SCALES[rng.integers(len(_UNDAMAGED_SCALES))])
+    height, width = small_size(image.shape[0], image.shape[1], _UNDAMAGED_SCALES[rng.integers(len(_UNDAMAGED_SCALES))])
     lq = hq
     if (height, width) != image.shape[:2]:
         lq = np.clip(cv2.resize(hq, (width, height), interpolation=cv2.INTER_AREA), 0, 1)
