@@ -132,7 +132,7 @@ def test_the_papers_recipes() -> None:
         ({"learning_rates": {}}, "name some of"),
         ({"learning_rates": {"vae": 1.0}}, "name some of"),
         ({"learning_rates": {"alignment": 1.0}, "lora": LoRAConfig()}, "LoRA without"),
-        ({"steps": 0}, "1 or more"),
+        ({"steps": 0}, "give one of them, above 0"),
         ({"accumulation": 0}, "1 or more"),
         ({"log_every": 3, "save_every": 10}, "no multiple"),
         ({"precision": "int8"}, "choose one of no, bf16, fp16"),
