@@ -7,8 +7,9 @@ STAMP := $(VENV)/.installed
 PHOTOS ?= ../shared/photos
 NANO ?= runs/nano
 NANO_MINUTES ?= 95
+DETECTOR ?= runs/damage
 
-.PHONY: demo picture test test-chaos lint format bench bench-gpu nano install clean
+.PHONY: demo picture test test-chaos lint format bench bench-gpu nano detector install clean
 
 demo: install
 	$(BIN)/faitharchive demo demo
@@ -54,6 +55,11 @@ nano: install
 	$(BIN)/faitharchive train $(PHOTOS)/train $(NANO)/joint --minutes $(NANO_MINUTES) --cache $(NANO)/crops \
 		--leave-out faithdiff_model/presets/weights/nano/held-out-photographs.txt
 	$(BIN)/python tests/benchmarks/ship_nano.py $(NANO) --hq $(PHOTOS)/train
+
+# The shipped detector of damage from nothing (about an hour on one core), then into the package.
+detector: install
+	$(BIN)/python tests/benchmarks/train_detector.py $(DETECTOR) --hq $(PHOTOS)/train --val $(PHOTOS)/val \
+		--without faithdiff_model/presets/weights/nano/held-out-photographs.txt
 
 # pip with pinned constraints, so that the same set installs on a CPU laptop and on a GPU node.
 $(STAMP): pyproject.toml constraints.txt

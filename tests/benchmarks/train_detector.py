@@ -1,0 +1,83 @@
+"""Train the detector of damage from nothing, choose its thresholds, put it into the package and print its figures.
+
+    python tests/benchmarks/train_detector.py RUN --hq ../shared/photos/train --val ../shared/photos/val --without HELD_OUT
+
+`RUN` gets the crops and the checkpoint; called again, it goes on where it stopped. `HELD_OUT` names photographs of `--hq`, one
+a line, that nothing is trained or chosen on: the last figures are theirs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from facts import text_table
+
+from faithdiff_model.damage.crops import Crops, make_crops
+from faithdiff_model.damage.detect import SHIPPED, DamageDetector, Thresholds
+from faithdiff_model.damage.measure import choose_thresholds, measure_false, measure_kinds
+from faithdiff_model.damage.network import DetectorConfig
+from faithdiff_model.damage.scans import ScanSettings
+from faithdiff_model.damage.train import DetectorStage, train_detector
+from faithdiff_model.training.photographs import read_photograph
+
+_MOST_FALSE = 2.5e-4  # half of what may be marked on undamaged photographs: val is not all that there is
+_SURE, _PART = (128, 153, 179, 204, 217, 230, 242), (64, 77, 102, 128, 153)
+CANDIDATES = [Thresholds(sure=sure, part=part, smallest=3) for sure in _SURE for part in _PART if part <= sure]
+
+
+def main(arguments: list[str] | None = None) -> dict[str, object]:
+    """Crops, training, thresholds, figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--hq", type=Path, required=True)
+    parser.add_argument("--val", type=Path, required=True)
+    parser.add_argument("--without", type=Path, required=True)
+    parser.add_argument("--crops", type=int, default=7168)
+    parser.add_argument("--minutes", type=float, default=42)
+    parser.add_argument("--batch", type=int, default=6)
+    parser.add_argument("--out", type=Path, default=SHIPPED)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    held_out = set(options.without.read_text(encoding="utf-8").split())
+    files = sorted(path for path in options.hq.iterdir() if path.suffix in (".jpg", ".png"))
+    used = [str(path) for path in files if path.name not in held_out]
+    for made in make_crops(used, options.run / "crops", options.crops, ScanSettings()):
+        print(f"{made} crops", flush=True)
+    stage = DetectorStage(minutes=options.minutes, batch=options.batch)
+    network = train_detector(Crops(options.run / "crops"), DetectorConfig(), stage, options.run / "train", on_log=print)
+    detector = DamageDetector(network, Thresholds())
+    val = photographs(sorted(options.val.iterdir()))
+    detector.thresholds, rows = choose_thresholds(detector, val, CANDIDATES, _MOST_FALSE)
+    print(text_table(rows, list(rows[0])))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    detector.save(options.out)
+    shipped = DamageDetector.load(options.out)
+    facts: dict[str, object] = {"thresholds": asdict(shipped.thresholds), "bytes": options.out.stat().st_size}
+    for name, photos in (("val", val), ("held out", photographs(path for path in files if path.name in held_out))):
+        kinds = {kind: asdict(found) for kind, found in measure_kinds(shipped, photos).items()}
+        print(
+            text_table(
+                [{"kind": kind, **found} for kind, found in kinds.items()], ["kind", "recall", "precision", "damaged"]
+            )
+        )
+        facts[name] = {"kinds": kinds, "false": measure_false(shipped, photos)}
+        print(json.dumps(facts[name]))
+    (options.run / "figures.json").write_text(json.dumps(facts, indent=2))
+    return facts
+
+
+def photographs(paths: Iterable[Path]) -> list[np.ndarray]:
+    """Photographs as float32 [H, W, 3] in 0 to 1."""
+    return [read_photograph(str(path)).astype(np.float32) / 255 for path in paths]
+
+
+if __name__ == "__main__":
+    main()
