@@ -59,8 +59,8 @@ class TrainSettings(BaseModel):
     stage: Literal["vae", "prior", "1", "2", "joint"] = setting(
         "joint",
         "Stage",
-        "joint trains nano from nothing. For others, 1 trains the alignment, 2 all three parts; vae and prior make what sdxl "
-        "already has.",
+        "joint trains nano from nothing, and is its default. For others, 1 trains the alignment, 2 (their default) all "
+        "three parts; vae and prior make what sdxl already has.",
     )
     steps: int = setting(0, "Stage", "Optimizer steps.", ge=0)
     minutes: float = setting(0.0, "Stage", "Time to train for, of stage joint; 0 is 85.", ge=0)
@@ -79,6 +79,16 @@ class TrainSettings(BaseModel):
     device: Literal["auto", "cpu"] = setting("auto", "Machines", "auto takes GPUs where there are some.")
     ray_workers: int = setting(0, "Machines", "Training processes on Ray; 0 trains here, without Ray.", ge=0)
     ray_address: str = setting("local", "Machines", "local starts Ray here; auto or ray://host:10001 joins a cluster.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stage_of_the_preset(cls, given: object) -> object:
+        """Where no stage is named, the one that trains the preset whole."""
+        if isinstance(given, dict) and "stage" not in given:
+            preset = PRESETS.get(given.get("preset", cls.model_fields["preset"].default))
+            if preset is not None and preset.coefficients is None:
+                return {**given, "stage": "2"}
+        return given
 
     @field_validator("degradations")
     @classmethod

@@ -163,6 +163,7 @@ def test_settings_become_a_job(tmp_path: Path) -> None:
     job = TrainSettings(
         hq="a, s3://b/c",
         output=str(tmp_path),
+        preset="tiny",
         ablation="without-pretraining",
         attention="spatial",
         lora_rank=4,
