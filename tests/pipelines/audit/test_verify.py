@@ -240,10 +240,10 @@ def test_a_damaged_manifest_names_the_remedy(settings: Settings, ray_session: No
 
 
 def test_a_sample_is_a_share_and_another_one_each_time() -> None:
-    from pipelines.audit.verify import _choice
+    from pipelines.audit.verify import _selection
 
     def drawn(salt: str) -> set[int]:
-        choose = _choice("", 0.1, salt, None)
+        choose = _selection("", 0.1, salt, None)
         assert choose is not None
         return {number for number in range(20_000) if choose(item_id(str(number)), "")}
 
@@ -252,7 +252,7 @@ def test_a_sample_is_a_share_and_another_one_each_time() -> None:
     assert 1800 < len(second) < 2200
     assert 120 < len(first & second) < 280  # a tenth of a tenth: independent
     assert first == drawn("one")
-    assert _choice("", 1.0, "one", None) is None
+    assert _selection("", 1.0, "one", None) is None
 
 
 def test_problems_and_record_are_kept_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
