@@ -128,7 +128,11 @@ def test_sections_are_in_one_piece() -> None:
 
 @pytest.mark.parametrize("changes", [{"steps": 3}, {"format": "png"}, {"upscale": 4}, {"sampler": "ddim"}])
 def test_the_digest_changes_with_results(changes: dict[str, Any]) -> None:
-    assert Settings(**changes).result_digest() != Settings().result_digest()
+    assert Settings(preset="tiny", **changes).result_digest() != Settings(preset="tiny").result_digest()
+
+
+def test_steps_that_nano_does_not_take_change_nothing() -> None:
+    assert Settings(preset="nano", steps=3).result_digest() == Settings(preset="nano").result_digest()
 
 
 def test_the_digest_changes_with_nothing_else() -> None:
