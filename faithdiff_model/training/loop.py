@@ -92,11 +92,12 @@ def train_stage(
         step += 1
         share = run.share(step)
         if step % stage.log_every == 0 or share >= 1:
-            row = run.log_row(step, losses, norm, (time.monotonic() - started) / (step - begun_at))
+            row = run.log_row(output, step, losses, norm, (time.monotonic() - started) / (step - begun_at))
             losses = []
-            for add in (log.add, on_log) if log is not None else ():
-                if add is not None:
-                    add(row)
+            if log is not None:
+                log.add(row)
+                if on_log is not None:
+                    on_log(row)
         if step % stage.save_every == 0 or share >= 1:
             save_checkpoint(accelerator, output, step, stage.keep)
             if accelerator.is_main_process and stage.objective == "restoration":
@@ -227,11 +228,11 @@ class _Run:
         texts = [self.prompts.encode("" if drop else prompt) for prompt, drop in zip(prompts, dropped, strict=True)]
         return torch.stack([text.text for text in texts]), torch.stack([text.pooled for text in texts])
 
-    def log_row(self, step: int, losses: list[Tensor], norm: Tensor, seconds: float) -> dict[str, float]:
+    def log_row(self, output: Path, step: int, losses: list[Tensor], norm: Tensor, seconds: float) -> dict[str, float]:
         """What the log says of the steps since its last line. Raises ValueError where the loss is no number."""
         mean = self.accelerator.reduce(torch.stack(losses).mean(), "mean").item()
         if not math.isfinite(mean):
-            raise ValueError(f"the loss is {mean} at step {step}: lower the learning rates or use bf16")
+            raise ValueError(f"{output}: the loss is {mean} at step {step}: lower the learning rates or use bf16")
         rates = self.learning_rates()
         return {"step": step, "loss": mean, "gradient_norm": float(norm), **rates, "seconds_a_step": seconds}
 
