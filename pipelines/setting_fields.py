@@ -1,0 +1,204 @@
+"""The fields of `Settings`: what can be chosen, its default, its limits and what it means."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from faithdiff_model.presets import PRESETS
+from pipelines.setting_types import (
+    DeviceName,
+    FilmCopies,
+    FrameRate,
+    NodeLabels,
+    PresetName,
+    film_result,
+    setting,
+)
+
+__all__ = ["GIB", "SettingFields"]
+
+GIB = 1 << 30
+
+
+class SettingFields(BaseModel):
+    """Every setting with its default, section by section, in the order of the help and of the settings file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = setting("", "Archive", "Folder or URL of the scans. Never written to.")
+    output: str = setting("", "Archive", "Folder or URL for restored files, sidecars and the manifest.")
+    only: str = setting("", "Archive", "Only sources whose path matches this glob, such as '1924/*.tif'.")
+    redo: bool = setting(False, "Archive", "Restore again what is already done, and clear quarantine.")
+    max_attempts: int = setting(3, "Archive", "Failed runs after which a source is quarantined.", ge=1, le=100)
+    budget_hours: float = setting(
+        0.0, "Archive", "Hours after which a run drains and leaves the rest to the next; 0 is no limit.", ge=0, le=8760
+    )
+    steal_lease: bool = setting(False, "Archive", "Take the output over from another run, which then stops.")
+
+    upscale: int = setting(2, "Result", "Enlargement, 1 to 8.", ge=1, le=8, result=True)
+    format: Literal["auto", "png", "tiff", "jpeg", "webp"] = setting(
+        "auto", "Result", "File format; auto is lossless: TIFF for TIFF, PNG for the rest.", result=True, of="photo"
+    )
+    jpeg_quality: int = setting(95, "Result", "Quality of JPEG results.", ge=1, le=100, result=True, of="photo")
+    seed: int = setting(0, "Result", "Seed of the noise.", ge=0, lt=2**63)
+
+    preset: PresetName = setting(
+        "nano", "Model", f"Network: {', '.join(PRESETS)}. nano is ours and small; tiny is untrained.", result=True
+    )
+    base: str = setting("", "Model", "SDXL base model: folder, URL or hub id; empty is the preset's own.")
+    vae: str = setting("", "Model", "VAE: folder, URL or hub id; empty is the preset's own.")
+    faithdiff: str = setting("", "Model", "FaithDiff weights: file, folder, URL or hub id; empty is the preset's own.")
+    attention: Literal["preset", "guidance_pair", "spatial"] = setting(
+        "preset", "Model", "Alignment attention; preset is what the weights were trained with.", result=True
+    )
+    device: DeviceName = setting("auto", "Model", "auto, cpu, cuda.")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = setting(
+        "auto", "Model", "Arithmetic; auto is float16 on a GPU, float32 elsewhere.", result=True
+    )
+    compile: bool = setting(False, "Model", "Compile the UNet: minutes at start, faster after.", result=True)
+
+    steps: int = setting(
+        0,
+        "Sampling",
+        "Denoising steps; 0 is the preset's: 20 of sdxl. nano takes 1, whatever is set.",
+        ge=0,
+        le=1000,
+        result=True,
+    )
+    guidance_scale: float = setting(
+        5.0, "Sampling", "Guidance by the prompt; 1 or less is off and halves the work.", ge=0, le=50, result=True
+    )
+    sampler: Literal["preset", "euler", "ddim", "dpmpp_2m", "unipc"] = setting(
+        "preset", "Sampling", "Sampler; preset is what suits the network.", result=True
+    )
+    start: Literal["lr", "noise"] = setting("lr", "Sampling", "Start from the noised scan or from noise.", result=True)
+    colour_fix: Literal["preset", "adain", "wavelet", "none"] = setting(
+        "preset", "Sampling", "How the scan's colours are carried over: none of nano, adain of sdxl.", result=True
+    )
+    scan_share: float = setting(
+        -1.0,
+        "Sampling",
+        "Share of the scan in the result; -1 is the preset's: 0 of nano and sdxl.",
+        ge=-1,
+        lt=1,
+        result=True,
+    )
+    negative_prompt: str = setting("", "Sampling", "What guidance leads away from.", result=True)
+    window_overlap: float = setting(
+        0.5, "Sampling", "Step between windows as a part of their side.", gt=0, le=1, result=True
+    )
+    window_batch: int = setting(
+        0, "Sampling", "Windows in one UNet call; 0 is 4 on a GPU and 1 elsewhere.", ge=0, le=256, result=True
+    )
+    tile: int = setting(
+        4096, "Sampling", "Largest side of a tile in result pixels.", ge=64, le=65536, result=True, of="photo"
+    )
+    tile_halo: int = setting(
+        512,
+        "Sampling",
+        "How far around a tile windows are computed with it, in pixels.",
+        ge=0,
+        le=8192,
+        result=True,
+        of="photo",
+    )
+
+    films: bool = setting(True, "Film", "Restore films and frame sequences, too.")
+    sequences: str = setting(
+        "",
+        "Film",
+        "Folders whose numbered TIFF and PNG files are frames, as a glob such as 'reels/*'; DPX and EXR always are.",
+    )
+    sequence_rate: FrameRate = film_result("24", "Frames a second of sequences that do not say it, such as 24000/1001.")
+    film_format: Literal["auto", "ffv1", "prores", "h264"] = film_result(
+        "auto", "ffv1 (MKV, preservation), prores (MOV), h264 (MP4); auto is ffv1, and frames for frame sequences."
+    )
+    film_copies: FilmCopies = film_result("", "Further copies beside it, such as prores,h264.")
+    film_bits: Literal["auto", "10", "16"] = film_result(
+        "auto", "Bits of FFV1; auto is 10 for sources of up to 10 bits, else 16."
+    )
+    comparison: bool = film_result(False, "Also make a clip of source and result side by side.")
+    steady: Literal["none", "shared-noise", "flow"] = film_result(
+        "flow",
+        "What keeps a shot from flickering: none, one noise for all frames, or noise and frames joined along the motion.",
+    )
+    stabilise: bool = film_result(False, "Take out gate weave before restoring.")
+    deflicker: bool = film_result(False, "Take out brightness pumping before restoring.")
+    deinterlace: Literal["refuse", "frames", "keep"] = film_result(
+        "refuse", "Interlaced film: refuse fails it, frames makes one whole frame of each, keep takes it as it is."
+    )
+    tolerate_gaps: int = film_result(0, "Missing or damaged frames of a film that are filled.", ge=0)
+    gap_fill: Literal["repeat", "slate"] = film_result(
+        "repeat", "What fills a gap: the frame before again, or a marked slate."
+    )
+    segment_frames: int = film_result(
+        48, "Frames that one replica restores at a time: what a crash costs.", ge=8, le=100_000
+    )
+    segment_overlap: int = film_result(4, "Frames that segments of a shot share and cross-fade over.", ge=0, le=1000)
+
+    captions: Literal["none", "llava", "catalogue"] = setting(
+        "none", "Captions", "Where descriptions come from.", result=True
+    )
+    captioner: str = setting("llava-hf/llava-1.5-7b-hf", "Captions", "LLaVA: folder or hub id.")
+    catalogue: str = setting("", "Captions", "CSV or Parquet with descriptions by source path.")
+    catalogue_path: str = setting("path", "Captions", "The catalogue's column of source paths.")
+    catalogue_text: str = setting("caption", "Captions", "The catalogue's column of descriptions.")
+
+    max_pixels: int = setting(400_000_000, "Limits", "Largest source, in pixels.", ge=1)
+    max_bytes: int = setting(2 * GIB, "Limits", "Largest source, in bytes.", ge=1)
+    max_frames: int = setting(10_000, "Limits", "Most images in one source file.", ge=1)
+    max_film_bytes: int = setting(1 << 40, "Limits", "Largest film, in bytes; of a sequence all frames.", ge=1)
+    max_film_frames: int = setting(1_000_000, "Limits", "Most frames of a film.", ge=1)
+    max_seconds: float = setting(300.0, "Limits", "Longest time to decode one source, in seconds.", gt=0, le=86400)
+
+    retry_seconds: float = setting(
+        60.0, "Faults", "How long a store's passing errors are tried again, in seconds.", ge=0, le=3600
+    )
+    lease_seconds: float = setting(
+        60.0, "Faults", "How long a run that fell silent keeps its hold on the output, in seconds.", ge=3, le=3600
+    )
+    drain_seconds: float = setting(
+        60.0, "Faults", "How long an interrupted run may finish what it has begun, in seconds.", ge=0, le=3600
+    )
+
+    ray_address: str = setting("local", "Cluster", "local starts Ray here; auto or ray://host:10001 joins a cluster.")
+    cpus: int = setting(0, "Cluster", "CPUs for a local Ray; 0 takes all.", ge=0)
+    replicas: int = setting(
+        0, "Cluster", "Most model replicas; 0 is what GPUs, or cores and memory, carry, and grows with a cluster.", ge=0
+    )
+    min_replicas: int = setting(1, "Cluster", "Replicas that stay while there is little to do.", ge=1)
+    cpu_threads: int = setting(
+        2,
+        "Cluster",
+        "CPU threads of a replica without a GPU; part of what makes equal bytes.",
+        ge=1,
+        le=256,
+        result=True,
+    )
+    caption_replicas: int = setting(1, "Cluster", "Most captioners; 0 grows with a cluster.", ge=0)
+    gpus_per_replica: float = setting(
+        -1.0, "Cluster", "GPUs of a replica, such as 0.5; 0 is CPUs alone, -1 one where there are GPUs.", ge=-1, le=64
+    )
+    gpus_per_captioner: float = setting(
+        -1.0, "Cluster", "GPUs of a captioner; 0 is CPUs alone, -1 as of a replica.", ge=-1, le=64
+    )
+    replica_label: NodeLabels = setting(
+        "", "Cluster", "Label of the nodes that hold replicas, such as ray.io/accelerator-type=H100; empty is any node."
+    )
+    caption_label: NodeLabels = setting("", "Cluster", "Label of the nodes that hold captioners.")
+    rows_per_call: int = setting(
+        0, "Cluster", "Photographs whose windows share UNet calls; 0 is 4 on a GPU and 1 elsewhere.", ge=0, le=256
+    )
+    object_store_mb: int = setting(0, "Cluster", "Memory for rows in flight of a local Ray, MB; 0 is chosen.", ge=0)
+
+    log_format: Literal["text", "json"] = setting(
+        "text", "Watch", "Logs on stderr, and in the files of Ray's workers: text, or a JSON object a line."
+    )
+    log_level: Literal["auto", "debug", "info", "warning", "error"] = setting(
+        "auto", "Watch", "What is logged; auto is info, and of text on a terminal nothing beside the progress bar."
+    )
+    metrics_port: int = setting(
+        0, "Watch", "Port of a local Ray's metrics for Prometheus; 0 is none. A cluster has its own.", ge=0, le=65535
+    )
