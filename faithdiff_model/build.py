@@ -19,9 +19,17 @@ from faithdiff_model.presets.tiny import SEED
 from faithdiff_model.redaction import redact_url
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.spec import ModelSpec
+from faithdiff_model.weights.blend import blend
 from faithdiff_model.weights.checkpoint import load_published, read_tensors
 from faithdiff_model.weights.download import WeightsError
-from faithdiff_model.weights.files import TEXT_FOLDERS, base_folder, model_digest, vae_folder, weights_file
+from faithdiff_model.weights.files import (
+    TEXT_FOLDERS,
+    base_folder,
+    detail_file,
+    model_digest,
+    vae_folder,
+    weights_file,
+)
 
 
 def build_restorer(spec: ModelSpec, options: RestoreOptions) -> Restorer:
@@ -83,6 +91,7 @@ def _from_files(
         base_folder(spec)
     # What is missing is said before anything is loaded.
     vae_at, weights = vae_folder(spec) if config.coefficients is None else None, weights_file(spec)
+    crisp = detail_file(spec) if spec.detail else None
     prompts = load_prompts(spec, dtype) if config.text_input else None
     vae = build_vae(config)
     if vae_at is not None:
@@ -90,7 +99,10 @@ def _from_files(
             vae = load_vae(vae_at, config, dtype)
     with torch.device("meta"):
         unet = assemble_unet(config)
-    load_published(unet, read_tensors(weights), source=str(weights), dtype=dtype)
+    tensors = read_tensors(weights)
+    if crisp is not None:
+        tensors = blend(tensors, read_tensors(crisp), spec.detail, source=str(crisp))
+    load_published(unet, tensors, source=str(weights), dtype=dtype)
     return unet, vae, prompts
 
 

@@ -10,9 +10,11 @@ __all__ = ["SAMPLERS", "RestoreOptions", "Sampler", "Start"]
 Sampler = Literal["euler", "ddim", "dpmpp_2m", "unipc"]
 Start = Literal["lr", "noise"]
 ColourFix = Literal["adain", "wavelet", "none"]
+Grain = Literal["reduce", "keep"]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 STARTS: tuple[str, ...] = get_args(Start)
 COLOUR_FIXES: tuple[str, ...] = get_args(ColourFix)
+GRAINS: tuple[str, ...] = get_args(Grain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,7 @@ class RestoreOptions:
         negative_prompt: what guidance leads away from; empty is SDXL's zero embedding.
         overlap: step between windows as a part of their side, in (0, 1].
         scan_share: share of the scan itself in the result, 0 to below 1, which steadies a small network.
+        grain: `reduce` leaves it to the network; `keep` puts the scan's fine grain back (`image.grain`).
         window_batch: windows in one UNet call; part of what makes two runs give the same bits.
     """
 
@@ -39,6 +42,7 @@ class RestoreOptions:
     negative_prompt: str = ""
     overlap: float = 0.5
     scan_share: float = 0.0
+    grain: Grain = "reduce"
     window_batch: int = 1
 
     def __post_init__(self) -> None:
@@ -48,6 +52,8 @@ class RestoreOptions:
             raise ValueError(f"start is {self.start!r}: choose one of {', '.join(STARTS)}")
         if self.colour_fix not in COLOUR_FIXES:
             raise ValueError(f"colour fix is {self.colour_fix!r}: choose one of {', '.join(COLOUR_FIXES)}")
+        if self.grain not in GRAINS:
+            raise ValueError(f"grain is {self.grain!r}: choose one of {', '.join(GRAINS)}")
         if not 0 <= self.scan_share < 1:
             raise ValueError(f"scan share is {self.scan_share}: choose a value from 0 to below 1")
         if not 0 < self.overlap <= 1:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faithdiff_model.image.colour import adain, wavelet
+from faithdiff_model.image.colour import Colour, adain, wavelet, with_colour
 from faithdiff_model.image.colour_statistics import ColourStatistics
+from faithdiff_model.image.grain import with_grain
 from faithdiff_model.image.resize import from_unit_float, to_grey, to_unit_float
 from faithdiff_model.image.windows import Rect, TilePlacement, WindowGrid, plan_tiles
 from faithdiff_model.network.config import NetworkConfig
@@ -21,9 +22,6 @@ from faithdiff_model.options import RestoreOptions
 from faithdiff_model.sampling.denoise import Canvas, Observer, denoise, make_scheduler, start_latent
 from faithdiff_model.sampling.latents import decode_latent, embed_windows, encode_latent, to_model_range
 from faithdiff_model.sampling.noise import position_noise
-
-# Gain and offset of each of three channels, over [0, 1].
-Colour = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 class Restorer:
@@ -188,7 +186,7 @@ class Restorer:
             head=self.unet.head,
         )
         by_wavelet, scan_share = self.options.colour_fix == "wavelet", self.options.scan_share
-        padded = job.padded if colour is None else _recoloured(job.padded, colour)
+        padded = job.padded if colour is None else with_colour(job.padded, colour)
         if by_wavelet or scan_share:
             scan = padded.to(self.device).permute(2, 0, 1)
             if by_wavelet:
@@ -196,6 +194,8 @@ class Restorer:
                 restored = wavelet(restored, scan).clamp(0, 1)
             if scan_share:
                 restored = restored + scan_share * (scan - restored)
+        if self.options.grain == "keep":
+            restored = with_grain(restored, padded)  # of the whole padded tile, whose halo its edges need
         restored = restored[:, job.core_pixels.slices[0], job.core_pixels.slices[1]]
         if job.place is not None:
             return job.with_alpha(restored.permute(1, 2, 0).cpu().numpy())
@@ -284,11 +284,6 @@ class _Job:
         colour = to_grey(rgb_HWC) if self.grey else rgb_HWC
         result = from_unit_float(self.with_alpha(colour), self.source.dtype)
         return result[..., 0] if self.source.ndim == 2 else result
-
-
-def _recoloured(image_HWC: Tensor, colour: Colour) -> Tensor:
-    gain, offset = (torch.tensor(values, dtype=image_HWC.dtype) for values in colour)
-    return (image_HWC * gain + offset).clamp(0, 1)
 
 
 def _pad(image_HWC: Tensor, below: int, right: int) -> Tensor:

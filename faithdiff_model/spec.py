@@ -24,6 +24,7 @@ class ModelSpec:
             the preset's own.
         vae: likewise, the VAE (a folder with its config.json, or one whose `vae` subfolder has it).
         faithdiff: the weights file (or a folder or hub id that holds it).
+        detail: between the faithful end of the weights (0) and the crisp one (1), where there are two (nano).
         attention: alignment attention; None takes the preset's, which is what its weights were trained with.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto` (float16 on a GPU as in the reference, float32 elsewhere), `float32`, `float16` or `bfloat16`.
@@ -34,6 +35,7 @@ class ModelSpec:
     base: str = ""
     vae: str = ""
     faithdiff: str = ""
+    detail: float = 0.0
     attention: AttentionMode | None = None
     device: str = "auto"
     dtype: str = "auto"
@@ -44,6 +46,12 @@ class ModelSpec:
             raise ValueError(f"preset is {self.preset!r}: choose one of {', '.join(PRESETS)}")
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype is {self.dtype!r}: choose one of {', '.join(DTYPES)}")
+        if not 0 <= self.detail <= 1:
+            raise ValueError(f"detail is {self.detail}: choose a value from 0 to 1")
+        if self.detail and not PRESETS[self.preset].one_step:
+            raise ValueError(
+                f"detail is {self.detail} but preset {self.preset} has no crisp end: choose nano, or detail 0"
+            )
 
     @property
     def trained(self) -> bool:

@@ -43,6 +43,12 @@ class SettingFields(BaseModel):
     )
     jpeg_quality: int = setting(95, "Result", "Quality of JPEG results.", ge=1, le=100, result=True, of="photo")
     seed: int = setting(0, "Result", "Seed of the noise.", ge=0, lt=2**63)
+    detail: float = setting(
+        -1.0, "Result", "From faithful (0) to crisp (1), of nano; -1 is the preset's.", ge=-1, le=1, result=True
+    )
+    grain: Literal["reduce", "keep"] = setting(
+        "reduce", "Result", "Film grain: reduced by the network, or kept as it was scanned.", result=True
+    )
 
     preset: PresetName = setting(
         "nano", "Model", f"Network: {', '.join(PRESETS)}. nano is ours and small; tiny is untrained.", result=True

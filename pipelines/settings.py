@@ -8,7 +8,7 @@ import json
 from pydantic import model_validator
 
 from faithdiff_model.options import RestoreOptions
-from faithdiff_model.presets import DEFAULTS, PRESETS
+from faithdiff_model.presets import DEFAULTS, DETAIL, PRESETS
 from faithdiff_model.spec import ModelSpec
 from pipelines.setting_fields import GIB, SettingFields
 from pipelines.setting_types import AS_BEFORE, Formats
@@ -60,6 +60,7 @@ class Settings(SettingFields):
             base=self.base,
             vae=self.vae,
             faithdiff=self.faithdiff,
+            detail=DETAIL[self.preset] if self.detail < 0 else self.detail,
             attention=None if self.attention == "preset" else self.attention,
             device=self.device,
             dtype=self.dtype,
@@ -78,6 +79,7 @@ class Settings(SettingFields):
             negative_prompt=self.negative_prompt if PRESETS[self.preset].text_input else "",
             overlap=self.window_overlap,
             scan_share=own.scan_share if self.scan_share < 0 else self.scan_share,
+            grain=self.grain,
             window_batch=self.window_batch or window_batch,
         )
 
@@ -98,7 +100,7 @@ class Settings(SettingFields):
             chosen["captioner"] = self.captioner
         options = self.restore_options(1)  # recorded as what is done, whoever chose it
         done = ("steps", "guidance_scale", "sampler", "colour_fix", "scan_share", "negative_prompt")
-        chosen |= {name: getattr(options, name) for name in done}
+        chosen |= {name: getattr(options, name) for name in done} | {"detail": self.model_spec().detail}
         return {name: value for name, value in chosen.items() if name not in AS_BEFORE or value != AS_BEFORE[name]}
 
     def result_digest(self, described_by: str | None = None, kind: str = "photo") -> str:

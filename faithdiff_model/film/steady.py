@@ -15,8 +15,9 @@ from faithdiff_model.film.carried_noise import CarriedNoise
 from faithdiff_model.film.fusion import REACH as FUSION_REACH
 from faithdiff_model.film.fusion import fuse
 from faithdiff_model.film.motion import CLEAN, Motion, flow_grey
+from faithdiff_model.image.colour import Colour
 from faithdiff_model.image.resize import enlarge
-from faithdiff_model.restorer import Colour, Restorer
+from faithdiff_model.restorer import Restorer
 
 __all__ = ["AS_IT_IS", "ShotFrame", "Steady", "restore_shot"]
 

@@ -11,9 +11,18 @@ from torch.nn import functional
 
 from faithdiff_model.image.colour_statistics import ColourStatistics
 
-__all__ = ["adain", "wavelet"]
+__all__ = ["Colour", "adain", "wavelet", "with_colour"]
 
 WAVELET_LEVELS = 5  # blurs of radius 1, 2, 4, 8 and 16 in turn: a pixel sees 31 pixels far
+
+# Gain and offset of each of three channels, over [0, 1].
+Colour = tuple[tuple[float, float, float], tuple[float, float, float]]
+
+
+def with_colour(image_HWC: Tensor, colour: Colour) -> Tensor:
+    """An image [H, W, 3] over [0, 1] with a gain and an offset for each channel, clamped."""
+    gain, offset = (torch.tensor(values, dtype=image_HWC.dtype) for values in colour)
+    return (image_HWC * gain + offset).clamp(0, 1)
 
 
 def adain(restored_CHW: Tensor, restored: ColourStatistics, lq: ColourStatistics) -> Tensor:

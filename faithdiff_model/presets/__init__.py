@@ -36,6 +36,8 @@ ORIGINS: dict[str, Origin] = {
 }
 # Presets whose weights come from a seed: they prove the plumbing, they do not restore.
 UNTRAINED: frozenset[str] = frozenset({"tiny"})
+# Where each stands between its faithful and its crisp end (`ModelSpec.detail`); 0 of those that have no crisp end.
+DETAIL: dict[str, float] = {"nano": 0.0, "sdxl": 0.0, "tiny": 0.0}
 # How each samples best. nano restores in one step and keeps the scan's colours by itself.
 DEFAULTS: dict[str, RestoreOptions] = {
     "nano": RestoreOptions(steps=1, guidance_scale=1.0, colour_fix="none", scan_share=0.0),

@@ -43,7 +43,7 @@ class StageConfig:
         minutes: to train for, by the clock, instead of steps: learning rates rise and fall over them (`clock.ClockSchedule`).
         objective: `noise` predicts noise in latents (`loss.NoiseLoss`); `restoration` compares results with photographs, for a
             network that restores in one step (`restoration.RestorationLoss`).
-        gradient_weight: see `RestorationLoss`.
+        gradient_weight, feature_weight: see `RestorationLoss`.
         late_from: share of the stage (0 to 1) after which its samples are larger; 1 is never.
         late_crop, late_batch: side and number of those samples.
         betas: of AdamW.
@@ -74,6 +74,7 @@ class StageConfig:
     learning_rates: Mapping[Group, float]
     objective: Objective = "noise"
     gradient_weight: float = 0.0
+    feature_weight: float = 0.0
     late_from: float = 1.0
     late_crop: int = 0
     late_batch: int = 0

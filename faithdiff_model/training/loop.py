@@ -35,6 +35,8 @@ from faithdiff_model.weights.checkpoint import save_published
 
 WEIGHTS = "FaithDiff.safetensors"
 LOG = "log.jsonl"
+# A run may be given more time, or other weights of edges and features, when it goes on.
+_MAY_CHANGE = ("minutes", "gradient_weight", "feature_weight")
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ class _Run:
             )
         loss: nn.Module
         if stage.objective == "restoration":
-            loss = RestorationLoss(self.unet, self.vae, gradient_weight=stage.gradient_weight)
+            weights = {"gradient_weight": stage.gradient_weight, "feature_weight": stage.feature_weight}
+            loss = RestorationLoss(self.unet, self.vae, **weights)
         else:
             self.noising = forward_process(network)
             loss = NoiseLoss(self.unet, conditioned=stage.conditioned)
@@ -195,7 +198,9 @@ class _Run:
 
     def _loss(self, batch: dict[str, Any], number: int) -> Tensor:
         if self.stage.objective == "restoration":
-            images = [batch[name].to(self.accelerator.device, non_blocking=True) for name in ("hq", "lq", "mask")]
+            images = [
+                batch[name].to(self.accelerator.device, non_blocking=True) for name in ("hq", "lq", "mask", "damage")
+            ]
             if self.stage.channels_last:
                 images = [image.contiguous(memory_format=torch.channels_last) for image in images]
             with self.accelerator.autocast():
@@ -262,8 +267,7 @@ def _mix(seed: int, number: int, process: int) -> int:
 def _claim(output: Path, network: NetworkConfig, stage: StageConfig, data: DataConfig, processes: int) -> None:
     """Write down what runs here; refuse a folder that holds another configuration's run."""
     output.mkdir(parents=True, exist_ok=True)
-    # A run may be given more time, or another weight of edges, when it goes on.
-    how = {name: value for name, value in asdict(stage).items() if name not in ("minutes", "gradient_weight")}
+    how = {name: value for name, value in asdict(stage).items() if name not in _MAY_CHANGE}
     written = {"network": network.digest(), "stage": how, "data": asdict(data), "processes": processes}
     now = json.dumps(written, indent=2, default=dict)
     record = output / "stage.json"

@@ -119,7 +119,7 @@ def _activations(unet: FaithDiffUNet, network: NetworkConfig, stage: StageConfig
         codec = build_vae(network).to("meta")
         loss = RestorationLoss(unet.train().to("meta"), codec, gradient_weight=stage.gradient_weight)
         with torch.device("meta"):
-            arguments: tuple[Any, ...] = tuple(torch.empty(stage.batch, planes, crop, crop) for planes in (3, 3, 1))
+            arguments: tuple[Any, ...] = tuple(torch.empty(stage.batch, planes, crop, crop) for planes in (3, 3, 1, 1))
     else:
         loss = NoiseLoss(unet.train(), conditioned=stage.conditioned)
         arguments = _noise_arguments(network, stage, crop)

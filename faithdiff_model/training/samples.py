@@ -58,6 +58,7 @@ class TrainingSamples(Dataset[dict[str, Any]]):
             "hq": _to_tensor(hq[inside, inside]),
             "lq": _to_tensor(lq[inside, inside]),
             "mask": torch.from_numpy(damage[inside, inside].astype(np.float32))[None],
+            "damage": torch.from_numpy(damage[inside, inside].astype(np.float32))[None],
             "prompt": photograph.caption,
             "time_ids": torch.tensor([*image.shape[:2], row, column, self.config.crop, self.config.crop]).float(),
         }

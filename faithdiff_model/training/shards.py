@@ -109,17 +109,19 @@ class ShardedCrops:
             pieces = [self._piece(number, side) for number in range(start, start + batch)]
             block = torch.from_numpy(np.stack([piece for piece, _ in pieces])).float()
             mask = torch.from_numpy(np.stack([mask for _, mask in pieces]))[:, None]
+            damage = block[:, 6:]
             yield {
                 "hq": block[:, :3] / 127.5 - 1,
                 "lq": block[:, 3:6] / 127.5 - 1,
                 "mask": mask,
+                "damage": damage,
                 "prompt": [""] * batch,
                 "time_ids": torch.zeros(batch, 6),
             }
             step += 1
 
     def _piece(self, number: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sample `number`: [6, side, side] uint8 and its mask, turned and flipped."""
+        """Sample `number`: [7, side, side] uint8 and its mask, turned and flipped."""
         parts = self.config.crop // side
         each = SHARD * parts * parts
         visit, inside = divmod(number, each)
@@ -133,7 +135,7 @@ class ShardedCrops:
         rng = np.random.default_rng([self.seed, number, side])
         piece = np.rot90(piece, int(rng.integers(4)), axes=(1, 2))
         piece = piece[:, :, ::-1] if rng.random() < 0.5 else piece
-        return np.ascontiguousarray(piece[:6]), seen_mask(piece[6] > 0, rng)
+        return np.ascontiguousarray(piece), seen_mask(piece[6] > 0, rng)
 
     def _load(self, number: int) -> np.ndarray:
         if self._shard is None or self._shard[0] != number:

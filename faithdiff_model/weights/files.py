@@ -15,12 +15,14 @@ __all__ = [
     "base_folder",
     "captioner_digest",
     "captioner_folder",
+    "detail_file",
     "model_digest",
     "unet_folder",
     "vae_folder",
     "weights_file",
 ]
 
+_SUFFIX, _DETAIL = ".safetensors", "-detail"
 TEXT_FOLDERS = ("tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2")
 _BASE_PATTERNS = ("model_index.json", *(f"{folder}/*" for folder in TEXT_FOLDERS))
 
@@ -42,7 +44,7 @@ def model_digest(spec: ModelSpec) -> str:
     config = spec.network()
     if not spec.trained:
         return files_digest(f"{config.digest()} seed {SEED}", ())
-    return files_digest(config.digest(), _files(spec))
+    return files_digest(config.digest() + (f" detail {spec.detail}" if spec.detail else ""), _files(spec))
 
 
 def base_folder(spec: ModelSpec) -> Path:
@@ -80,6 +82,20 @@ def weights_file(spec: ModelSpec) -> Path:
     return resolve_file(spec.origin.faithdiff, FAITHDIFF_FILES)
 
 
+def detail_file(spec: ModelSpec) -> Path:
+    """The crisp end of the weights, beside them. Raises WeightsError: there is none."""
+    location = spec.origin.faithdiff
+    if location.endswith(_SUFFIX):
+        location = location.removesuffix(_SUFFIX) + _DETAIL + _SUFFIX
+    try:
+        return resolve_file(location, (f"FaithDiff{_DETAIL}{_SUFFIX}",))
+    except WeightsError as error:
+        raise WeightsError(
+            f"weights {redact_url(location)}: the crisp end is not there, and detail is {spec.detail}; train stage detail, or "
+            "choose detail 0"
+        ) from error
+
+
 def captioner_folder(location: str) -> Path:
     """A LLaVA's folder. Raises WeightsError: missing or incomplete; safetensors alone are accepted."""
     folder = resolve_folder(location, _CAPTIONER_PATTERNS)
@@ -106,4 +122,5 @@ def _files(spec: ModelSpec) -> list[tuple[str, Path]]:
     if spec.network().coefficients is None:
         vae = vae_folder(spec)
         files += [(f"vae/{path.name}", path) for path in (vae / "config.json", *sorted(vae.glob("*.safetensors")))]
-    return [*files, ("faithdiff", weights_file(spec))]
+    files.append(("faithdiff", weights_file(spec)))
+    return [*files, ("detail", detail_file(spec))] if spec.detail else files

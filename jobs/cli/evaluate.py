@@ -82,6 +82,10 @@ _Sampler = Annotated[
     str | None,
     typer.Option(help="euler, ddim, dpmpp_2m or unipc.", show_default=False, rich_help_panel=_Sampling),
 ]
+_Detail = Annotated[
+    float | None,
+    typer.Option(help="From faithful (0) to crisp (1), of nano.", show_default=False, rich_help_panel=_Sampling),
+]
 _Seed = Annotated[
     int | None,
     typer.Option(help="Of degradations and noise.", show_default=False, rich_help_panel=_Sampling),
@@ -117,6 +121,7 @@ def evaluate(
     ocr_language: _OcrLanguage = "eng",
     steps: _Steps = None,
     sampler: _Sampler = None,
+    detail: _Detail = None,
     seed: _Seed = None,
     device: _Device = None,
     config: _Config = None,
@@ -130,7 +135,7 @@ def evaluate(
     degradations, folders = degradation or [], _result_folders(results or [])
     save_to = output / "images" if save_images else None
     _check_folders(hq, lq, output, degradations, folders, save_to)
-    flags = {"steps": steps, "sampler": sampler, "seed": seed, "device": device}
+    flags = {"steps": steps, "sampler": sampler, "detail": detail, "seed": seed, "device": device}
     networks = _network_settings(preset, flags, config)
     common = networks[0] if networks else load_settings(flags, config=config)
 

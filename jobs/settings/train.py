@@ -12,7 +12,7 @@ from faithdiff_model.presets import PRESETS
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.training.ablations import Ablation, ablate
 from faithdiff_model.training.config import DataConfig, LoRAConfig, StageConfig
-from faithdiff_model.training.recipes import JOINT_DEGRADATIONS, joint_stage, sdxl_stage, small_stage
+from faithdiff_model.training.recipes import JOINT_DEGRADATIONS, detail_stage, joint_stage, sdxl_stage, small_stage
 from pipelines.run.training import TrainingJob
 from pipelines.setting_types import PresetName, setting
 
@@ -42,7 +42,9 @@ class TrainSettings(BaseModel):
     shrink: float = setting(2.0, "Data", "Samples may come from photographs reduced by up to this.", ge=1, le=8)
     workers: int = setting(2, "Data", "Processes that read and degrade, for each training process.", ge=0, le=256)
     leave_out: str = setting("", "Data", "File with the names of photographs that are not trained on, a line each.")
-    cache: str = setting("", "Data", "Folder that keeps degraded crops, for stage joint; empty degrades anew.")
+    cache: str = setting(
+        "", "Data", "Folder that keeps degraded crops, for stages joint and detail; empty degrades anew."
+    )
     shards: int = setting(64, "Data", "Shards of 512 crops that the cache holds.", ge=1, le=100_000)
 
     preset: PresetName = setting("nano", "Model", f"Network: {', '.join(PRESETS)}.")
@@ -56,16 +58,19 @@ class TrainSettings(BaseModel):
         "to_q,to_k,to_v,to_out.0", "Model", "Ends of the names of the layers that get an adapter."
     )
 
-    stage: Literal["vae", "prior", "1", "2", "joint"] = setting(
+    stage: Literal["vae", "prior", "1", "2", "joint", "detail"] = setting(
         "joint",
         "Stage",
-        "joint trains nano from nothing, and is its default. For others, 1 trains the alignment, 2 (their default) all "
-        "three parts; vae and prior make what sdxl already has.",
+        "joint trains nano from nothing, and is its default; detail trains its crisp end from joint's weights. For others, 1 "
+        "trains the alignment, 2 (their default) all three parts; vae and prior make what sdxl already has.",
     )
     steps: int = setting(0, "Stage", "Optimizer steps.", ge=0)
-    minutes: float = setting(0.0, "Stage", "Time to train for, of stage joint; 0 is 85.", ge=0)
+    minutes: float = setting(0.0, "Stage", "Time to train for, of stages joint and detail; 0 is 85.", ge=0)
     gradient_weight: float = setting(
-        -1.0, "Stage", "Of edges beside errors, in stage joint; -1 is the recipe's.", ge=-1
+        -1.0, "Stage", "Of edges beside errors, in stages joint and detail; -1 is the recipe's.", ge=-1
+    )
+    feature_weight: float = setting(
+        -1.0, "Stage", "Of textures beside errors, in stage detail; -1 is the recipe's.", ge=-1
     )
     batch: int = setting(0, "Stage", "Samples a process and call.", ge=0)
     accumulation: int = setting(0, "Stage", "Calls an optimizer step.", ge=0)
@@ -103,12 +108,19 @@ class TrainSettings(BaseModel):
             raise ValueError("hq and output are needed: faitharchive train PHOTOGRAPHS OUTPUT")
         if self.preset == "sdxl" and self.stage in ("vae", "prior"):
             raise ValueError(f"stage is {self.stage} but sdxl is trained as far as that: choose stage 1 or 2")
-        if (self.stage == "joint") != (PRESETS[self.preset].coefficients is not None):
-            fitting = "joint" if PRESETS[self.preset].coefficients is not None else "vae, prior, 1 or 2"
+        if self._by_clock != (PRESETS[self.preset].coefficients is not None):
+            fitting = "joint or detail" if PRESETS[self.preset].coefficients is not None else "vae, prior, 1 or 2"
             raise ValueError(f"stage is {self.stage}, which does not train {self.preset}: choose {fitting}")
         if self.stage == "vae" and self.ray_workers:
             raise ValueError("stage is vae, which one process trains: leave ray_workers out")
+        if self.stage == "detail" and not self.init:
+            raise ValueError("stage is detail, which goes on from joint's weights: give them as init")
         return self
+
+    @property
+    def _by_clock(self) -> bool:
+        """Whether the stage trains a network that restores in one step, until its time is out."""
+        return self.stage in ("joint", "detail")
 
     def job(self) -> TrainingJob:
         """What to run.
@@ -143,22 +155,22 @@ class TrainSettings(BaseModel):
             leave_out=self.leave_out,
             cache=self.cache,
             shards=self.shards,
-            part=64 if self.stage == "joint" and self.cache else 0,
+            part=64 if self._by_clock and self.cache else 0,
         )
 
     def _mix(self) -> dict[str, float]:
         if self.degradations:
             return _weights(self.degradations)
-        return dict(JOINT_DEGRADATIONS) if self.stage == "joint" else _weights(_DEGRADATIONS)
+        return dict(JOINT_DEGRADATIONS) if self._by_clock else _weights(_DEGRADATIONS)
 
     def _stage(self) -> StageConfig:
-        if self.stage == "joint":
-            stage = joint_stage(self.minutes or _MINUTES)
+        if self._by_clock:
+            stage = (joint_stage if self.stage == "joint" else detail_stage)(self.minutes or _MINUTES)
         else:
             stage = sdxl_stage(self.stage) if self.preset == "sdxl" else small_stage(self.stage)
         rates = dict(stage.learning_rates)
         if self.learning_rate:
-            scale = self.learning_rate / rates["alignment"]
+            scale = self.learning_rate / max(rates.values())
             rates = {name: rate * scale for name, rate in rates.items()}
         targets = tuple(part.strip() for part in self.lora_targets.split(",") if part.strip())
         return replace(
@@ -166,6 +178,7 @@ class TrainSettings(BaseModel):
             steps=self.steps or stage.steps,
             minutes=0.0 if self.steps else stage.minutes,
             gradient_weight=stage.gradient_weight if self.gradient_weight < 0 else self.gradient_weight,
+            feature_weight=stage.feature_weight if self.feature_weight < 0 else self.feature_weight,
             batch=self.batch or stage.batch,
             accumulation=self.accumulation or stage.accumulation,
             learning_rates=rates,

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/ship_nano.py RUN --hq ../shared/photos/train
 
-`RUN` holds the folder `joint` that `make nano` writes.
+`RUN` holds the folder `joint` that `make nano` writes, and `detail` where its crisp end was trained.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -38,6 +38,8 @@ def main() -> None:
     tensors = load_file(run / WEIGHTS)
     save_file({name: tensor.to(torch.float16) for name, tensor in tensors.items()}, target / WEIGHTS)
     shutil.copyfile(run / LOG, target / "log" / "joint.jsonl")
+    if (options.run / "detail" / WEIGHTS).is_file():
+        ship_crisp_end(options.run, tensors, target)
     photographs = [Path(photograph.url) for photograph in trained_on(options.hq)]
     lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in photographs]
     (target / "training-photographs.sha256").write_text("\n".join(lines) + "\n")
@@ -46,6 +48,14 @@ def main() -> None:
     size = sum(path.stat().st_size for path in target.rglob("*.safetensors"))
     assert size <= _LIMIT, f"{size} bytes of weights: the repository carries {_LIMIT}"
     print(json.dumps({"weights_bytes": size, "photographs": len(photographs)}))
+
+
+def ship_crisp_end(run: Path, faithful: Mapping[str, torch.Tensor], target: Path) -> None:
+    """What stage `detail` has changed, beside the faithful weights."""
+    crisp = load_file(run / "detail" / WEIGHTS)
+    changed = {name: value.to(torch.float16) for name, value in crisp.items() if not torch.equal(value, faithful[name])}
+    save_file(changed, target / WEIGHTS.replace(".", "-detail."))
+    shutil.copyfile(run / "detail" / LOG, target / "log" / "detail.jsonl")
 
 
 def trained_on(folder: Path) -> list[Photograph]:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from faithdiff_model.presets import DEFAULTS
+from pipelines.setting_types import AS_BEFORE
 from pipelines.settings import Settings
 
 # What may differ between two runs that must give equal bytes. A new setting has to be put on one side or the other.
@@ -17,6 +18,8 @@ CHANGE_BYTES = {
     "start", "colour_fix", "scan_share", "negative_prompt", "window_overlap", "window_batch",
     "tile", "tile_halo", "captions", "cpu_threads",
 }  # fmt: skip
+# Later ones, left out where results are as before them.
+LATER = {"detail": 0.5, "grain": "keep"}
 CHANGE_PHOTOGRAPHS = {"format", "jpeg_quality", "tile", "tile_halo"}
 CHANGE_FILMS = {
     "sequence_rate", "film_format", "film_copies", "film_bits", "comparison", "steady", "stabilise", "deflicker",
@@ -34,9 +37,17 @@ CHANGE_NOTHING = {
 
 
 def test_every_setting_is_on_one_side() -> None:
-    assert set(Settings.model_fields) == CHANGE_BYTES | CHANGE_FILMS | DIGESTED | CHANGE_NOTHING
+    assert set(Settings.model_fields) == CHANGE_BYTES | set(LATER) | CHANGE_FILMS | DIGESTED | CHANGE_NOTHING
     assert set(Settings().result_settings()) == CHANGE_BYTES
     assert set(Settings().result_settings("film")) == CHANGE_BYTES - CHANGE_PHOTOGRAPHS | CHANGE_FILMS
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_later_setting_is_recorded_where_it_changes_results(name: str) -> None:
+    as_before, changed = Settings(**{name: AS_BEFORE[name]}), Settings(**{name: LATER[name]})
+    assert name not in as_before.result_settings()
+    assert changed.result_settings() == as_before.result_settings() | {name: LATER[name]}
+    assert changed.result_digest() != as_before.result_digest()
 
 
 def test_a_setting_of_film_leaves_photographs_done_and_the_other_way_round() -> None:

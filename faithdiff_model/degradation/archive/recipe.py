@@ -100,7 +100,7 @@ HEAVY = ArchiveSettings(
 )
 # Neglected: marks of every kind, a few of each.
 WORN = ArchiveSettings(wear=WearSettings())
-_UNDAMAGED_SCALES = (1, 1, 1, 1, 2, 4)  # each as likely
+_UNDAMAGED_SCALES = (1, 1, 1, 2, 2, 2, 4)  # each as likely
 
 
 def degrade_archive(image: np.ndarray, settings: ArchiveSettings, rng: np.random.Generator) -> Degraded:

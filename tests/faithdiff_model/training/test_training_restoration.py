@@ -20,13 +20,13 @@ from faithdiff_model.presets import DEFAULTS, SHIPPED
 from faithdiff_model.presets.nano import NANO
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.spec import ModelSpec
-from faithdiff_model.training import clock
+from faithdiff_model.training import clock, restoration
 from faithdiff_model.training.config import StageConfig
 from faithdiff_model.training.initial import training_parts
 from faithdiff_model.training.loop import WEIGHTS, TrainingParts, train_stage
 from faithdiff_model.training.memory import plan_memory
 from faithdiff_model.training.recipes import JOINT_DEGRADATIONS, joint_stage
-from faithdiff_model.training.restoration import RestorationLoss, gradient_difference, patch_log_error
+from faithdiff_model.training.restoration import DAMAGE_WEIGHT, RestorationLoss, gradient_difference, patch_log_error
 from faithdiff_model.weights.checkpoint import read_tensors
 
 assert NANO.coefficients is not None
@@ -60,6 +60,18 @@ def test_a_patchs_error_is_on_a_scale_of_decibels() -> None:
     floor = (3 / 255) ** 2
     expected = (math.log(0.01 + floor) + math.log(0.03 + floor)) / 2
     assert float(patch_log_error(restored, wanted)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_errors_inside_damage_count_more() -> None:
+    wanted, damage = torch.full((1, 3, 16, 16), 0.5), torch.zeros(1, 1, 16, 16)
+    damage[..., :4, :] = 1
+    inside, outside = wanted.clone(), wanted.clone()
+    inside[..., :4, :] += 0.2
+    outside[..., 4:8, :] += 0.2
+    errors = [float(patch_log_error(image, wanted, 1 + DAMAGE_WEIGHT * damage)) for image in (inside, outside)]
+    floor = (3 / 255) ** 2
+    assert errors[0] == pytest.approx(math.log(5 * 0.01 + floor), rel=1e-4)
+    assert errors[1] == pytest.approx(math.log(0.01 + floor), rel=1e-4)
 
 
 def test_gradients_count_by_their_magnitude() -> None:
@@ -111,6 +123,43 @@ def test_it_trains_every_part_and_the_error_falls(hq: Path, tmp_path: Path, monk
     assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 1
 
 
+def test_the_crisp_end_moves_unet_and_head_alone(hq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its loss counts what a network sees; here a stand-in for VGG16's 59 MB, which compares Laplacians."""
+
+    class Laplacians(torch.nn.Module):
+        def forward(self, ours: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+            kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]).expand(3, 1, 3, 3)
+            return torch.nn.functional.conv2d(ours - wanted, kernel, groups=3).square().mean()
+
+    monkeypatch.setattr(restoration, "FeatureDistance", Laplacians)
+    start = parts()
+    before = snapshot(start.unet)
+    crisp = stage(learning_rates={"unet": 1e-3}, feature_weight=3.0, name="detail")
+    train_stage(SMALL, start, crisp, small_data(hq, degradations={"level-II": 1.0}), tmp_path, device="cpu")
+    changed = moved(before, snapshot(start.unet))
+    assert changed
+    assert {name.partition(".")[0] for name in changed} == {"core", "head"}
+
+
+def test_coarse_errors_count_at_the_crisp_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two results that are as wrong in every pixel, the one that is right on average loses less."""
+
+    class Blind(torch.nn.Module):
+        def forward(self, ours: torch.Tensor, _wanted: torch.Tensor) -> torch.Tensor:
+            return ours.sum() * 0
+
+    monkeypatch.setattr(restoration, "FeatureDistance", Blind)
+    unet, codec, _ = random_parts(SMALL, 0)
+    loss = RestorationLoss(unet, codec, gradient_weight=0.0, feature_weight=1.0)
+    wanted, none = torch.zeros(1, 3, 32, 32), torch.zeros(1, 1, 32, 32)
+    fine = 0.2 * (torch.arange(32) % 2 * 2 - 1).float().expand(1, 3, 32, 32)
+    errors = []
+    for result in (fine, fine.abs()):
+        monkeypatch.setattr(loss, "restored", lambda _lq, _mask, result=result: result)
+        errors.append(float(loss(wanted, wanted, none, none)))
+    assert errors[0] < errors[1] - 2
+
+
 def test_going_on_gives_the_same_weights(hq: Path, tmp_path: Path) -> None:
     whole = run(tmp_path / "a", hq)
     run(tmp_path / "b", hq, steps=4, keep=5)
@@ -160,7 +209,7 @@ def test_late_samples_are_larger(hq: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(
         RestorationLoss,
         "forward",
-        lambda self, hq, lq, mask: shapes.append(tuple(hq.shape)) or real(self, hq, lq, mask),
+        lambda self, hq, *others: shapes.append(tuple(hq.shape)) or real(self, hq, *others),
     )
     run(tmp_path, hq, {"crop": 16}, late_from=0.5, late_crop=32, late_batch=1)
     assert shapes == [(2, 3, 16, 16)] * 2 + [(1, 3, 32, 32)] * 2

@@ -101,7 +101,7 @@ def test_the_form_of_the_ui_has_descriptions_sections_choices_and_limits(deploye
     )  # fmt: skip
     assert form["definitions"]["Settings"]["properties"]["format"]["enum"] == ["auto", "png", "tiff", "jpeg", "webp"]
     train = deployed.deployment("train-stage/train")["parameter_openapi_schema"]["definitions"]["TrainSettings"]
-    assert train["properties"]["stage"]["enum"] == ["vae", "prior", "1", "2", "joint"]
+    assert train["properties"]["stage"]["enum"] == ["vae", "prior", "1", "2", "joint", "detail"]
     assert train["properties"]["crop"]["maximum"] == 4096
 
 
