@@ -9,6 +9,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 _WARMUP = 0.03  # of the minutes
+_LEAST = 0.1  # of the minutes, however long the preparations took
 
 
 def rate_at(share: float, warmup: float = _WARMUP) -> float:
@@ -23,7 +24,8 @@ class ClockSchedule:
 
     Args:
         optimizer: its groups keep the rates that they have now as their highest.
-        minutes: of the whole stage, interruptions left out.
+        minutes: of the whole stage, interruptions left out, but what comes before `begin` (a network is compiled, the first
+            crops are made) is part of them.
     """
 
     def __init__(self, optimizer: Optimizer, minutes: float) -> None:
@@ -32,6 +34,13 @@ class ClockSchedule:
         self.highest = [float(group["lr"]) for group in optimizer.param_groups]
         self._before = 0.0  # seconds of earlier processes
         self._started = time.monotonic()
+        self.step()
+
+    def begin(self) -> None:
+        """Training begins: rates rise and fall over what the preparations left of the minutes, but at least over a tenth."""
+        now = time.monotonic()
+        self.seconds = max(_LEAST * self.seconds, self.seconds - (now - self._started))
+        self._started = now
         self.step()
 
     @property

@@ -65,6 +65,9 @@ class StageConfig:
         lora: train adapters in the UNet instead of the UNet.
         seed: of samples, noise and timesteps.
         log_every, save_every: steps; `save_every` must be a multiple of `log_every`.
+        write_minutes: the averaged weights are also written each time so many minutes are over, of objective restoration; 0 is
+            at checkpoints alone.
+        compile: compile loss and network with torch.compile, once for each size of a batch.
         keep: checkpoints that are kept.
     """
 
@@ -97,6 +100,8 @@ class StageConfig:
     seed: int = 0
     log_every: int = 10
     save_every: int = 500
+    write_minutes: float = 0.0
+    compile: bool = False
     keep: int = 2
 
     def __post_init__(self) -> None:
@@ -109,6 +114,8 @@ class StageConfig:
             raise ValueError(f"{self.name}: LoRA without a learning rate of the UNet: give one")
         if (self.steps > 0) == (self.minutes > 0) or self.steps < 0 or self.minutes < 0:
             raise ValueError(f"{self.name}: steps {self.steps} and minutes {self.minutes}: give one of them, above 0")
+        if self.write_minutes < 0:
+            raise ValueError(f"{self.name}: write_minutes is {self.write_minutes}: give 0 or more")
         if self.late_from < 1 and min(self.late_crop, self.late_batch) < 1:
             raise ValueError(f"{self.name}: late_crop and late_batch must be 1 or more")
         if min(self.batch, self.accumulation, self.log_every, self.save_every, self.keep) < 1:
@@ -139,6 +146,7 @@ class DataConfig:
             what is kept, and `part` that of a sample.
         shards: of `shards.SHARD` crops each, that are kept.
         part: side of a sample cut from a kept crop; 0 takes it whole.
+        pool: kept crops in the trainer's own memory instead (`pool.CropPool`), which `workers` go on replacing; 0 is none.
     """
 
     hq: tuple[str, ...]
@@ -152,12 +160,17 @@ class DataConfig:
     cache: str = ""
     shards: int = 64
     part: int = 0
+    pool: int = 0
 
     def __post_init__(self) -> None:
         if not self.hq:
             raise ValueError("hq is empty: name a folder of high-quality photographs")
         if self.crop < 16:
             raise ValueError(f"crop is {self.crop}: choose 16 or more")
+        if self.pool < 0 or (self.pool and self.cache):
+            raise ValueError(
+                f"pool is {self.pool} and cache {self.cache!r}: give one of them, a pool of 1 crop or more"
+            )
         if not 1 <= self.shrink <= 8:
             raise ValueError(f"shrink is {self.shrink}: choose 1 to 8")
         if any(weight <= 0 for weight in self.degradations.values()):

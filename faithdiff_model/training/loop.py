@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,13 +29,11 @@ from faithdiff_model.training.feed import BatchFeed
 from faithdiff_model.training.groups import parameter_groups
 from faithdiff_model.training.loss import NoiseLoss, add_noise, as_arguments, forward_process
 from faithdiff_model.training.restoration import RestorationLoss
-from faithdiff_model.training.state import TrainingLog, load_newest, save_checkpoint
+from faithdiff_model.training.state import TrainingLog, claim, load_newest, save_checkpoint
 from faithdiff_model.weights.checkpoint import save_published
 
 WEIGHTS = "FaithDiff.safetensors"
 LOG = "log.jsonl"
-# A run may be given more time, or other weights of edges and features, when it goes on.
-_MAY_CHANGE = ("minutes", "gradient_weight", "feature_weight")
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def train_stage(
     """
     accelerator = _accelerator(stage, device)
     if accelerator.is_main_process:
-        _claim(output, network, stage, data, accelerator.num_processes)
+        claim(output, network, stage, data, accelerator.num_processes)
     accelerator.wait_for_everyone()
     run = _Run(accelerator, network, parts, stage)
     step = load_newest(accelerator, output)
@@ -85,29 +82,50 @@ def train_stage(
         run.average.to(accelerator.device)  # a checkpoint's average is loaded onto the CPU
     log = TrainingLog(output / LOG, step) if accelerator.is_main_process else None
     feed = BatchFeed(accelerator, stage, data)
+    try:
+        _train(run, feed, step, output, log, on_log)
+    finally:
+        feed.close()
+    if accelerator.is_main_process:
+        run.write(output / WEIGHTS)
+    accelerator.wait_for_everyone()
+    return output / WEIGHTS
+
+
+def _train(
+    run: _Run,
+    feed: BatchFeed,
+    step: int,
+    output: Path,
+    log: TrainingLog | None,
+    on_log: Callable[[dict[str, Any]], None] | None,
+) -> None:
+    """From a step to the stage's end."""
+    stage = run.stage
+    run.begin(feed.one_of_each_size())
     losses: list[Tensor] = []
-    started, begun_at = time.monotonic(), step
-    share = run.share(step)
+    started = written = time.monotonic()
+    begun_at, share = step, run.share(step)
     while share < 1:
         loss, norm = run.step(feed.batches(step, share), step, share)
         losses.append(loss)
         step += 1
         share = run.share(step)
         if step % stage.log_every == 0 or share >= 1:
-            row = run.log_row(output, step, losses, norm, (time.monotonic() - started) / (step - begun_at))
+            seconds = (time.monotonic() - started) / (step - begun_at)
+            row = run.log_row(output, step, losses, norm, seconds) | feed.counts
             losses = []
             if log is not None:
                 log.add(row)
                 if on_log is not None:
                     on_log(row)
-        if step % stage.save_every == 0 or share >= 1:
-            save_checkpoint(accelerator, output, step, stage.keep)
-            if accelerator.is_main_process and stage.objective == "restoration":
+        whole = step % stage.save_every == 0 or share >= 1
+        if whole:
+            save_checkpoint(run.accelerator, output, step, stage.keep)
+        if whole or (stage.write_minutes and time.monotonic() - written >= 60 * stage.write_minutes):
+            if run.accelerator.is_main_process and stage.objective == "restoration":
                 run.write(output / WEIGHTS)  # as good as it is so far
-    if accelerator.is_main_process:
-        run.write(output / WEIGHTS)
-    accelerator.wait_for_everyone()
-    return output / WEIGHTS
+            written = time.monotonic()
 
 
 def _accelerator(stage: StageConfig, device: str) -> Accelerator:
@@ -146,7 +164,8 @@ class _Run:
             self.vae.to(memory_format=torch.channels_last)
         groups = parameter_groups(self.unet, stage)
         self.trained = [parameter for group in groups for parameter in group["params"]]
-        optimizer = torch.optim.AdamW(groups, betas=stage.betas, weight_decay=stage.weight_decay)
+        on_gpu = accelerator.device.type == "cuda"  # there a parameter's own few operations would wait for their launch
+        optimizer = torch.optim.AdamW(groups, betas=stage.betas, weight_decay=stage.weight_decay, fused=on_gpu or None)
         self.clock = ClockSchedule(optimizer, stage.minutes) if stage.minutes else None
         self.schedule = self.clock or get_scheduler(
             "cosine", optimizer, num_warmup_steps=stage.warmup_steps, num_training_steps=stage.steps
@@ -162,8 +181,10 @@ class _Run:
         else:
             self.noising = forward_process(network)
             loss = NoiseLoss(self.unet, conditioned=stage.conditioned)
+        if stage.compile:
+            _compile(loss)
         self.loss, self.optimizer = accelerator.prepare(loss, optimizer)
-        self.average = EMAModel(self.trained, decay=stage.ema_decay) if stage.ema_decay else None
+        self.average = EMAModel(self.trained, decay=stage.ema_decay, foreach=on_gpu) if stage.ema_decay else None
         accelerator.register_for_checkpointing(self.schedule)
         if self.average is not None:
             accelerator.register_for_checkpointing(self.average)
@@ -172,8 +193,17 @@ class _Run:
         """Of the stage that is done, 0 to 1: the same in all processes, and 1 only once it is over."""
         if self.clock is None:
             return step / self.stage.steps
-        share = torch.tensor(self.clock.share, dtype=torch.float64, device=self.accelerator.device)
-        return float(broadcast(share)) if self.accelerator.num_processes > 1 else float(share)
+        if self.accelerator.num_processes == 1:
+            return self.clock.share
+        return float(broadcast(torch.tensor(self.clock.share, dtype=torch.float64, device=self.accelerator.device)))
+
+    def begin(self, batches: list[dict[str, Any]]) -> None:
+        """Compile for the sizes of these batches, whose gradients are dropped; the clock's rates begin after that."""
+        for number, batch in enumerate(batches):
+            self.accelerator.backward(self._loss(batch, number))
+            self.optimizer.zero_grad(set_to_none=True)
+        if self.clock is not None:
+            self.clock.begin()
 
     def step(self, batches: Any, step: int, share: float) -> tuple[Tensor, Tensor]:
         """One optimizer step. Returns the mean loss and the gradient's norm before clipping, scalars on the device."""
@@ -259,22 +289,11 @@ class _Run:
             self.average.restore(self.trained)
 
 
+def _compile(module: nn.Module) -> None:
+    """For each shape that it meets, when it meets it."""
+    module.forward = torch.compile(module.forward, dynamic=False)
+
+
 def _mix(seed: int, number: int, process: int) -> int:
     """One 63-bit seed from three numbers, without collisions in practice."""
     return int.from_bytes(hashlib.blake2b(f"{seed} {number} {process}".encode(), digest_size=8).digest()) >> 1
-
-
-def _claim(output: Path, network: NetworkConfig, stage: StageConfig, data: DataConfig, processes: int) -> None:
-    """Write down what runs here; refuse a folder that holds another configuration's run."""
-    output.mkdir(parents=True, exist_ok=True)
-    how = {name: value for name, value in asdict(stage).items() if name not in _MAY_CHANGE}
-    written = {"network": network.digest(), "stage": how, "data": asdict(data), "processes": processes}
-    now = json.dumps(written, indent=2, default=dict)
-    record = output / "stage.json"
-    if record.exists() and record.read_text() != now:
-        before = json.loads(record.read_text())
-        different = [key for key, value in json.loads(now).items() if before.get(key) != value]
-        raise ValueError(
-            f"{output}: holds a run with another {' and '.join(different)}: choose another folder, or delete this one"
-        )
-    record.write_text(now)

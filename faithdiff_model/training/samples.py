@@ -81,7 +81,7 @@ def _to_tensor(image_HWC: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1))) * 2 - 1
 
 
-class _Numbers(Sampler[int]):
+class SampleNumbers(Sampler[int]):
     """The sample numbers of one process, from a step on, without end."""
 
     def __init__(self, first: int, batch: int, rank: int, processes: int) -> None:
@@ -102,15 +102,15 @@ def sample_loader(
     return DataLoader(
         TrainingSamples(config, seed),
         batch_size=batch,
-        sampler=_Numbers(first, batch, rank, processes),
+        sampler=SampleNumbers(first, batch, rank, processes),
         num_workers=config.workers,
-        worker_init_fn=_one_thread,
+        worker_init_fn=use_one_thread,
         persistent_workers=config.workers > 0,
         multiprocessing_context="spawn" if config.workers else None,
     )
 
 
-def _one_thread(_worker: int) -> None:
+def use_one_thread(_worker: int) -> None:
     """OpenCV would otherwise start a thread a core in every worker."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -31,7 +31,9 @@ _WAIT_SECONDS = 0.5
 
 def shard_folder(config: DataConfig, seed: int) -> Path:
     """Where the shards of a configuration are; another one has another folder."""
-    facts = {name: value for name, value in asdict(config).items() if name not in ("cache", "workers", "cache_mib")}
+    facts = {
+        name: value for name, value in asdict(config).items() if name not in ("cache", "workers", "cache_mib", "pool")
+    }
     text = json.dumps([facts, seed], sort_keys=True, default=dict)
     return Path(config.cache) / hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -47,11 +49,14 @@ def make_shard(config: DataConfig, seed: int, number: int) -> np.ndarray:
 def _fill(samples: Any, crop: int, number: int) -> np.ndarray:
     shard = np.empty((SHARD, _CHANNELS, crop, crop), np.uint8)
     for place in range(SHARD):
-        sample = samples[number * SHARD + place]
-        pictures = torch.cat([sample["hq"], sample["lq"]]).add(1).mul(127.5).round().clamp(0, 255)
-        shard[place, :6] = pictures.to(torch.uint8).numpy()
-        shard[place, 6] = sample["mask"][0].to(torch.uint8).numpy()
+        shard[place] = packed(samples[number * SHARD + place])
     return shard
+
+
+def packed(sample: dict[str, Any]) -> np.ndarray:
+    """A sample's images as levels and its damage mask as 0 or 1, uint8 [7, crop, crop]."""
+    pictures = torch.cat([sample["hq"], sample["lq"]]).add(1).mul(127.5).round().clamp(0, 255)
+    return torch.cat([pictures, sample["mask"]]).to(torch.uint8).numpy()
 
 
 def write_shards(config: DataConfig, seed: int) -> None:

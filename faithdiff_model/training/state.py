@@ -1,14 +1,37 @@
-"""Checkpoints of a run: written whole or not at all, the newest found again, old ones dropped."""
+"""What a run leaves in its folder: its configuration, its log, and checkpoints, written whole or not at all."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from faithdiff_model.network.config import NetworkConfig
+from faithdiff_model.training.config import DataConfig, StageConfig
+
 _PREFIX = "checkpoint-"
 _PARTIAL = "partial-"
+# A run may be given more time, or other weights of edges and features, when it goes on, and be written or computed otherwise.
+_MAY_CHANGE = ("minutes", "gradient_weight", "feature_weight", "write_minutes", "compile")
+
+
+def claim(output: Path, network: NetworkConfig, stage: StageConfig, data: DataConfig, processes: int) -> None:
+    """Write down what runs here; refuse a folder that holds another configuration's run."""
+    output.mkdir(parents=True, exist_ok=True)
+    how = {name: value for name, value in asdict(stage).items() if name not in _MAY_CHANGE}
+    what = {name: value for name, value in asdict(data).items() if name != "pool"}
+    written = {"network": network.digest(), "stage": how, "data": what, "processes": processes}
+    now = json.dumps(written, indent=2, default=dict)
+    record = output / "stage.json"
+    if record.exists() and record.read_text() != now:
+        before = json.loads(record.read_text())
+        different = [key for key, value in json.loads(now).items() if before.get(key) != value]
+        raise ValueError(
+            f"{output}: holds a run with another {' and '.join(different)}: choose another folder, or delete this one"
+        )
+    record.write_text(now)
 
 
 def checkpoints(output: Path) -> list[tuple[int, Path]]:

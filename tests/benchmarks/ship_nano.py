@@ -2,7 +2,7 @@
 
     python tests/benchmarks/ship_nano.py RUN --hq ../shared/photos/train
 
-`RUN` holds the folder `joint` that `make nano` writes, and `detail` where its crisp end was trained.
+`RUN` holds the folder `joint` that `make nano` or `gpu.py` writes, and `detail` where its crisp end was trained.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from gpu_network import saved_network
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file, save_file
 
 from faithdiff_model.presets import SHIPPED
+from faithdiff_model.presets.nano import NANO
 from faithdiff_model.training.loop import LOG, WEIGHTS
 from faithdiff_model.training.photographs import Photograph, list_photographs, without
 from faithdiff_model.training.state import read_log
@@ -35,6 +37,7 @@ def main() -> None:
     parser.add_argument("--hq", type=Path, required=True, help="what it was trained on")
     options = parser.parse_args()
     run, target = options.run / "joint", SHIPPED / "nano"
+    check_network(run / WEIGHTS)
     tensors = load_file(run / WEIGHTS)
     save_file({name: tensor.to(torch.float16) for name, tensor in tensors.items()}, target / WEIGHTS)
     shutil.copyfile(run / LOG, target / "log" / "joint.jsonl")
@@ -56,6 +59,15 @@ def ship_crisp_end(run: Path, faithful: Mapping[str, torch.Tensor], target: Path
     changed = {name: value.to(torch.float16) for name, value in crisp.items() if not torch.equal(value, faithful[name])}
     save_file(changed, target / WEIGHTS.replace(".", "-detail."))
     shutil.copyfile(run / "detail" / LOG, target / "log" / "detail.jsonl")
+
+
+def check_network(weights: Path) -> None:
+    """End with what the preset must be given first, where weights say that they are of another network than it is."""
+    theirs, ours = saved_network(weights).coefficients, NANO.coefficients
+    if theirs != ours:
+        values = {name: value for name, value in vars(theirs).items() if value != getattr(ours, name)}
+        wanted = ", ".join(f"{name}={value}" for name, value in values.items())
+        raise SystemExit(f"{weights}: give NANO's CoefficientConfig in faithdiff_model/presets/nano.py {wanted} first")
 
 
 def trained_on(folder: Path) -> list[Photograph]:

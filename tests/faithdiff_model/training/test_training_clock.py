@@ -73,3 +73,26 @@ def test_another_processs_time_may_be_taken(time: Time) -> None:
     steps = optimizer()
     ClockSchedule(steps, minutes=10).step(0.5)
     assert steps.param_groups[0]["lr"] == pytest.approx(1e-3 * rate_at(0.5))
+
+
+def test_what_comes_before_the_beginning_is_part_of_the_minutes_but_not_of_the_curve(time: Time) -> None:
+    steps = optimizer()
+    schedule = ClockSchedule(steps, minutes=10)
+    time.now += 200
+    schedule.begin()
+    assert (schedule.share, schedule.elapsed) == (0, 0)
+    time.now += 200
+    schedule.step()
+    assert schedule.share == pytest.approx(0.5)
+    assert steps.param_groups[0]["lr"] == pytest.approx(1e-3 * rate_at(0.5))
+    time.now += 200  # ten minutes since it was made
+    assert schedule.share == 1
+
+
+def test_long_preparations_leave_a_tenth(time: Time) -> None:
+    schedule = ClockSchedule(optimizer(), minutes=10)
+    time.now += 3_000
+    schedule.begin()
+    assert schedule.share == 0
+    time.now += 30
+    assert schedule.share == pytest.approx(0.5)
