@@ -20,10 +20,10 @@ from faithdiff_model.damage.infrared import combine, infrared_evidence
 from faithdiff_model.damage.marks import select_marks
 from faithdiff_model.damage.network import FAMILIES, DamageNetwork, DetectorConfig
 from faithdiff_model.damage.prominence import network_input
+from faithdiff_model.damage.shipped import SHIPPED
 from faithdiff_model.image.resize import to_grey, to_unit_float
 from faithdiff_model.weights.download import WeightsError
 
-SHIPPED = Path(__file__).parents[1] / "presets" / "weights" / "damage" / "detector.safetensors"
 HALO = 160  # pixels: as far as the network sees, rounded up to its multiple
 _CORE = 1024  # pixels a side of what one call decides; a multiple of the network's
 
