@@ -104,9 +104,15 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("device", _TEXT, "what the model ran on"),
     Column("software", _TEXT, "JSON of versions"),
     Column("film", _TEXT, "JSON: how a film was read, cut, filled, steadied and written; empty for photographs"),
-    Column("lq_psnr_db", _REAL, "faithfulness: PSNR between source and result, both at the source's size, dB"),
+    Column(
+        "damage_share", _REAL, "share of the scan's pixels that were found damaged, 0 to 1; empty where nobody looked"
+    ),
+    Column("damage_marks", _INT, "marks of damage that were found"),
+    Column("damage_mask_sha256", _TEXT, "fixity of the mask beside the restored file; empty where no mark was found"),
+    Column("lq_psnr_db", _REAL, "faithfulness: PSNR of source and result at the source's size, outside damage, dB"),
     Column("seconds_read", _REAL, "reading and hashing"),
     Column("seconds_decode", _REAL, "decoding"),
+    Column("seconds_damage", _REAL, "finding and filling damage"),
     Column("seconds_caption", _REAL, "describing"),
     Column("seconds_tile", _REAL, "enlarging"),
     Column("seconds_restore", _REAL, "the model, of all parts"),
@@ -124,6 +130,10 @@ PAYLOAD_COLUMNS: tuple[Column, ...] = (
     Column("icc_profile", pa.large_binary(), "carried to the result"),
     Column("dpi", pa.list_(_REAL), "across, down"),
     Column("statistics", _TEXT, "JSON of a tile's colour statistics before and after restoring, for `assemble`"),
+    Column("damage_mask", pa.large_binary(), "PNG of the mask of damage, of the source's size"),
+    Column(
+        "filled_mask", pa.large_binary(), "bits of what was filled in the part's pixels, rows first, for the network"
+    ),
     Column("source_state", _TEXT, "size and version of a film's source when it was surveyed"),
 )
 
@@ -185,9 +195,13 @@ class Row(TypedDict):
     device: str | None
     software: str | None
     film: str | None
+    damage_share: float | None
+    damage_marks: int | None
+    damage_mask_sha256: str | None
     lq_psnr_db: float | None
     seconds_read: float | None
     seconds_decode: float | None
+    seconds_damage: float | None
     seconds_caption: float | None
     seconds_tile: float | None
     seconds_restore: float | None
@@ -202,6 +216,8 @@ class Row(TypedDict):
     icc_profile: bytes | None
     dpi: list[float] | None
     statistics: str
+    damage_mask: bytes | None
+    filled_mask: bytes | None
     source_state: str
 
 

@@ -42,6 +42,13 @@ class SettingFields(BaseModel):
         "auto", "Result", "File format; auto is lossless: TIFF for TIFF, PNG for the rest.", result=True, of="photo"
     )
     jpeg_quality: int = setting(95, "Result", "Quality of JPEG results.", ge=1, le=100, result=True, of="photo")
+    repair_damage: Literal["fill", "mark", "off"] = setting(
+        "fill",
+        "Result",
+        "Dust, scratches, creases: fill or mark them, or off; wide areas are only marked.",
+        result=True,
+        of="photo",
+    )
     seed: int = setting(0, "Result", "Seed of the noise.", ge=0, lt=2**63)
     detail: float = setting(
         -1.0, "Result", "From faithful (0) to crisp (1), of nano; -1 is the preset's.", ge=-1, le=1, result=True

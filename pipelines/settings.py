@@ -7,6 +7,7 @@ import json
 
 from pydantic import model_validator
 
+from faithdiff_model.damage.shipped import detector_digest
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets import DEFAULTS, DETAIL, PRESETS
 from faithdiff_model.spec import ModelSpec
@@ -88,6 +89,9 @@ class Settings(SettingFields):
 
         Args:
             kind: of the item: `photo` or `film`.
+
+        Raises:
+            WeightsError: damage is to be looked for, and the detector is missing.
         """
         chosen = {
             name: getattr(self, name)
@@ -96,6 +100,8 @@ class Settings(SettingFields):
             and field.json_schema_extra["result"]
             and field.json_schema_extra["of"] in ("", kind)
         }
+        if chosen.get("repair_damage", "off") != "off":
+            chosen["damage_detector"] = detector_digest()
         if self.captions == "llava":
             chosen["captioner"] = self.captioner
         options = self.restore_options(1)  # recorded as what is done, whoever chose it

@@ -15,6 +15,7 @@ from pipelines.audit.fixity import (
     DAMAGED,
     DISAGREES,
     MANIFEST_ROW,
+    MASK,
     MISSING,
     NOT_RESTORED,
     PROBLEM_SCHEMA,
@@ -46,6 +47,8 @@ _REMEDIES = {
     (MANIFEST_ROW, BEHIND): RECORD_ROW,
     (RESULT, MISSING): REDO,
     (RESULT, ALTERED): REDO,
+    (MASK, MISSING): REDO,
+    (MASK, ALTERED): REDO,
     (RESULT, NOT_RESTORED): RESTORE,
     (SOURCE, CHANGED): RESTORE,
 }

@@ -12,17 +12,17 @@ from pipelines.film.source import source_digest, source_state
 from pipelines.manifest.sidecar import NewerSidecarError, SidecarError, parse_sidecar
 from pipelines.media.kinds import is_sequence
 from pipelines.rows import RESTORED, Row, columns_of
-from pipelines.store.layout import FRAME_LIST, sidecar_path
+from pipelines.store.layout import FRAME_LIST, damage_path, sidecar_path
 from pipelines.store.retries import what_failed
 from pipelines.store.store import Store
 
 __all__ = [
-    "ALTERED", "ANSWER_SCHEMA", "BEHIND", "CHANGED", "COLUMNS", "DAMAGED", "DISAGREES", "MANIFEST_ROW", "MISSING",
+    "ALTERED", "ANSWER_SCHEMA", "BEHIND", "CHANGED", "COLUMNS", "DAMAGED", "DISAGREES", "MANIFEST_ROW", "MASK", "MISSING",
     "NOT_RESTORED", "PROBLEM_SCHEMA", "RESULT", "SIDECAR", "SOURCE", "UNREADABLE", "Answer", "Check", "FileDigest",
     "Problem",
 ]  # fmt: skip
 
-SOURCE, RESULT, SIDECAR, MANIFEST_ROW = "source", "result", "sidecar", "manifest row"
+SOURCE, RESULT, SIDECAR, MASK, MANIFEST_ROW = "source", "result", "sidecar", "mask", "manifest row"
 MISSING, CHANGED, ALTERED, UNREADABLE, DAMAGED, DISAGREES, BEHIND, NOT_RESTORED = (
     "missing", "changed", "altered", "unreadable", "damaged", "disagrees", "behind", "not restored",
 )  # fmt: skip
@@ -31,6 +31,7 @@ MISSING, CHANGED, ALTERED, UNREADABLE, DAMAGED, DISAGREES, BEHIND, NOT_RESTORED 
 COLUMNS = (
     "item_id", "run_id", "source_path", "source_size", "source_version", "source_sha256", "output_path", "output_size",
     "output_sha256", "status", "identity", "settings_digest", "model_digest", "seed", "error_code", "error_reason",
+    "damage_mask_sha256",
 )  # fmt: skip
 PROBLEM_SCHEMA = pa.schema(
     [
@@ -46,7 +47,7 @@ ANSWER_SCHEMA = pa.schema(
 # adopted or recorded again carries another run, and a touched source another version.
 _AGREE = (
     "item_id", "source_path", "source_sha256", "output_path", "output_size", "output_sha256", "identity",
-    "settings_digest", "model_digest", "seed",
+    "settings_digest", "model_digest", "seed", "damage_mask_sha256",
 )  # fmt: skip
 _THREADS = 8  # a store far away answers in tens of milliseconds: several files at a time
 
@@ -143,6 +144,8 @@ class Check:
         if found.sha256 == row["output_sha256"]:
             if fault:
                 item.problems.append(fault)
+            if row["damage_mask_sha256"]:
+                self._mask(item)
             if row["output_path"].endswith(FRAME_LIST) and is_sequence(row["source_path"]):
                 self._frames(item)
         elif sidecar and sidecar["output_sha256"] == found.sha256 and sidecar["run_id"] > row["run_id"]:
@@ -151,6 +154,21 @@ class Check:
         else:
             text = f"its bytes are not those that were published ({found.size} bytes); --repair restores it again"
             item.note(RESULT, ALTERED, text, row["output_sha256"], found.sha256)
+
+    def _mask(self, item: _ItemCheck) -> None:
+        """The mask of a photograph's damage, beside a result that is sound."""
+        expected = item.row["damage_mask_sha256"]
+        try:
+            found = item.read(self.output, damage_path(item.row["output_path"]))
+        except FileNotFoundError:
+            item.note(MASK, MISSING, "there is no mask of its damage; --repair restores it again", expected)
+            return
+        except Exception as error:
+            item.note(MASK, UNREADABLE, f"{what_failed(error)[:300]}; check access and the store")
+            return
+        if found.sha256 != expected:
+            text = "the bytes of the mask of its damage are not those that were published; --repair restores it again"
+            item.note(MASK, ALTERED, text, expected, found.sha256)
 
     def _frames(self, item: _ItemCheck) -> None:
         """The frames of a restored sequence against the list of them, which is sound; the first that is not counts."""

@@ -24,7 +24,7 @@ __all__ = ["Measurement", "measure"]
 _COLUMNS = (
     "item_id", "run_id", "finished_at", "status", "media_kind", "device", "model_preset", "model_trained", "settings_digest",
     "width", "height", "output_width", "output_height", "source_size", "output_size", "seconds_read", "seconds_decode",
-    "seconds_caption", "seconds_tile", "seconds_restore", "seconds_write",
+    "seconds_damage", "seconds_caption", "seconds_tile", "seconds_restore", "seconds_write",
 )  # fmt: skip
 _SIDECARS = 50  # whose bytes are looked at
 # A file of fewer is mostly its own frame (tests/benchmarks/compaction.py), and tells nothing of a row's bytes.
@@ -107,7 +107,7 @@ def _measurement(
 ) -> Measurement:
     ((source, result, restore, decode, write),) = database.execute(
         "select sum(width * height) / 1e6, sum(output_width * output_height) / 1e6, sum(seconds_restore), "
-        "sum(coalesce(seconds_read, 0) + coalesce(seconds_decode, 0)), "
+        "sum(coalesce(seconds_read, 0) + coalesce(seconds_decode, 0) + coalesce(seconds_damage, 0)), "
         "sum(coalesce(seconds_tile, 0) + coalesce(seconds_write, 0)) from done"
     ).fetchall()
     ((source_bytes, result_bytes, caption),) = database.execute(

@@ -9,10 +9,10 @@ from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
 from pipelines.media.kinds import is_sequence, kind_of, plain_stem
 from pipelines.setting_types import Formats
-from pipelines.store.layout import FRAME_LIST, SIDECAR_SUFFIX
+from pipelines.store.layout import BESIDE, DAMAGE_SUFFIX, FRAME_LIST
 
 __all__ = [
-    "EXTENSIONS", "assign_outputs", "folded", "folders_of", "frames_folder", "item_id", "occupied_by",
+    "EXTENSIONS", "assign_outputs", "folded", "folders_of", "frames_folder", "is_mask_name", "item_id", "occupied_by",
     "output_extension", "output_format", "plain_output", "possible_outputs", "refusal", "suffix_of", "visible",
 ]  # fmt: skip
 
@@ -45,6 +45,11 @@ def output_format(path: str, formats: Formats) -> str:
 def frames_folder(output_path: str) -> str:
     """Where the frames of a restored sequence lie, beside the list of them that `output_path` is."""
     return f"{output_path.removesuffix(FRAME_LIST)}.frames"
+
+
+def is_mask_name(output_path: str) -> bool:
+    """Whether a result of this name could be taken for the mask of another one's damage, and so is not given to any."""
+    return folded(output_path).endswith(DAMAGE_SUFFIX)
 
 
 def output_extension(path: str, formats: Formats) -> str:
@@ -126,9 +131,9 @@ def possible_outputs(path: str, formats: Formats, files: Container[str]) -> tupl
 
 
 def occupied_by(folders: Iterable[str]) -> set[str]:
-    """Folded names of files that folders (folded, too) stand in the way of: a file with its sidecar needs two names."""
+    """Folded names of files that folders (folded, too) stand in the way of: a file with what lies beside it needs several."""
     keys = set(folders)
-    return keys | {key.removesuffix(SIDECAR_SUFFIX) for key in keys}
+    return keys | {key.removesuffix(suffix) for key in keys for suffix in BESIDE}
 
 
 def assign_outputs(
@@ -158,7 +163,7 @@ def assign_outputs(
     """
     paths = sorted(paths)
     owners = {**(held or {}), **{folded(output): path for path, output in owned.items()}}
-    files = owners.keys() | {key + SIDECAR_SUFFIX for key in owners}
+    files = owners.keys() | {key + suffix for key in owners for suffix in BESIDE}
     assigned = {path: owned[path] for path in paths if _reusable(path, owned, owners, formats)}
     possible = {path: possible_outputs(path, formats, files) for path in paths}
     wanted = Counter(folded(names[0]) for names in possible.values())
@@ -181,6 +186,7 @@ def assign_outputs(
 def _reusable(path: str, owned: Mapping[str, str], owners: Mapping[str, str], formats: Formats) -> bool:
     return (
         path in owned
+        and not is_mask_name(owned[path])
         and suffix_of(owned[path]) == output_extension(path, formats)
         and owners[folded(owned[path])] == path
     )
@@ -204,7 +210,9 @@ def _stem(path: str) -> str:
 
 def _named(path: str, folder: str, stem: str, formats: Formats) -> str:
     extension = output_extension(path, formats)
-    room = _MAX_PART_BYTES - len(SIDECAR_SUFFIX) - len(extension)
+    room = _MAX_PART_BYTES - max(map(len, BESIDE)) - len(extension)
+    if is_mask_name(stem + extension):
+        stem = _shortened(stem, f"~{item_id(path)[:8]}", room)
     if len(stem) * 4 > room and len(_name_bytes(stem)) > room:
         stem = _shortened(stem, f"~{item_id(path)[:8]}", room)
     return f"{folder}/{stem}{extension}" if folder else stem + extension

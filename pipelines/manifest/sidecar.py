@@ -12,7 +12,8 @@ from pipelines.rows import MANIFEST_SCHEMA, RESTORED, SCHEMA_VERSION, Row, colum
 __all__ = ["NewerSidecarError", "SidecarError", "json_bytes", "parse_sidecar", "read_sidecar", "sidecar_bytes"]
 
 _TIMES = ("started_at", "finished_at")
-_ADDED = ("film",)  # columns that sidecars of an earlier day do not have
+# Columns that sidecars of an earlier day do not have.
+_ADDED = ("film", "damage_share", "damage_marks", "damage_mask_sha256", "seconds_damage")
 # Controls beyond those that JSON escapes by itself, line separators, and marks that change the direction of writing.
 _MISLEADING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # What no restored file can be without.

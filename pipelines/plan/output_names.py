@@ -12,7 +12,7 @@ from pipelines.manifest.current import only_newest
 from pipelines.manifest.naming import assign_outputs, folded, possible_outputs
 from pipelines.plan.tables import CANDIDATES, GIVEN, PlanDatabase
 from pipelines.setting_types import Formats
-from pipelines.store.layout import SIDECAR_SUFFIX
+from pipelines.store.layout import BESIDE, DAMAGE_SUFFIX
 
 __all__ = ["assign_output_names"]
 
@@ -49,20 +49,23 @@ def _find_owners(database: PlanDatabase) -> None:
     database.execute(
         "create table own as select known.item_id, output_ext as ext, output_path as output from known join holders "
         "on holders.key = known.output_key and holders.item_id = known.item_id "
+        f"where not ends_with(known.output_key, '{DAMAGE_SUFFIX}') "
         f"{only_newest('known.item_id, output_ext')}"
     )
 
 
 def _find_members(database: PlanDatabase, formats: Formats) -> None:
     """`members`: sources that could meet another, a result or a folder on one name, and all that those could meet."""
+    beside = [
+        f"select distinct {_without('key', suffix)} from folders where ends_with(key, '{suffix}')" for suffix in BESIDE
+    ]
+    database.execute(f"create table folder_keys as {' union '.join(['select distinct key from folders', *beside])}")
+    # Folders whose name is a result's, or that of a file beside it.
+    results = "in (select key from holders)"
+    blocked = [f"(ends_with(key, '{suffix}') and {_without('key', suffix)} {results})" for suffix in BESIDE]
     database.execute(
-        "create table folder_keys as select distinct key from folders union "
-        f"select distinct {_without_sidecar('key')} from folders where ends_with(key, '{SIDECAR_SUFFIX}')"
-    )
-    # Folders whose name is a result's or its sidecar's.
-    database.execute(
-        "create table blocked_folders as select distinct path, key from folders where key in (select key from holders) "
-        f"or (ends_with(key, '{SIDECAR_SUFFIX}') and {_without_sidecar('key')} in (select key from holders))"
+        "create table blocked_folders as select distinct path, key from folders "
+        f"where {' or '.join([f'key {results}', *blocked])}"
     )
     database.execute(
         "create table members as select path from fresh where "
@@ -70,20 +73,20 @@ def _find_members(database: PlanDatabase, formats: Formats) -> None:
         "or key in (select h.key from fresh f join holders h on h.key = f.key and h.item_id <> f.item_id) "
         "or key in (select key from folder_keys)"
     )
-    blocked = _blocked_files(database)
-    if blocked:
+    files = _blocked_files(database)
+    if files:
         database.execute(
             "insert into members select distinct fresh.path from fresh join blocked_folders b "
             "on starts_with(fresh.path, b.path || '/') anti join members m on m.path = fresh.path"
         )
-    files = blocked.keys() | {key + SIDECAR_SUFFIX for key in blocked}
+    names = files.keys() | {key + suffix for key in files for suffix in BESIDE}
     database.create(CANDIDATES)
     database.execute("create table newcomers as select path from members")
     while database.count("select count(*) from newcomers"):
         with database.batch_insert(CANDIDATES) as candidates:
             for table in database.batches("select path from newcomers"):
                 for path in table["path"].to_pylist():
-                    for name in possible_outputs(path, formats, files):
+                    for name in possible_outputs(path, formats, names):
                         candidates.add(folded(name.rpartition("/")[0]), path, folded(name))
         # Whoever would plainly get a name that a member may fall back on must be seen together with it.
         database.execute(
@@ -126,14 +129,16 @@ def _groups(database: PlanDatabase) -> Iterator[tuple[str, str]]:
 
 def _blocked_files(database: PlanDatabase) -> dict[str, str]:
     """Results by folded name that stand where sources have folders; few."""
-    return database.pairs(
-        "select key, path from holders where key in (select key from blocked_folders) or "
-        f"key in (select {_without_sidecar('key')} from blocked_folders where ends_with(key, '{SIDECAR_SUFFIX}'))",
-    )
+    beside = [
+        f"key in (select {_without('key', suffix)} from blocked_folders where ends_with(key, '{suffix}'))"
+        for suffix in BESIDE
+    ]
+    blocked = " or ".join(["key in (select key from blocked_folders)", *beside])
+    return database.pairs(f"select key, path from holders where {blocked}")
 
 
-def _without_sidecar(column: str) -> str:
-    return f"left({column}, length({column}) - {len(SIDECAR_SUFFIX)})"
+def _without(column: str, suffix: str) -> str:
+    return f"left({column}, length({column}) - {len(suffix)})"
 
 
 def _quote(text: str) -> str:

@@ -16,6 +16,7 @@ from pipelines.plan.tables import DAMAGED, HASHED, PlanDatabase
 from pipelines.rows import QUARANTINED, RESTORED
 from pipelines.settings import Settings
 from pipelines.store.concurrency import map_threaded
+from pipelines.store.layout import DAMAGE_SUFFIX
 from pipelines.store.store import Store
 
 __all__ = ["ADOPTED", "DONE", "decide"]
@@ -124,11 +125,12 @@ class _Verdicts:
                 when r.status is distinct from '{RESTORED}'
                     then case when attempt_now > $most then '{QUARANTINED}' else 'failed before' end
                 when f.path is null or f.size is distinct from r.output_size or k.path is null then 'result missing'
+                when r.damage_marks > 0 and d.path is null then 'result missing'
                 else '{DONE}' end as verdict,
                 v.verdict = 'unknown' as touched
             from {table}_verdicts v join sources s on s.path = v.path join {table} r on r.item_id = s.item_id
             left join files f on f.path = r.output_path left join sidecars k on k.path = r.output_path
-            left join hashed h on h.path = v.path""",
+            left join files d on d.path = r.output_path || '{DAMAGE_SUFFIX}' left join hashed h on h.path = v.path""",
             {name: self._values[name] for name in ("digest", "model", "most")},
         )
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, Dataset
 
+from faithdiff_model.damage.shipped import detector_digest
 from pipelines.plan.pending import Expand, PendingRows
 from pipelines.rows import Row, to_table, whole_row
 from pipelines.run.pools import Pool, Resources
@@ -19,6 +20,7 @@ from pipelines.stages.caption import CaptionStage
 from pipelines.stages.cut import Cut
 from pipelines.stages.decode import Decode
 from pipelines.stages.mux import Mux
+from pipelines.stages.repair_damage import RepairDamage
 from pipelines.stages.restore import Restore
 from pipelines.stages.restore_film import RestoreFilm
 from pipelines.stages.stitch import Stitch
@@ -66,16 +68,20 @@ def build_stream(
     # 2. read, hash and decode                            1:1, a CPU task a block; cutting blocks into rows costs more
     decode = StageRunner(Decode, settings, context, expand=_stamped(rows.builder, dict(stamp)))
     ds = ds.map_batches(decode.task(), batch_size=None, batch_format="pyarrow", **_TASK)
-    # 3. describe                                         1:1, LLaVA actors, a GPU each; left out without LLaVA
+    # 3. find damage and fill what is narrow              1:1, a CPU task, one with step 2; left out where it is off
+    if settings.repair_damage != "off":
+        repair = StageRunner(RepairDamage, settings, context, arguments={"digest": detector_digest()})
+        ds = ds.map_batches(repair.task(), batch_size=None, batch_format="pyarrow", **_TASK)
+    # 4. describe                                         1:1, LLaVA actors, a GPU each; left out without LLaVA
     if settings.captions == "llava":
         ds = _on_actors(ds, CaptionStage, resources.caption, settings, context, rows=together)
-    # 4. enlarge and cut into tiles                       1:N, a CPU task, one with step 2 where nothing stands between
+    # 5. enlarge and cut into tiles                       1:N, a CPU task, one with step 2 where nothing stands between
     tile = StageRunner(Tile, settings, context)
     ds = ds.map_batches(tile.task(), batch_size=None, batch_format="pyarrow", **_TASK)
-    # 5. restore                                          1:1, FaithDiff actors, a replica each, windows of rows batched
+    # 6. restore                                          1:1, FaithDiff actors, a replica each, windows of rows batched
     model = {"threads": resources.threads, "digest": rows.builder.model_digest}
     ds = _on_actors(ds, Restore, resources.restore, settings, context, rows=together, **model)
-    # 6. publish: a photograph with its sidecar, or a durable tile               1:1, a CPU task, goes on while draining
+    # 7. publish: a photograph with its sidecar, or a durable tile               1:1, a CPU task, goes on while draining
     write = StageRunner(Write, settings, context, writes=True)
     return ds.map_batches(write.task(), batch_size=None, batch_format="pyarrow", **_TASK)
 

@@ -1,4 +1,4 @@
-"""The end of an item: encode, publish the file, then its sidecar. Both make it done."""
+"""The end of an item: encode, publish the file, the mask of its damage, then its sidecar. All together make it done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.media.photo.encode import encode
 from pipelines.rows import RESTORED, Row, drop_payload
 from pipelines.settings import Settings
-from pipelines.store.layout import sidecar_path
+from pipelines.store.layout import damage_path, sidecar_path
 from pipelines.store.store import Store
 
 __all__ = ["publish_result", "write_errors"]
@@ -28,10 +28,11 @@ _FULL = re.compile(r"QuotaExceeded|StorageFull")  # as Ceph and MinIO say it
 
 
 def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Settings) -> Row:
-    """Write a restored photograph and its sidecar; the row becomes `restored`.
+    """Write a restored photograph, the mask of its damage if any was found, and its sidecar; the row becomes `restored`.
 
     A sidecar that is there already speaks of an older file: it goes first, so that file and sidecar are never of two runs,
-    whenever this process dies. That is one request an item, small beside restoring it.
+    whenever this process dies. An older mask goes where there is none now. That is two requests an item, small beside
+    restoring it.
 
     Args:
         row: a row with all but the result's columns.
@@ -44,6 +45,7 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
     """
     started = time.monotonic()
     kind = output_format(row["source_path"], settings.formats)
+    mask = row["damage_mask"]
     data = encode(
         pixels_HWC,
         format=kind.upper(),
@@ -58,6 +60,7 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
             "output_height": pixels_HWC.shape[0],
             "output_width": pixels_HWC.shape[1],
             "output_format": kind.upper(),
+            "damage_mask_sha256": hashlib.sha256(mask).hexdigest() if mask else None,
             "status": RESTORED,
         }
     )
@@ -66,6 +69,10 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
     with write_errors(row["output_path"]):
         store.retract(sidecar_path(row["output_path"]))
         store.publish(row["output_path"], data)
+        if mask:
+            store.publish(damage_path(row["output_path"]), mask)
+        else:
+            store.retract(damage_path(row["output_path"]))
         row["seconds_write"] = time.monotonic() - started
         row["finished_at"] = datetime.now(UTC)
         store.publish(sidecar_path(row["output_path"]), sidecar_bytes(row))

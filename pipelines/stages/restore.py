@@ -16,7 +16,7 @@ from pipelines.manifest.identity import software_versions
 from pipelines.rows import Row, get_pixels, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
-from pipelines.stages.faithfulness import psnr_db, squared_error
+from pipelines.stages.faithfulness import psnr_db, squared_error, undamaged
 from pipelines.stages.replica import load_replica
 from pipelines.stages.tile_parts import PartStatistics
 from pipelines.stages.tiling import tile_places
@@ -102,7 +102,8 @@ class Restore:
         images = [get_pixels(row) for row in rows]
         at = [self._place(row) for row in rows]
         prompts, seeds = [row["prompt"] for row in rows], [row["seed"] for row in rows]
-        results = self.restorer.restore(images, prompts, seeds, at)
+        masks = [_filled(row) for row in rows]
+        results = self.restorer.restore(images, prompts, seeds, at, masks=masks)
         # All results before any row changes: rows that are tried again must still hold the scan.
         changed = [self._changed(*each) for each in zip(rows, images, results, at, strict=True)]
         for row, change in zip(rows, changed, strict=True):
@@ -112,7 +113,9 @@ class Restore:
         """A row as restoring it makes it."""
         change = row.copy()
         if place is None:
-            change["lq_psnr_db"] = psnr_db(*squared_error(_colour(restored), _colour(lq), self.settings.upscale))
+            counted = undamaged(row["damage_mask"])
+            error = squared_error(_colour(restored), _colour(lq), self.settings.upscale, counted)
+            change["lq_psnr_db"] = psnr_db(*error)
             put_pixels(change, restored)
         else:
             change["statistics"] = self._statistics(lq, restored, place).to_json()
@@ -129,6 +132,15 @@ class Restore:
         core = place.tile.core.within(place.tile.region).scaled(scale)
         inside = lq[core.top : core.top + restored.shape[0], core.left : core.left + restored.shape[1]]
         return PartStatistics(ColourStatistics.of(_rgb_planes(inside)), ColourStatistics.of(_rgb_planes(restored)))
+
+
+def _filled(row: Row) -> np.ndarray | None:
+    """Where a part's pixels were filled, bool [H, W]; None where they were not."""
+    if not row["filled_mask"]:
+        return None
+    height, width = row["pixels_shape"][:2]
+    bits = np.unpackbits(np.frombuffer(row["filled_mask"], np.uint8), count=height * width)
+    return bits.reshape(height, width).astype(bool)
 
 
 def _colour(pixels_HWC: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from pipelines.media.limits import limits_of
 from pipelines.media.photo.decode import decode
 from pipelines.rows import Row, columns_of
 from pipelines.settings import Settings
-from pipelines.stages.faithfulness import psnr_db, squared_error
+from pipelines.stages.faithfulness import psnr_db, squared_error, undamaged
 from pipelines.stages.publish import publish_result
 from pipelines.stages.tile_parts import PartStatistics, read_part
 from pipelines.stages.tiling import tile_places
@@ -96,16 +96,19 @@ class Stitch:
             pixels[top : top + core.shape[0], left : left + core.shape[1]] = from_unit_float(joined, dtype)
         return pixels
 
-    def _faithfulness(self, row: Row, pixels: np.ndarray) -> float:
+    def _faithfulness(self, row: Row, pixels: np.ndarray) -> float | None:
         """PSNR against the source, which is read and decoded once more, strip by strip."""
         settings = self.settings
         source = decode(self.source.read(row["source_path"]), row["source_path"], limits_of(settings)).pixels
         colours = 1 if row["channels"] < 3 else 3
         factor, (height, width) = settings.upscale, pixels.shape[:2]
+        counted, strip = undamaged(row["damage_mask"]), None
         error, count = 0.0, 0
         for top in range(0, height, _STRIP * factor):
             rows = min(_STRIP * factor, height - top)
             lq = enlarge(source[..., :colours], height, width, Rect(top, 0, rows, width))
-            part = squared_error(to_unit_float(pixels[top : top + rows, :, :colours]), lq, factor)
+            if counted is not None:
+                strip = counted[top // factor : (top + rows) // factor]
+            part = squared_error(to_unit_float(pixels[top : top + rows, :, :colours]), lq, factor, strip)
             error, count = error + part[0], count + part[1]
         return psnr_db(error, count)

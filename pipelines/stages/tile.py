@@ -6,10 +6,16 @@ import time
 from collections.abc import Iterator
 from typing import ClassVar
 
+import numpy as np
+
+from faithdiff_model.damage.fill import fillable
 from faithdiff_model.image.resize import enlarge, from_unit_float
+from faithdiff_model.image.windows import Rect
 from faithdiff_model.network.config import MIN_SIDE
+from faithdiff_model.presets import PRESETS
 from pipelines.errors import ItemError
 from pipelines.manifest.identity import identity
+from pipelines.media.photo.mask import read_mask
 from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.tile_parts import has_part
@@ -49,7 +55,7 @@ class Tile:
             )
         row["identity"] = identity(row["source_sha256"], row["settings_digest"], row["model_digest"], row["seed"])
         tiles = tile_places(width, height, settings)
-        source = get_pixels(row)
+        source, filled = get_pixels(row), self._filled(row)
         row.update(
             {
                 "output_width": width * settings.upscale,
@@ -59,12 +65,31 @@ class Tile:
         )
         for number, place in enumerate(tiles):
             started = time.monotonic()
-            part: Row = {**row, "part": number}
+            # The photograph's mask goes with one part, which is enough to publish it.
+            part: Row = {**row, "part": number, "damage_mask": row["damage_mask"] if number == 0 else None}
             if len(tiles) > 1 and not settings.redo and has_part(self.output, part["identity"], number):
                 yield drop_payload({**part, "status": PART_DONE})
                 continue
             area = pixels_of(place.tile.region, place, settings)
             pixels = enlarge(source, place.original_height, place.original_width, area)
             put_pixels(part, from_unit_float(pixels, source.dtype))
+            if filled is not None:
+                part["filled_mask"] = _bits(filled, area, settings.upscale)
             part["seconds_tile"] = time.monotonic() - started
             yield part
+
+    def _filled(self, row: Row) -> np.ndarray | None:
+        """Where the scan was filled, bool [H, W]; None where it was not, or where the network would not look at it."""
+        settings = self.settings
+        if not row["damage_mask"] or settings.repair_damage != "fill" or not PRESETS[settings.preset].takes_mask:
+            return None
+        return fillable(read_mask(row["damage_mask"]))
+
+
+def _bits(filled: np.ndarray, area: Rect, factor: int) -> bytes | None:
+    """A rectangle of the enlarged photograph out of a mask of the scan, a bit a pixel; None where nothing of it is set."""
+    rows, columns = (
+        np.arange(first, first + count) // factor for first, count in ((area.top, area.height), (area.left, area.width))
+    )
+    part = filled[np.ix_(rows, columns)]
+    return np.packbits(part).tobytes() if part.any() else None

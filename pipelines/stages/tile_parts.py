@@ -1,7 +1,8 @@
 """Durable parts: restored tiles of large photographs, kept in the output store until their photograph is assembled.
 
 A part is a numpy archive: the tile's core as uint16 over [0, 1] (a 131,070th of white is its largest rounding), what its
-photograph's colour fix needs of it, and the row, so that assembly needs nothing else.
+photograph's colour fix needs of it, and the row, so that assembly needs nothing else. The first one holds the mask of the whole
+photograph's damage.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from pipelines.store.store import Store
 
 __all__ = ["PartStatistics", "has_part", "part_path", "read_part", "write_part"]
 
-_KEPT = (*MANIFEST_SCHEMA.names, "part", "icc_profile", "dpi")
+_BYTES = ("icc_profile", "damage_mask")
+_KEPT = (*MANIFEST_SCHEMA.names, "part", "dpi", *_BYTES)
 
 
 class PartStatistics(NamedTuple):
@@ -60,7 +62,7 @@ def write_part(store: Store, row: Row, core_HWC: np.ndarray, statistics: str) ->
     """
     assert core_HWC.dtype == np.uint16, core_HWC.dtype
     columns = columns_of(row)
-    record = {name: columns[name] for name in _KEPT if name != "icc_profile"}
+    record = {name: columns[name] for name in _KEPT if name not in _BYTES}
     text = json.dumps(record, default=datetime.isoformat)
     buffer = io.BytesIO()
     np.savez_compressed(
@@ -69,6 +71,7 @@ def write_part(store: Store, row: Row, core_HWC: np.ndarray, statistics: str) ->
         statistics=np.array(statistics),
         record=np.array(text),
         icc_profile=np.frombuffer(row["icc_profile"] or b"", np.uint8),
+        damage_mask=np.frombuffer(row["damage_mask"] or b"", np.uint8),
     )
     store.publish(part_path(row["identity"], row["part"]), buffer.getvalue())
 
@@ -79,4 +82,6 @@ def read_part(store: Store, identity: str, number: int) -> tuple[np.ndarray, Par
         record = json.loads(str(archive["record"]))
         row = whole_row({**record, "started_at": datetime.fromisoformat(record["started_at"])})
         row["icc_profile"] = archive["icc_profile"].tobytes() or None
+        if "damage_mask" in archive:  # parts of an earlier version have none
+            row["damage_mask"] = archive["damage_mask"].tobytes() or None
         return archive["core"], PartStatistics.from_json(str(archive["statistics"])), row

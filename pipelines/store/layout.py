@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 __all__ = [
-    "COMPACTIONS", "FRAME_LIST", "LEASES", "MANIFEST", "PARTIAL", "PARTS", "PRIVATE", "PROGRESS", "REBUILDS", "REPORTS",
-    "RUNS", "SET_ASIDE", "SIDECAR_SUFFIX", "STARTED", "VERIFICATIONS", "lease_path", "parts_folder", "progress_path",
-    "sidecar_path",
+    "BESIDE", "COMPACTIONS", "DAMAGE_SUFFIX", "FRAME_LIST", "LEASES", "MANIFEST", "PARTIAL", "PARTS", "PRIVATE", "PROGRESS",
+    "REBUILDS", "REPORTS", "RUNS", "SET_ASIDE", "SIDECAR_SUFFIX", "STARTED", "VERIFICATIONS", "damage_path", "lease_path",
+    "parts_folder", "progress_path", "sidecar_path",
 ]  # fmt: skip
 
 PRIVATE = "_faitharchive"  # our own folder; nothing else in a store that we write to begins so
@@ -23,12 +23,19 @@ SET_ASIDE = f"{PRIVATE}/set-aside"  # manifest files that a rebuild replaced
 
 PARTIAL = ".faitharchive-partial-"  # begins the name of a local file that is not whole yet
 SIDECAR_SUFFIX = ".restoration.json"
+DAMAGE_SUFFIX = ".damage.png"  # of the mask of a photograph's damage
+BESIDE = (SIDECAR_SUFFIX, DAMAGE_SUFFIX)  # endings of the files that lie beside a result and belong to it
 FRAME_LIST = ".sha256"  # ending of the list of a restored sequence's frames; they lie in a folder beside it
 
 
 def sidecar_path(output_path: str) -> str:
     """Where the sidecar of a restored file is."""
     return output_path + SIDECAR_SUFFIX
+
+
+def damage_path(output_path: str) -> str:
+    """Where the mask of a restored file's damage is, if any was found."""
+    return output_path + DAMAGE_SUFFIX
 
 
 def parts_folder(identity: str) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from pipelines.audit.fixity import Check
 from pipelines.plan.plan import Plan, make_plan
+from pipelines.rows import whole_row
 from pipelines.settings import Settings
 from pipelines.store.store import Store
 
@@ -70,8 +71,10 @@ def rows(store: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def plan_of(archive: Path, store: dict[str, Any], **changes: Any) -> Plan:
+    """What is due with the settings of that day, when nobody looked for damage."""
     stores = {"source": archive / "scans", "output": archive / "restored", "catalogue": archive / "captions.csv"}
-    return make_plan(Settings(**{name: str(path) for name, path in stores.items()}, **(store["settings"] | changes)))
+    chosen = store["settings"] | {"repair_damage": "off"} | changes
+    return make_plan(Settings(**{name: str(path) for name, path in stores.items()}, **chosen))
 
 
 def reasons(plan: Plan) -> dict[str, str]:
@@ -81,7 +84,7 @@ def reasons(plan: Plan) -> dict[str, str]:
 def problems(archive: Path, rows: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
     """What verification finds, by source path."""
     check = Check(Store(str(archive / "scans")), Store(str(archive / "restored")))
-    answers = check(list(rows.values())).to_pylist()
+    answers = check([whole_row(row) for row in rows.values()]).to_pylist()
     found = zip(rows, answers, strict=True)
     return {path: [f"{p['what']} {p['problem']}" for p in answer["problems"]] for path, answer in found}
 
@@ -112,6 +115,12 @@ def test_every_result_is_sound(archive: Path, rows: dict[str, dict[str, Any]]) -
 )
 def test_other_settings_are_seen(archive: Path, store: dict[str, Any], changes: dict[str, Any], reason: str) -> None:
     assert reasons(plan_of(archive, store, **changes)) == {path: reason for path in RESTORED} | FAILED
+
+
+@pytest.mark.parametrize("mode", ["fill", "mark"])
+def test_looking_for_damage_is_another_setting_of_photographs(archive: Path, store: dict[str, Any], mode: str) -> None:
+    due = {path: "settings changed" for path in ("1924/на даче.jpg", "plate 16.tif", "portrait.png")}
+    assert reasons(plan_of(archive, store, repair_damage=mode)) == due | FAILED
 
 
 def flip_a_byte(path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from faithdiff_model.damage.shipped import detector_digest
 from faithdiff_model.presets import DEFAULTS
 from pipelines.setting_types import AS_BEFORE
 from pipelines.settings import Settings
@@ -21,6 +22,7 @@ CHANGE_BYTES = {
 # Later ones, left out where results are as before them.
 LATER = {"detail": 0.5, "grain": "keep"}
 CHANGE_PHOTOGRAPHS = {"format", "jpeg_quality", "tile", "tile_halo"}
+DAMAGE = {"repair_damage", "damage_detector"}  # recorded where damage is looked for
 CHANGE_FILMS = {
     "sequence_rate", "film_format", "film_copies", "film_bits", "comparison", "steady", "stabilise", "deflicker",
     "deinterlace", "tolerate_gaps", "gap_fill", "segment_frames", "segment_overlap",
@@ -37,8 +39,11 @@ CHANGE_NOTHING = {
 
 
 def test_every_setting_is_on_one_side() -> None:
-    assert set(Settings.model_fields) == CHANGE_BYTES | set(LATER) | CHANGE_FILMS | DIGESTED | CHANGE_NOTHING
-    assert set(Settings().result_settings()) == CHANGE_BYTES
+    assert (
+        set(Settings.model_fields)
+        == CHANGE_BYTES | {*LATER, "repair_damage"} | CHANGE_FILMS | DIGESTED | CHANGE_NOTHING
+    )
+    assert set(Settings().result_settings()) == CHANGE_BYTES | DAMAGE
     assert set(Settings().result_settings("film")) == CHANGE_BYTES - CHANGE_PHOTOGRAPHS | CHANGE_FILMS
 
 
@@ -79,7 +84,8 @@ def test_result_settings_hold_values() -> None:
     settings = Settings(
         preset="sdxl", steps=7, tile=256, format="webp", sampler="ddim", colour_fix="none", scan_share=0.1
     )
-    assert settings.result_settings() == {name: getattr(settings, name) for name in CHANGE_BYTES}
+    expected = {name: getattr(settings, name) for name in CHANGE_BYTES}
+    assert settings.result_settings() == expected | {"repair_damage": "fill", "damage_detector": detector_digest()}
     described = Settings(preset="sdxl", captions="llava", captioner="x/y")
     assert described.result_settings()["captioner"] == "x/y"
 
@@ -140,6 +146,24 @@ def test_sections_are_in_one_piece() -> None:
 @pytest.mark.parametrize("changes", [{"steps": 3}, {"format": "png"}, {"upscale": 4}, {"sampler": "ddim"}])
 def test_the_digest_changes_with_results(changes: dict[str, Any]) -> None:
     assert Settings(preset="tiny", **changes).result_digest() != Settings(preset="tiny").result_digest()
+
+
+def test_the_digest_is_as_before_where_damage_is_not_looked_for() -> None:
+    """Archives that were restored before it existed stay done."""
+    recorded = Settings(repair_damage="off").result_settings()
+    assert not recorded.keys() & {"repair_damage", "damage_detector"}
+    digests = {Settings(repair_damage=mode).result_digest() for mode in ("fill", "mark", "off")}  # type: ignore[arg-type]
+    assert len(digests) == 3
+    films = {Settings(repair_damage=mode).result_digest(kind="film") for mode in ("fill", "mark", "off")}  # type: ignore[arg-type]
+    assert len(films) == 1
+
+
+def test_another_detector_changes_the_digest_where_damage_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {mode: Settings(repair_damage=mode).result_digest() for mode in ("fill", "mark", "off")}  # type: ignore[arg-type]
+    monkeypatch.setattr("pipelines.settings.detector_digest", lambda: "0" * 64)
+    assert Settings().result_digest() != before["fill"]
+    assert Settings(repair_damage="mark").result_digest() != before["mark"]
+    assert Settings(repair_damage="off").result_digest() == before["off"]
 
 
 def test_steps_that_nano_does_not_take_change_nothing() -> None:

@@ -16,6 +16,7 @@ from pipelines.rows import MANIFEST_SCHEMA, PENDING, RESTORED, Row, new_row
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_stage
 from pipelines.stages.decode import Decode
+from pipelines.stages.repair_damage import RepairDamage
 from pipelines.stages.tile import Tile
 from pipelines.stages.write import Write
 from pipelines.store.store import Store
@@ -53,7 +54,12 @@ def archive_settings(folder: Path, **changes: Any) -> Settings:
 
 
 def restore_without_model(
-    settings: Settings, plan: Plan | None = None, run_id: str = "", record: bool = True, ended: bool = False
+    settings: Settings,
+    plan: Plan | None = None,
+    run_id: str = "",
+    record: bool = True,
+    ended: bool = False,
+    damage: bool = False,
 ) -> list[Row]:
     """Carry a plan out as a run would, the model's result being the enlarged scan itself.
 
@@ -63,6 +69,7 @@ def restore_without_model(
         run_id: by default a new one.
         record: whether the rows reach the manifest; a crash leaves them out.
         ended: whether the run comes to its end and says so; otherwise it has died after its last row.
+        damage: whether the stage that finds it is gone through.
 
     Returns:
         The final rows, all_runs_ended ones first.
@@ -73,6 +80,8 @@ def restore_without_model(
     rows = [{**row, **stamp} for row in plan.final_rows]
     for planned in plan.pending:
         table = run_stage(decode, table_of({**planned, **stamp}))
+        if damage:
+            table = run_stage(RepairDamage(settings), table)
         (row,) = run_stage(tile, table).to_pylist()
         if row["status"] == PENDING:
             row.update(software='{"torch": "none"}', device="none", lq_psnr_db=100.0, model_preset=settings.preset)

@@ -12,13 +12,29 @@ from hypothesis import strategies as st
 
 from pipelines.manifest.naming import assign_outputs, item_id, output_format, refusal, suffix_of, visible
 from pipelines.setting_types import Formats
-from pipelines.store.layout import SIDECAR_SUFFIX
+from pipelines.store.layout import BESIDE, DAMAGE_SUFFIX
 
 CHOICES = ("auto", "png", "tiff", "jpeg", "webp")
 # Few stems, so that names meet often; letters whose case or composition file systems confuse; one of nearly 255 bytes.
-STEMS = ("a", "A", "a.jpg", "b", "é", "e\u0301", "É", "straße", "STRASSE", "a~x", "д" * 125, "д" * 124 + "Д", "x" * 251)
+STEMS = (
+    "a",
+    "A",
+    "a.jpg",
+    "a.png.damage",
+    "A.png.Damage",
+    "b",
+    "é",
+    "e\u0301",
+    "É",
+    "straße",
+    "STRASSE",
+    "a~x",
+    "д" * 125,
+    "д" * 124 + "Д",
+    "x" * 251,
+)
 SUFFIXES = (".jpg", ".JPG", ".tif", ".TIF", ".png")
-FOLDERS = ("", "F/", "f/", "a.png/", "a.tif/", "f/é/")
+FOLDERS = ("", "F/", "f/", "a.png/", "a.tif/", "f/é/", "a.png.damage.png/")
 
 paths = st.builds(
     lambda folder, stem, suffix: folder + stem + suffix, *map(st.sampled_from, (FOLDERS, STEMS, SUFFIXES))
@@ -37,6 +53,22 @@ def test_no_two_outputs_are_one(sources: list[str], formats: Formats) -> None:
     outputs = assign_outputs(sources, formats, {})
     assert set(outputs) == set(sources)
     assert len({folded(output) for output in outputs.values()}) == len(sources)
+
+
+@settings(max_examples=200, deadline=None)
+@given(archives, choices)
+@example(["a.jpg", "a.png.damage.jpg"], Formats("png"))
+def test_no_output_is_the_mask_of_another(sources: list[str], formats: Formats) -> None:
+    outputs = {folded(output) for output in assign_outputs(sources, formats, {}).values()}
+    assert not [output for output in outputs if output.endswith(DAMAGE_SUFFIX)]
+
+
+def test_a_mask_name_that_an_item_had_before_masks_is_not_kept() -> None:
+    owned = {"a.png.damage.jpg": "a.png.damage.png"}
+    assert assign_outputs(["a.jpg", "a.png.damage.jpg"], Formats("png"), owned) == {
+        "a.jpg": "a.png",
+        "a.png.damage.jpg": f"a.png.damage~{item_id('a.png.damage.jpg')[:8]}.png",
+    }
 
 
 @settings(max_examples=200, deadline=None)
@@ -68,7 +100,7 @@ def test_later_sources_change_nothing(first: list[str], later: list[str], format
 def test_no_later_output_is_a_folder_of_another(first: list[str], later: list[str], formats: Formats) -> None:
     owned = assign_outputs(first, formats, {})
     found = {folded(output) for output in assign_outputs({*first, *later}, formats, owned).values()}
-    files = found | {output + SIDECAR_SUFFIX for output in found}
+    files = found | {output + suffix for output in found for suffix in BESIDE}
     assert not files & {str(folder) for output in found for folder in PurePosixPath(output).parents}
 
 
@@ -85,7 +117,7 @@ def test_the_name_of_a_source_that_is_gone_stays_its_own(gone: list[str], later:
 @given(archives, choices)
 def test_every_component_fits_with_its_sidecar(sources: list[str], formats: Formats) -> None:
     for output in assign_outputs(sources, formats, {}).values():
-        assert all(len(part.encode()) <= 255 for part in PurePosixPath(output + SIDECAR_SUFFIX).parts)
+        assert all(len(part.encode()) <= 255 for part in PurePosixPath(output + max(BESIDE, key=len)).parts)
 
 
 @settings(max_examples=200, deadline=None)

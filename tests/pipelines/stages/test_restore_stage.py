@@ -50,10 +50,10 @@ def test_one_row_that_breaks_the_model_costs_no_other(model: Restore, monkeypatc
     alone = [row for seed in (0, 2) for row in restored(model, enlarged(seed))]
     real = model.restorer.restore
 
-    def restore(images: Any, prompts: Any, *rest: Any) -> Any:
+    def restore(images: Any, prompts: Any, *rest: Any, **named: Any) -> Any:
         if "culprit" in prompts:
             raise ValueError("cannot restore\nthis")
-        return real(images, prompts, *rest)
+        return real(images, prompts, *rest, **named)
 
     monkeypatch.setattr(model.restorer, "restore", restore)
     together = [enlarged(0), enlarged(1) | {"prompt": "culprit"}, enlarged(2)]
@@ -86,7 +86,7 @@ def test_a_failure_after_the_model_restores_no_row_twice(model: Restore, monkeyp
 def test_out_of_memory_has_its_own_code(model: Restore, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    def restore(*_: Any) -> None:
+    def restore(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(model.restorer, "restore", restore)
