@@ -43,7 +43,7 @@ class SettingFields(BaseModel):
     )
     jpeg_quality: int = setting(95, "Result", "Quality of JPEG results.", ge=1, le=100, result=True, of="photo")
     repair_damage: Literal["fill", "mark", "off"] = setting(
-        "fill",
+        "off",
         "Result",
         "Dust, scratches, creases: fill or mark them, or off; wide areas are only marked.",
         result=True,

@@ -9,11 +9,11 @@ from typing import Any
 
 from pipelines.rows import MANIFEST_SCHEMA, RESTORED, SCHEMA_VERSION, Row, columns_of, new_row, to_table
 
-__all__ = ["NewerSidecarError", "SidecarError", "json_bytes", "parse_sidecar", "read_sidecar", "sidecar_bytes"]
+__all__ = ["ADDED", "NewerSidecarError", "SidecarError", "json_bytes", "parse_sidecar", "read_sidecar", "sidecar_bytes"]
 
 _TIMES = ("started_at", "finished_at")
 # Columns that sidecars of an earlier day do not have.
-_ADDED = ("film", "damage_share", "damage_marks", "damage_mask_sha256", "seconds_damage")
+ADDED = ("film", "damage_share", "damage_marks", "damage_mask_sha256", "seconds_damage")
 # Controls beyond those that JSON escapes by itself, line separators, and marks that change the direction of writing.
 _MISLEADING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # What no restored file can be without.
@@ -94,7 +94,7 @@ def _row(record: dict[str, Any]) -> Row:
     row = new_row()
     columns = columns_of(row)
     for name in MANIFEST_SCHEMA.names:
-        columns[name] = record.get(name) if name in _ADDED else record[name]
+        columns[name] = record.get(name) if name in ADDED else record[name]
     for name in _REQUIRED:
         if not record[name]:
             raise SidecarError(f"its field {name!r} is empty")

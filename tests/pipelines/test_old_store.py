@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scratched import name_detector
 
 from pipelines.audit.fixity import Check
 from pipelines.plan.plan import Plan, make_plan
@@ -118,7 +119,10 @@ def test_other_settings_are_seen(archive: Path, store: dict[str, Any], changes: 
 
 
 @pytest.mark.parametrize("mode", ["fill", "mark"])
-def test_looking_for_damage_is_another_setting_of_photographs(archive: Path, store: dict[str, Any], mode: str) -> None:
+def test_looking_for_damage_is_another_setting_of_photographs(
+    archive: Path, store: dict[str, Any], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name_detector(monkeypatch)
     due = {path: "settings changed" for path in ("1924/на даче.jpg", "plate 16.tif", "portrait.png")}
     assert reasons(plan_of(archive, store, repair_damage=mode)) == due | FAILED
 

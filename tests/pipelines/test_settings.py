@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from scratched import name_detector
 
-from faithdiff_model.damage.shipped import detector_digest
 from faithdiff_model.presets import DEFAULTS
 from pipelines.setting_types import AS_BEFORE
 from pipelines.settings import Settings
@@ -38,13 +38,21 @@ CHANGE_NOTHING = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    name_detector(monkeypatch)
+
+
 def test_every_setting_is_on_one_side() -> None:
     assert (
         set(Settings.model_fields)
         == CHANGE_BYTES | {*LATER, "repair_damage"} | CHANGE_FILMS | DIGESTED | CHANGE_NOTHING
     )
-    assert set(Settings().result_settings()) == CHANGE_BYTES | DAMAGE
-    assert set(Settings().result_settings("film")) == CHANGE_BYTES - CHANGE_PHOTOGRAPHS | CHANGE_FILMS
+    assert set(Settings(repair_damage="off").result_settings()) == CHANGE_BYTES
+    assert set(Settings(repair_damage="fill").result_settings()) == CHANGE_BYTES | DAMAGE
+    assert (
+        set(Settings(repair_damage="fill").result_settings("film")) == CHANGE_BYTES - CHANGE_PHOTOGRAPHS | CHANGE_FILMS
+    )
 
 
 @pytest.mark.parametrize("name", LATER)
@@ -82,10 +90,17 @@ def test_what_is_no_setting_of_film_is_told(changes: dict[str, Any], complaint: 
 
 def test_result_settings_hold_values() -> None:
     settings = Settings(
-        preset="sdxl", steps=7, tile=256, format="webp", sampler="ddim", colour_fix="none", scan_share=0.1
+        preset="sdxl",
+        steps=7,
+        tile=256,
+        format="webp",
+        sampler="ddim",
+        colour_fix="none",
+        scan_share=0.1,
+        repair_damage="fill",
     )
     expected = {name: getattr(settings, name) for name in CHANGE_BYTES}
-    assert settings.result_settings() == expected | {"repair_damage": "fill", "damage_detector": detector_digest()}
+    assert settings.result_settings() == expected | {"repair_damage": "fill", "damage_detector": "d" * 64}
     described = Settings(preset="sdxl", captions="llava", captioner="x/y")
     assert described.result_settings()["captioner"] == "x/y"
 
@@ -161,7 +176,7 @@ def test_the_digest_is_as_before_where_damage_is_not_looked_for() -> None:
 def test_another_detector_changes_the_digest_where_damage_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     before = {mode: Settings(repair_damage=mode).result_digest() for mode in ("fill", "mark", "off")}  # type: ignore[arg-type]
     monkeypatch.setattr("pipelines.settings.detector_digest", lambda: "0" * 64)
-    assert Settings().result_digest() != before["fill"]
+    assert Settings(repair_damage="fill").result_digest() != before["fill"]
     assert Settings(repair_damage="mark").result_digest() != before["mark"]
     assert Settings(repair_damage="off").result_digest() == before["off"]
 

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from archive_steps import archive_settings, picture, save_photo, table_of
 from PIL import Image
 from scratched import find_white, scratch_mask, scratched
 
+from faithdiff_model.damage.detect import DamageDetector, Thresholds
 from faithdiff_model.damage.fill import fill, fillable
+from faithdiff_model.damage.network import DamageNetwork, DetectorConfig
 from faithdiff_model.damage.shipped import detector_digest
 from faithdiff_model.weights.download import WeightsError
 from pipelines.manifest.sidecar import read_sidecar
@@ -76,21 +79,33 @@ def test_marks_are_found_and_filled_where_they_are_to_be(
 def test_an_undamaged_scan_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find_white(monkeypatch)
     scan = picture(40, 50)
-    (row,) = repaired(archive_settings(tmp_path), row_of(scan))
+    (row,) = repaired(archive_settings(tmp_path, repair_damage="fill"), row_of(scan))
     assert np.array_equal(get_pixels(row), scan)
     assert (row["damage_share"], row["damage_marks"], row["damage_mask"]) == (0.0, 0, None)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 30, 1), (2, 2, 4)])
-def test_the_real_detector_takes_the_smallest_scans(tmp_path: Path, shape: tuple[int, int, int]) -> None:
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An untrained detector in the shipped one's place."""
+    path = tmp_path / "detector.safetensors"
+    DamageDetector(DamageNetwork(DetectorConfig(widths=(8, 12), depths=(1, 1))), Thresholds()).save(path)
+    monkeypatch.setattr("pipelines.stages.repair_damage.SHIPPED", path)
+    return path
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 30, 1), (2, 2, 4), (70, 50, 2)])
+def test_a_real_detector_takes_scans_of_all_sizes(tmp_path: Path, weights: Path, shape: tuple[int, int, int]) -> None:
+    threads = torch.get_num_threads()
     (row,) = repaired(archive_settings(tmp_path), row_of(np.full(shape, 255, np.uint8)))
     assert row["status"] == PENDING, row["error_reason"]
     assert get_pixels(row).shape == shape
+    assert row["damage_share"] is not None
+    assert torch.get_num_threads() == threads
 
 
-def test_another_detector_than_the_planned_one_is_refused(tmp_path: Path) -> None:
+def test_another_detector_than_the_planned_one_is_refused(tmp_path: Path, weights: Path) -> None:
     settings = archive_settings(tmp_path)
-    RepairDamage(settings, digest=detector_digest())
+    RepairDamage(settings, digest=detector_digest(weights))
     with pytest.raises(WeightsError, match="planned with 000000000000; install the same version on all nodes"):
         RepairDamage(settings, digest="0" * 64)
 
@@ -214,7 +229,7 @@ def test_a_result_without_marks_takes_an_older_mask_away(
 ) -> None:
     find_white(monkeypatch)
     save(tmp_path, scratch_mask(40, 30))
-    settings = archive_settings(tmp_path, colour_fix="none")
+    settings = archive_settings(tmp_path, colour_fix="none", repair_damage="fill")
     assert published(settings, model)["damage_mask_sha256"]
     mask = Path(settings.output) / damage_path("a.png")
     assert mask.exists()
@@ -229,7 +244,7 @@ def test_the_mask_is_there_before_the_sidecar_is(
 ) -> None:
     find_white(monkeypatch)
     save(tmp_path, scratch_mask(40, 30))
-    settings = archive_settings(tmp_path, colour_fix="none")
+    settings = archive_settings(tmp_path, colour_fix="none", repair_damage="fill")
     steps: list[str] = []
     real = Store.publish
 
