@@ -8,8 +8,9 @@ PHOTOS ?= ../shared/photos
 NANO ?= runs/nano
 NANO_MINUTES ?= 95
 DETECTOR ?= runs/damage
+TONE ?= runs/tone
 
-.PHONY: demo picture test test-chaos lint format bench bench-gpu nano detector install clean
+.PHONY: demo picture test test-chaos lint format bench bench-gpu nano detector tone install clean
 
 demo: install
 	$(BIN)/faitharchive demo demo
@@ -59,6 +60,11 @@ nano: install
 # The shipped detector of damage from nothing (about an hour on one core), then into the package.
 detector: install
 	$(BIN)/python tests/benchmarks/train_detector.py $(DETECTOR) --hq $(PHOTOS)/train --val $(PHOTOS)/val \
+		--without faithdiff_model/presets/weights/nano/held-out-photographs.txt
+
+# The shipped estimator of tone from nothing (about three minutes on one core), then into the package.
+tone: install
+	$(BIN)/python tests/benchmarks/train_tone.py $(TONE) --hq $(PHOTOS)/train --val $(PHOTOS)/val \
 		--without faithdiff_model/presets/weights/nano/held-out-photographs.txt
 
 # pip with pinned constraints, so that the same set installs on a CPU laptop and on a GPU node.

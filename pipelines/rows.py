@@ -110,6 +110,9 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("damage_marks", _INT, "marks of damage that were found"),
     Column("damage_mask_sha256", _TEXT, "fixity of the mask beside the restored file; empty where no mark was found"),
     Column("lq_psnr_db", _REAL, "faithfulness: PSNR of source and result at the source's size, outside damage, dB"),
+    Column(
+        "tone_curve", _TEXT, "JSON: slopes of the curves that changed the result's tone; empty where it is the scan's"
+    ),
     Column("seconds_read", _REAL, "reading and hashing"),
     Column("seconds_decode", _REAL, "decoding"),
     Column("seconds_damage", _REAL, "finding and filling damage"),
@@ -199,6 +202,7 @@ class Row(TypedDict):
     damage_marks: int | None
     damage_mask_sha256: str | None
     lq_psnr_db: float | None
+    tone_curve: str | None
     seconds_read: float | None
     seconds_decode: float | None
     seconds_damage: float | None

@@ -56,6 +56,13 @@ class SettingFields(BaseModel):
     grain: Literal["reduce", "keep"] = setting(
         "reduce", "Result", "Film grain: reduced by the network, or kept as it was scanned.", result=True
     )
+    tone: Literal["keep", "restore"] = setting(
+        "keep",
+        "Result",
+        "Tone: kept as scanned, or fading and casts taken out of photographs; films always keep it.",
+        result=True,
+        of="photo",
+    )
 
     preset: PresetName = setting(
         "nano", "Model", f"Network: {', '.join(PRESETS)}. nano is ours and small; tiny is untrained.", result=True

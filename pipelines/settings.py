@@ -8,6 +8,7 @@ import json
 from pydantic import model_validator
 
 from faithdiff_model.damage.shipped import detector_digest
+from faithdiff_model.image.tone_weights import tone_digest
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets import DEFAULTS, DETAIL, PRESETS
 from faithdiff_model.spec import ModelSpec
@@ -104,6 +105,8 @@ class Settings(SettingFields):
             chosen["damage_detector"] = detector_digest()
         if self.captions == "llava":
             chosen["captioner"] = self.captioner
+        if chosen.get("tone") == "restore":
+            chosen["tone_weights"] = tone_digest()
         options = self.restore_options(1)  # recorded as what is done, whoever chose it
         done = ("steps", "guidance_scale", "sampler", "colour_fix", "scan_share", "negative_prompt")
         chosen |= {name: getattr(options, name) for name in done} | {"detail": self.model_spec().detail}

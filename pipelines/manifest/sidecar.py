@@ -13,7 +13,8 @@ __all__ = ["ADDED", "NewerSidecarError", "SidecarError", "json_bytes", "parse_si
 
 _TIMES = ("started_at", "finished_at")
 # Columns that sidecars of an earlier day do not have.
-ADDED = ("film", "damage_share", "damage_marks", "damage_mask_sha256", "seconds_damage")
+ADDED = ("film", "damage_share", "damage_marks", "damage_mask_sha256", "tone_curve", "seconds_damage")
+_JSON_OR_NONE = ("film", "tone_curve")
 # Controls beyond those that JSON escapes by itself, line separators, and marks that change the direction of writing.
 _MISLEADING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # What no restored file can be without.
@@ -30,8 +31,9 @@ def sidecar_bytes(row: Row) -> bytes:
         record[name] = value.isoformat() if isinstance(value, datetime) else value
     for name in ("settings", "software"):
         record[name] = json.loads(str(columns[name]))
-    if row["film"]:
-        record["film"] = json.loads(row["film"])
+    for name in _JSON_OR_NONE:
+        if columns[name]:
+            record[name] = json.loads(str(columns[name]))
     return json_bytes(record)
 
 
@@ -102,7 +104,8 @@ def _row(record: dict[str, Any]) -> Row:
         columns[name] = datetime.fromisoformat(record[name])
     for name in ("settings", "software"):
         columns[name] = json.dumps(record[name], sort_keys=True)
-    if row["film"] is not None:
-        row["film"] = json.dumps(row["film"], sort_keys=True)
+    for name in _JSON_OR_NONE:
+        if columns[name] is not None:
+            columns[name] = json.dumps(columns[name], sort_keys=True)
     to_table([row])  # a value of another type would stop the manifest that it is adopted into
     return row

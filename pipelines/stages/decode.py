@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
+from faithdiff_model.image.tone import ToneEstimator
 from pipelines.errors import ItemError
 from pipelines.media.limits import limits_of
 from pipelines.media.photo.decode import decode
@@ -27,7 +28,7 @@ class Decode:
     """The stage; holds the source store and the limits.
 
     Args:
-        settings: source and limits.
+        settings: source, limits and whether the tone is to be restored.
     """
 
     name: ClassVar[str] = "decode"
@@ -37,6 +38,7 @@ class Decode:
         self.source = open_store(settings.source, settings.retry_seconds)
         self.limits = limits_of(settings)
         self.max_seconds = settings.max_seconds
+        self.tone = ToneEstimator.load() if settings.tone == "restore" else None
         self.settings_json = json.dumps(settings.result_settings(), sort_keys=True)
 
     def core(self, row: Row) -> Iterator[Row]:
@@ -71,6 +73,8 @@ class Decode:
                 "warnings": [*row["warnings"], *photo.warnings],
             }
         )
+        if self.tone is not None:
+            row["tone_curve"] = self.tone.estimate(photo.pixels).to_json()
         put_pixels(row, photo.pixels)
         row["seconds_decode"] = time.monotonic() - started
         yield row

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from faithdiff_model.image.tone_curve import ToneCurve
 from faithdiff_model.redaction import redact
 from pipelines.errors import ItemError
 from pipelines.manifest.naming import output_format
@@ -36,7 +37,7 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
 
     Args:
         row: a row with all but the result's columns.
-        pixels_HWC: the restored photograph, uint8 or uint16.
+        pixels_HWC: the restored photograph in the tone of the scan, uint8 or uint16; the row's curve is applied here.
         store: the output store.
         settings: format and quality.
 
@@ -44,6 +45,9 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
         ItemError: it could not be encoded or written.
     """
     started = time.monotonic()
+    if row["tone_curve"]:
+        depth = np.dtype(np.uint16 if row["bit_depth"] == 16 else np.uint8)
+        pixels_HWC = ToneCurve.from_json(row["tone_curve"]).apply(pixels_HWC, depth)
     kind = output_format(row["source_path"], settings.formats)
     mask = row["damage_mask"]
     data = encode(

@@ -78,9 +78,9 @@ class Stitch:
         yield done
 
     def _join(self, row: Row, cores: list[np.ndarray], statistics: list[PartStatistics]) -> np.ndarray:
-        """The whole photograph in the source's layout and depth."""
+        """The whole photograph in the source's layout and depth; in 16 bits if a tone curve is still to be applied."""
         channels = row["channels"]
-        dtype = np.dtype(np.uint16 if row["bit_depth"] == 16 else np.uint8)
+        dtype = np.dtype(np.uint16 if row["bit_depth"] == 16 or row["tone_curve"] else np.uint8)
         pixels = np.empty((row["output_height"], row["output_width"], channels), dtype)
         scale = PRESETS[self.settings.preset].pixels_per_latent
         lq = functools.reduce(operator.add, (item.lq for item in statistics))

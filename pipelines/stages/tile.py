@@ -56,6 +56,8 @@ class Tile:
         row["identity"] = identity(row["source_sha256"], row["settings_digest"], row["model_digest"], row["seed"])
         tiles = tile_places(width, height, settings)
         source, filled = get_pixels(row), self._filled(row)
+        # A curve that stretches 8 bits leaves gaps between levels; enlarging has values between them.
+        dtype = np.dtype(np.uint16) if row["tone_curve"] else source.dtype
         row.update(
             {
                 "output_width": width * settings.upscale,
@@ -72,7 +74,7 @@ class Tile:
                 continue
             area = pixels_of(place.tile.region, place, settings)
             pixels = enlarge(source, place.original_height, place.original_width, area)
-            put_pixels(part, from_unit_float(pixels, source.dtype))
+            put_pixels(part, from_unit_float(pixels, dtype))
             if filled is not None:
                 part["filled_mask"] = _bits(filled, area, settings.upscale)
             part["seconds_tile"] = time.monotonic() - started

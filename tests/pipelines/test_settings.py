@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 from scratched import name_detector
 
+from faithdiff_model.image.tone_weights import tone_digest
 from faithdiff_model.presets import DEFAULTS
 from pipelines.setting_types import AS_BEFORE
 from pipelines.settings import Settings
@@ -20,7 +21,8 @@ CHANGE_BYTES = {
     "tile", "tile_halo", "captions", "cpu_threads",
 }  # fmt: skip
 # Later ones, left out where results are as before them.
-LATER = {"detail": 0.5, "grain": "keep"}
+LATER = {"detail": 0.5, "grain": "keep", "tone": "restore"}
+RECORDED_WITH = {"tone": {"tone_weights": tone_digest()}}
 CHANGE_PHOTOGRAPHS = {"format", "jpeg_quality", "tile", "tile_halo"}
 DAMAGE = {"repair_damage", "damage_detector"}  # recorded where damage is looked for
 CHANGE_FILMS = {
@@ -59,8 +61,17 @@ def test_every_setting_is_on_one_side() -> None:
 def test_a_later_setting_is_recorded_where_it_changes_results(name: str) -> None:
     as_before, changed = Settings(**{name: AS_BEFORE[name]}), Settings(**{name: LATER[name]})
     assert name not in as_before.result_settings()
-    assert changed.result_settings() == as_before.result_settings() | {name: LATER[name]}
+    assert changed.result_settings() == as_before.result_settings() | {name: LATER[name]} | RECORDED_WITH.get(name, {})
     assert changed.result_digest() != as_before.result_digest()
+
+
+def test_tone_is_of_photographs_and_so_are_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, restored = Settings(tone="keep"), Settings(tone="restore")
+    assert kept.result_digest(kind="film") == restored.result_digest(kind="film")
+    before = [each.result_digest() for each in (kept, restored)]
+    monkeypatch.setattr("pipelines.settings.tone_digest", lambda: "0" * 64)
+    after = [each.result_digest() for each in (kept, restored)]
+    assert (before[0] == after[0], before[1] == after[1]) == (True, False)
 
 
 def test_a_setting_of_film_leaves_photographs_done_and_the_other_way_round() -> None:

@@ -124,5 +124,6 @@ def full_row(**changes: Any) -> Row:
         settings='{"steps": 1}',
         software='{"torch": "2"}',
         film='{"segments": 2}',
+        tone_curve='{"slopes": [[1.0]]}',
     )
     return row | changes

@@ -15,6 +15,9 @@ _SEPIA_LIGHT = np.array([0.96, 0.87, 0.70], np.float32)
 _SILVER = np.array([0.60, 0.67, 0.76], np.float32)
 # How much of its density each layer (cyan, magenta, yellow) loses when one dye fades: the others go too, but slower.
 DYE_LOSS = {"cyan": (1.0, 0.25, 0.5), "magenta": (0.4, 1.0, 0.45), "yellow": (0.35, 0.45, 1.0)}
+_DEEPEST = np.float32(0.05)  # what the deepest black of a print reflects
+# How much less of red, green and blue a print reflects whose paper or varnish is as yellow as it gets.
+_YELLOWED = np.array([0.03, 0.14, 0.5], np.float32)
 
 
 def grey(image: np.ndarray) -> np.ndarray:
@@ -45,10 +48,33 @@ def colour_cast(image: np.ndarray, amount: float, dye: str = "cyan") -> np.ndarr
         dye: the weakest: "cyan" (leaves reds, as prints of the sixties), "magenta" (greens) or "yellow" (blues).
     """
     require("amount", amount, 0, 1)
-    if dye not in DYE_LOSS:
-        raise ValueError(f"dye is {dye!r}: choose one of {', '.join(DYE_LOSS)}")
-    kept = 1 - np.float32(amount) * np.array(DYE_LOSS[dye], np.float32)
+    kept = 1 - np.float32(amount) * np.array(_losses(dye), np.float32)
     return np.clip(1 - (1 - image) * kept, 0, 1)
+
+
+def density_loss(image: np.ndarray, amount: float, dye: str = "") -> np.ndarray:
+    """Dyes of a colour print [H, W, 3] in 0 to 1 that lost a share of their density: dark tones lift more than lights.
+
+    Args:
+        amount: share of its density that the weakest dye loses, 0 to 0.9.
+        dye: the weakest, as for `colour_cast`; "" is all three alike, which fades and leaves no cast.
+    """
+    require("amount", amount, 0, 0.9)
+    loss = _losses(dye) if dye else (1.0, 1.0, 1.0)
+    # Density is the logarithm of what is reflected, so that a share of it is a power.
+    kept = 1 - np.float32(amount) * np.array(loss, np.float32)
+    reflected = (_DEEPEST + (1 - _DEEPEST) * image) ** kept
+    return np.clip((reflected - _DEEPEST) / (1 - _DEEPEST), 0, 1)
+
+
+def yellow(image: np.ndarray, amount: float) -> np.ndarray:
+    """Paper, binder or varnish gone yellow: a print [H, W, 3] in 0 to 1 that reflects less blue and a little less green.
+
+    Args:
+        amount: 0 (none) to 1 (as a newspaper left in the sun).
+    """
+    require("amount", amount, 0, 1)
+    return image * (1 - np.float32(amount) * _YELLOWED)
 
 
 def silver_mirroring(image: np.ndarray, rng: np.random.Generator, amount: float) -> np.ndarray:
@@ -72,3 +98,9 @@ def silver_mirroring(image: np.ndarray, rng: np.random.Generator, amount: float)
     patches = np.clip(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
     cover = near * patches * (1 - to_grey(image)[..., 0]) ** 2 * np.float32(amount)
     return np.clip(image + (_SILVER - image) * cover[..., None], 0, 1)
+
+
+def _losses(dye: str) -> tuple[float, float, float]:
+    if dye not in DYE_LOSS:
+        raise ValueError(f"dye is {dye!r}: choose one of {', '.join(DYE_LOSS)}")
+    return DYE_LOSS[dye]

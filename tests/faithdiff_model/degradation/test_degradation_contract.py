@@ -16,7 +16,15 @@ from faithdiff_model.degradation.archive.film import flicker, gate_weave
 from faithdiff_model.degradation.archive.growth import fingerprints, mould, stains
 from faithdiff_model.degradation.archive.rescan import rescan
 from faithdiff_model.degradation.archive.surface import crease, dust, scratches
-from faithdiff_model.degradation.archive.tone import colour_cast, fade, grey, sepia, silver_mirroring
+from faithdiff_model.degradation.archive.tone import (
+    colour_cast,
+    density_loss,
+    fade,
+    grey,
+    sepia,
+    silver_mirroring,
+    yellow,
+)
 from faithdiff_model.degradation.blur import blur, plateau_kernel, sinc_kernel, soften
 from faithdiff_model.degradation.codec import jpeg
 from faithdiff_model.degradation.noise import gaussian_noise, poisson_noise
@@ -36,6 +44,8 @@ STEPS: dict[str, Step] = {
     "fade": lambda image, rng: fade(image, 0.1, 0.85),
     "cyan loss": lambda image, rng: colour_cast(image, 0.5),
     "yellow loss": lambda image, rng: colour_cast(image, 0.5, "yellow"),
+    "density loss": lambda image, rng: density_loss(image, 0.5, "magenta"),
+    "yellowed": lambda image, rng: yellow(image, 0.7),
     "silver mirroring": lambda image, rng: silver_mirroring(image, rng, 0.8),
     "grain": lambda image, rng: grain(image, rng, 0.06),
     "colour grain": lambda image, rng: grain(image, rng, 0.06, colour=True),

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faithdiff_model.degradation.archive.tone import DYE_LOSS, colour_cast, fade, grey, sepia, silver_mirroring
+from faithdiff_model.degradation.archive.tone import (
+    DYE_LOSS,
+    colour_cast,
+    density_loss,
+    fade,
+    grey,
+    sepia,
+    silver_mirroring,
+    yellow,
+)
 from faithdiff_model.image.resize import to_grey
 from jobs.samples.archive import original
 
@@ -55,8 +64,35 @@ def test_the_weakest_dye_leaves_its_complement(dye: str, amount: float) -> None:
     np.testing.assert_array_equal(colour_cast(np.ones_like(neutral), amount, dye), 1)  # paper stays paper
 
 
+@pytest.mark.parametrize("dye", ["", *DYE_LOSS])
+@settings(max_examples=10, deadline=None)
+@given(amount=st.floats(0.05, 0.9))
+def test_density_is_lost_more_in_shadows_than_in_lights(dye: str, amount: float) -> None:
+    ramp = np.repeat(np.linspace(0, 1, 64, dtype=np.float32)[None, :, None], 3, axis=2)
+    faded = density_loss(ramp, amount, dye)[0]
+    lift = faded - ramp[0]
+    assert (np.diff(faded, axis=0) > 0).all()
+    assert lift.min() >= -1e-6
+    assert (lift[0] > lift[62]).all()
+    np.testing.assert_allclose(faded[-1], 1, atol=1e-6)  # paper stays paper
+    if dye:
+        assert np.argmax(faded[20]) == list(DYE_LOSS).index(dye)
+    else:
+        np.testing.assert_allclose(np.ptp(faded, axis=1), 0, atol=1e-6)
+
+
+@settings(max_examples=10, deadline=None)
+@given(amount=st.floats(0.05, 1))
+def test_yellowed_paper_is_yellow_and_black_stays_black(amount: float) -> None:
+    paper = yellow(np.ones((16, 16, 3), np.float32), amount)[0, 0]
+    assert paper[0] > paper[1] > paper[2] >= 0.5 - 1e-6
+    assert yellow(np.zeros((16, 16, 3), np.float32), amount).max() == 0
+
+
 def test_no_amount_changes_nothing() -> None:
     image = original("chelsea.png")
+    np.testing.assert_allclose(density_loss(image, 0), image, atol=1e-6)
+    np.testing.assert_array_equal(yellow(image, 0), image)
     np.testing.assert_allclose(colour_cast(image, 0), image, atol=1e-6)
     np.testing.assert_array_equal(fade(image, 0, 1), image)
     np.testing.assert_array_equal(silver_mirroring(image, np.random.default_rng(0), 0), image)

@@ -112,7 +112,9 @@ def test_software_versions() -> None:
     assert versions["numpy"].startswith("2.")
 
 
-def test_a_sidecar_of_before_there_was_film_still_counts() -> None:
-    record = json.loads(sidecar_bytes(full_row(film=None)))
-    del record["film"]
-    assert read_sidecar(json.dumps(record).encode()) == full_row(film=None)
+@pytest.mark.parametrize("name", ADDED)
+def test_a_sidecar_of_before_there_was_a_column_still_counts(name: str) -> None:
+    row = full_row(**{name: None})
+    record = json.loads(sidecar_bytes(row))
+    del record[name]
+    assert read_sidecar(json.dumps(record).encode()) == row
