@@ -86,7 +86,7 @@ def test_wide_areas_stay_with_their_ragged_edges(photo: np.ndarray) -> None:
     area = np.zeros((height, width), np.uint8)
     cv2.circle(area, (width // 2, height // 2), 60, 1, -1)
     for angle in np.linspace(0, 2 * np.pi, 40, endpoint=False):  # a fringe
-        end = (width // 2 + round(66 * np.cos(angle)), height // 2 + round(66 * np.sin(angle)))
+        end = (width // 2 + round(63 * np.cos(angle)), height // 2 + round(63 * np.sin(angle)))
         cv2.line(area, (width // 2, height // 2), end, 1, 2)
     wide = area > 0
     assert fill(scan, wide) is scan
