@@ -17,7 +17,8 @@ demo: install
 
 # The README's picture, from the demo.
 picture: demo
-	$(BIN)/python -c "from PIL import Image; Image.open('demo/before-after.png').save('before-after.jpg', quality=88)"
+	$(BIN)/python -c "from pathlib import Path; from jobs.samples.demo import front_picture; \
+		front_picture(Path('demo')).save('before-after.jpg', quality=88)"
 
 # Two files at a time, a thread each: many tests wait for processes of their own.
 test: install

@@ -1,8 +1,8 @@
 """A small archive of old photographs to try the pipeline on, made from free photographs without any network.
 
 The originals ship inside scikit-image, whose notes call each of them free: a portrait of Eileen Collins (NASA, public
-domain), a launch (SpaceX, public domain), coins from Pompeii (Brooklyn Museum, no known copyright restrictions), and
-pictures by Lav Varshney, Stefan van der Walt and Rachel Michetti (CC0).
+domain), a launch (SpaceX, public domain), coins from Pompeii (Brooklyn Museum, no known copyright restrictions), galaxies
+(NASA, public domain), and pictures by Lav Varshney, Stefan van der Walt and Rachel Michetti (CC0). The letter is our own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from faithdiff_model.degradation.archive.emulsion import grain
 from faithdiff_model.degradation.archive.surface import crease, dust, scratches
@@ -26,7 +26,7 @@ from pipelines.media.photo.encode import encode
 
 __all__ = ["LONG_SIDE", "make_demo_archive", "original"]
 
-LONG_SIDE = 256
+LONG_SIDE = 320
 _ORIENTATION_TAG = 274
 _SCRATCH = (25, 150)  # pixels: these scans are small
 
@@ -43,7 +43,7 @@ def original(name: str) -> np.ndarray:
 
 
 def make_demo_archive(folder: Path, *, seed: int = 0) -> list[Path]:
-    """Write six aged photographs, one of each kind that archives hold, into subfolders.
+    """Write seven aged scans, one of each kind that archives hold, and a good one, into subfolders.
 
     Args:
         folder: made when missing; files of the same names are replaced.
@@ -124,12 +124,49 @@ def _morning_coffee(rng: np.random.Generator) -> bytes:
     return encode(print_effects.to_levels(image, np.uint16), format="TIFF", dpi=(2400, 2400))
 
 
+def _letter(rng: np.random.Generator) -> bytes:
+    """A typed letter that was folded, on paper that has yellowed: JPEG."""
+    scale = 4
+    page = Image.new("RGB", (LONG_SIDE * scale * 3 // 4, LONG_SIDE * scale), (244, 238, 222))
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=15 * scale)
+    for number, line in enumerate(_LINES):
+        draw.text((16 * scale, (22 + 25 * number) * scale), line, font=font, fill=(46, 42, 52))
+    image = print_effects.shrink(np.asarray(page, np.float32) / 255, LONG_SIDE)
+    image = fade(colour_cast(grain(soften(image, 0.5), rng, 0.03), 0.2), 0.10, 0.93)
+    image = dust(scratches(crease(image, rng), rng, 10, _SCRATCH), rng, 100)
+    file = io.BytesIO()
+    Image.fromarray(print_effects.to_levels(image, np.uint8)).save(file, "JPEG", quality=60, dpi=(150, 150))
+    return file.getvalue()
+
+
+def _deep_field(_rng: np.random.Generator) -> bytes:
+    """A good scan, to be left as good as it is: stars are no dust. PNG."""
+    image = original("hubble_deep_field.jpg")[200:840, 150:790]
+    return encode(print_effects.to_levels(print_effects.shrink(image, LONG_SIDE), np.uint8), format="PNG", dpi=(300, 300))
+
+
+_LINES = (
+    "Lindqvist & Daughters",
+    "14 March 1947",
+    "",
+    "Dear Madam,",
+    "we return herewith the",
+    "forty-two glass plates.",
+    "Three were cracked when",
+    "they came to us; please",
+    "keep them from the light.",
+    "",
+    "Yours, E. Lindqvist",
+)
+
 # Names as archives have them: spaces, several scripts, years as folders.
 _SCANS: dict[str, Callable[[np.random.Generator], bytes]] = {
     "1912 музей/монеты Помпей.webp": _coins,
     "1924 семья/на даче.jpg": _cat_at_the_dacha,
     "1938 studio/portrait 017.tif": _portrait,
+    "1947 letters/Lindqvist, glass plates.jpg": _letter,
     "1956 press/photographer.jp2": _photographer,
     "1958 喫茶店/朝のコーヒー.tif": _morning_coffee,
     "1969 launch/torn print.png": _torn_launch,
+    "1995 observatory/deep field.png": _deep_field,
 }

@@ -19,14 +19,17 @@ from pipelines.manifest.reader import current_rows
 from pipelines.media.photo.decode import DecodeLimits, decode
 from pipelines.rows import RESTORED, Row
 from pipelines.settings import Settings
+from pipelines.store.layout import damage_path
 from pipelines.store.stores import open_store
 
-__all__ = ["before_and_after", "run_demo"]
+__all__ = ["before_and_after", "front_picture", "run_demo"]
 
 SCANS, RESULTS, SHEET, TABLE = "scans", "restored", "before-after.png", "manifest.csv"
 CLIP = Path("1931 reel", "coffee and a cat.mkv")
-_CELL, _GAP, _LABEL = 320, 12, 22  # pixels of the picture
-_PAPER, _INK = (250, 248, 244), (40, 40, 40)
+_CELL, _GAP, _LABEL = 400, 12, 22  # pixels of the picture
+_PAPER, _INK, _RED = (250, 248, 244), (40, 40, 40), (208, 32, 32)
+_ON_THE_FRONT = ("1924", "1938", "1947", "1956")  # years of the scans that stand in the README
+_COLUMNS = ("scan", "result", "marks found")
 
 
 def run_demo(folder: Path, console: Console, restore: Callable[[Settings], int]) -> int:
@@ -44,8 +47,7 @@ def run_demo(folder: Path, console: Console, restore: Callable[[Settings], int])
         make_demo_clip(scans / CLIP)
     settings = Settings(source=str(scans), output=str(results), comparison=True)
     code = restore(settings)
-    rows = [row for row in current_rows(open_store(str(results))).values() if row["status"] == RESTORED]
-    before_and_after(scans, results, sorted(rows, key=lambda row: row["source_path"])).save(folder / SHEET)
+    before_and_after(scans, results, _restored(results)).save(folder / SHEET)
     _export(results, folder / TABLE)
     trained = settings.model_spec().trained
     place = Path(printable(str(folder)))
@@ -68,22 +70,62 @@ def run_demo(folder: Path, console: Console, restore: Callable[[Settings], int])
     return code
 
 
+def front_picture(folder: Path) -> Image.Image:
+    """The README's picture: four lines of the sheet that `run_demo` has left in `folder`."""
+    rows = [row for row in _restored(folder / RESULTS) if row["source_path"].startswith(_ON_THE_FRONT)]
+    return before_and_after(folder / SCANS, folder / RESULTS, rows)
+
+
+def _restored(results: Path) -> list[Row]:
+    rows = [row for row in current_rows(open_store(str(results))).values() if row["status"] == RESTORED]
+    return sorted(rows, key=lambda row: row["source_path"])
+
+
 def before_and_after(scans: Path, results: Path, rows: list[Row]) -> Image.Image:
-    """A sheet with a column an item: the scan above, its result below."""
-    width = max(1, len(rows)) * (_CELL + _GAP) + _GAP
-    sheet = Image.new("RGB", (width, 2 * (_CELL + _LABEL + _GAP) + _GAP), _PAPER)
+    """A sheet with a line an item, at the result's own pixels: scan, result, and where damage was found.
+
+    Args:
+        scans, results: the folders of both.
+        rows: of restored items.
+    """
+    width = len(_COLUMNS) * (_CELL + _GAP) + _GAP
+    sheet = Image.new("RGB", (width, max(1, len(rows)) * (_CELL + _LABEL + _GAP) + _GAP), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    for column, row in enumerate(rows):
-        left = _GAP + column * (_CELL + _GAP)
-        scan, result = scans / row["source_path"], results / row["output_path"]
-        note = "" if row["model_trained"] else " (untrained)"
-        for number, (path, words) in enumerate(((scan, "scan"), (result, f"result{note}"))):
-            top = _GAP + number * (_CELL + _LABEL + _GAP)
-            view = _view(_pixels(row, path))
-            sheet.paste(view, (left + (_CELL - view.width) // 2, top + (_CELL - view.height) // 2))
-            frame = "" if row["media_kind"] == "photo" else "frame of a film, "
-            draw.text((left, top + _CELL + 4), f"{frame}{words}, {_size(row, number)}", fill=_INK)
+    for number, row in enumerate(rows):
+        top = _GAP + number * (_CELL + _LABEL + _GAP)
+        scan = _rgb(_pixels(row, scans / row["source_path"]))
+        result = _rgb(_pixels(row, results / row["output_path"]))
+        scan = scan.resize(result.size, Image.Resampling.BICUBIC)
+        mask = results / damage_path(row["output_path"])
+        views = [scan, result, _marked(result, mask)] if mask.is_file() else [scan, result]
+        for column, view in enumerate(views):
+            left = _GAP + column * (_CELL + _GAP)
+            cell = _middle(view)
+            sheet.paste(cell, (left + (_CELL - cell.width) // 2, top + (_CELL - cell.height) // 2))
+            draw.text((left, top + _CELL + 4), _caption(row, column), fill=_INK)
     return sheet
+
+
+def _caption(row: Row, column: int) -> str:
+    note = "" if row["model_trained"] or not column else " (untrained)"
+    frame = "" if row["media_kind"] == "photo" else "frame of a film, "
+    size = ("width", "height") if not column else ("output_width", "output_height")
+    words = f"{frame}{_COLUMNS[column]}{note}"
+    return f"{words}: {row['damage_marks']}" if column == 2 else f"{words}, {row[size[0]]}x{row[size[1]]}"
+
+
+def _middle(view: Image.Image) -> Image.Image:
+    left, top = max(0, (view.width - _CELL) // 2), max(0, (view.height - _CELL) // 2)
+    return view.crop((left, top, min(view.width, left + _CELL), min(view.height, top + _CELL)))
+
+
+def _marked(result: Image.Image, mask: Path) -> Image.Image:
+    """The result, pale, with the marks that were found on its scan in red."""
+    with Image.open(mask) as file:
+        found = file.convert("L").resize(result.size, Image.Resampling.NEAREST)
+    pale = Image.blend(result.convert("L").convert("RGB"), Image.new("RGB", result.size, "white"), 0.5)
+    pale.paste(_RED, mask=found)
+    return pale
 
 
 def _pixels(row: Row, path: Path) -> np.ndarray:
@@ -95,20 +137,14 @@ def _pixels(row: Row, path: Path) -> np.ndarray:
         return next(islice(frames, row["frames"] // 4, None))
 
 
-def _view(pixels: np.ndarray) -> Image.Image:
+def _rgb(pixels: np.ndarray) -> Image.Image:
+    """8 or 16 bits, grey or colour, as RGB; what is transparent becomes white."""
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     if pixels.shape[2] in (2, 4):
         alpha = pixels[..., -1:] / 255
         pixels = np.rint(pixels[..., :-1] * alpha + np.array(255) * (1 - alpha)).astype(np.uint8)
-    view = Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
-    scale = _CELL / max(view.size)
-    size = (max(1, round(view.width * scale)), max(1, round(view.height * scale)))
-    return view.resize(size, Image.Resampling.BICUBIC)
-
-
-def _size(row: Row, number: int) -> str:
-    return f"{row['output_width']}x{row['output_height']}" if number else f"{row['width']}x{row['height']}"
+    return Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
 
 
 def _export(results: Path, file: Path) -> None:
