@@ -5,6 +5,8 @@ Layout: B rows, C channels, h x w latent pixels. A row is one window of one guid
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,7 +22,8 @@ class LQEmbedding(nn.Module):
 
     def __init__(self, feature_channels: int, channels: int, norm_groups: int, rectified: bool = False) -> None:
         super().__init__()
-        self.activation = functional.relu if rectified else functional.silu
+        # Leaky: without normalisation a ReLU here died in every channel, and the scan's features with it (nano model card).
+        self.activation = partial(functional.leaky_relu, negative_slope=0.1) if rectified else functional.silu
         self.norm_in = nn.GroupNorm(norm_groups, feature_channels, eps=1e-6) if norm_groups else nn.Identity()
         self.conv_in = nn.Conv2d(feature_channels, feature_channels, 3, padding=1)
         self.conv_out = nn.Conv2d(feature_channels, channels, 3, padding=1)
@@ -67,7 +70,7 @@ class Alignment(nn.Module):
         heads: attention heads.
         norm_groups: groups of the LQ embedding's normalisation; 0 is none.
         attention: see `AlignmentConfig`.
-        rectified: ReLU in the LQ embedding instead of SiLU, for features without normalisation.
+        rectified: leaky ReLU in the LQ embedding instead of SiLU, for features without normalisation.
     """
 
     def __init__(

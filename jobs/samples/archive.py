@@ -142,7 +142,9 @@ def _letter(rng: np.random.Generator) -> bytes:
 def _deep_field(_rng: np.random.Generator) -> bytes:
     """A good scan, to be left as good as it is: stars are no dust. PNG."""
     image = original("hubble_deep_field.jpg")[200:840, 150:790]
-    return encode(print_effects.to_levels(print_effects.shrink(image, LONG_SIDE), np.uint8), format="PNG", dpi=(300, 300))
+    return encode(
+        print_effects.to_levels(print_effects.shrink(image, LONG_SIDE), np.uint8), format="PNG", dpi=(300, 300)
+    )
 
 
 _LINES = (

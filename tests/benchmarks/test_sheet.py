@@ -27,7 +27,7 @@ def test_it_comes_out_as_it_went_in_but_for_its_noise(nano: Restorer, name: str)
     assert np.abs(result.mean(axis=(0, 1)) - scan.mean(axis=(0, 1))).max() < (8 if name == "checks" else 2.5)
     tint = result.astype(int) - result.mean(axis=2, keepdims=True)
     if name not in ("noise", "checks"):
-        assert np.abs(tint).max() < 8  # grey stays grey
+        assert np.abs(tint).max() < 12  # grey stays grey
     if name in ("black", "grey", "white"):
         assert np.abs(result.astype(int) - scan).max() <= 2
     if name in ("letters", "one bit", "lines"):

@@ -57,7 +57,7 @@ def test_results_go_from_one_end_to_the_other(two_ends: Path) -> None:
     scan = original("coffee.png")[100:164, 100:180]
     none, half, whole = (load(two_ends, detail).restore([scan], [""], [0])[0] for detail in (0.0, 0.5, 1.0))
     assert np.abs(whole - none).max() > 1e-4
-    np.testing.assert_allclose(half, (none + whole) / 2, atol=1e-5)  # the last layer is linear
+    np.testing.assert_allclose(half, (none + whole) / 2, atol=1e-4)  # the last layer is linear; results are clamped
 
 
 def test_each_detail_is_a_model_of_its_own(two_ends: Path, tmp_path: Path) -> None:
