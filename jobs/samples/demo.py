@@ -109,9 +109,11 @@ def before_and_after(scans: Path, results: Path, rows: list[Row]) -> Image.Image
 def _caption(row: Row, column: int) -> str:
     note = "" if row["model_trained"] or not column else " (untrained)"
     frame = "" if row["media_kind"] == "photo" else "frame of a film, "
-    size = ("width", "height") if not column else ("output_width", "output_height")
     words = f"{frame}{_COLUMNS[column]}{note}"
-    return f"{words}: {row['damage_marks']}" if column == 2 else f"{words}, {row[size[0]]}x{row[size[1]]}"
+    if column == 2:
+        return f"{words}: {row['damage_marks']}"
+    size = (row["output_width"], row["output_height"]) if column else (row["width"], row["height"])
+    return f"{words}, {size[0]}x{size[1]}"
 
 
 def _middle(view: Image.Image) -> Image.Image:

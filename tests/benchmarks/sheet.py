@@ -2,8 +2,8 @@
 
     python tests/benchmarks/sheet.py sheet.png [--preset nano] [--upscale 2]
 
-It is made to be looked at: rings, grids, tints and letters that bend are faults. Below each pair stands how far the result's mean
-is from the scan's, and how far its darkest and lightest pixels lie outside the scan's, in levels of 255.
+It is made to be looked at: rings, grids, tints and letters that bend are faults. Below each pair stands how far the result's
+mean is from the scan's, and how far its darkest and lightest pixels lie outside the scan's, in levels of 255.
 """
 
 from __future__ import annotations
