@@ -52,7 +52,7 @@ class DetectorStage:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     clip: float = 1.0
-    positive_weight: float = 4.0
+    positive_weight: float = 2.0
     family_weight: float = 0.3
     overlap_weight: float = 0.3
     area_weight: float = 0.3

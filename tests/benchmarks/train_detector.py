@@ -27,8 +27,9 @@ from faithdiff_model.damage.scans import ScanSettings
 from faithdiff_model.damage.train import DetectorStage, train_detector
 from faithdiff_model.training.photographs import read_photograph
 
-_MOST_FALSE = 2.5e-4  # half of what may be marked on undamaged photographs: val is not all that there is
-_SURE, _PART = (128, 153, 179, 204, 217, 230, 242), (64, 77, 102, 128, 153)
+_MOST_FALSE = 1e-3  # of undamaged photographs
+_MIDDLE = 384  # pixels a side of what is measured of each photograph
+_SURE, _PART = (230, 242, 250, 253, 254), (179, 204, 230, 245)
 CANDIDATES = [Thresholds(sure=sure, part=part, smallest=3) for sure in _SURE for part in _PART if part <= sure]
 
 
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     parser.add_argument("--val", type=Path, required=True)
     parser.add_argument("--without", type=Path, required=True)
     parser.add_argument("--crops", type=int, default=7168)
-    parser.add_argument("--minutes", type=float, default=42)
+    parser.add_argument("--minutes", type=float, default=87)
     parser.add_argument("--batch", type=int, default=6)
     parser.add_argument("--out", type=Path, default=SHIPPED)
     options = parser.parse_args(arguments)
@@ -75,8 +76,13 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
 
 
 def photographs(paths: Iterable[Path]) -> list[np.ndarray]:
-    """Photographs as float32 [H, W, 3] in 0 to 1."""
-    return [read_photograph(str(path)).astype(np.float32) / 255 for path in paths]
+    """The middles of photographs, float32 [H, W, 3] in 0 to 1."""
+    found = []
+    for path in paths:
+        levels = read_photograph(str(path))
+        top, left = (max(0, (side - _MIDDLE) // 2) for side in levels.shape[:2])
+        found.append(levels[top : top + _MIDDLE, left : left + _MIDDLE].astype(np.float32) / 255)
+    return found
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from faithdiff_model.damage.fill import fillable
-from faithdiff_model.damage.shipped import SHIPPED
 from faithdiff_model.degradation.archive.surface import dust, scratches
 from jobs.samples.archive import original
 from pipelines.audit.fixity import Check
@@ -24,10 +23,7 @@ from pipelines.settings import Settings
 from pipelines.store.layout import damage_path
 from pipelines.store.store import Store
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.skipif(not SHIPPED.is_file(), reason="the detector's weights do not ship yet"),
-]
+pytestmark = pytest.mark.ray
 SCRATCHED, SOUND = "scratched.png", "sound.png"
 VISIBLE = 12  # levels by which a mark changed the picture
 
