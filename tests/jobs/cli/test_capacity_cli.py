@@ -53,7 +53,7 @@ def output(tmp_path: Path) -> str:
             "item_id": f"{number:024d}", "run_id": "run1", "media_kind": "photo", "device": "Card", "model_preset": "tiny",
             "width": 2500, "height": 2000, "output_width": 5000, "output_height": 4000, "source_size": 5_000_000,
             "output_size": 40_000_000, "seconds_restore": 40.0, "seconds_read": 0.1, "seconds_decode": 0.2,
-            "seconds_tile": 0.3, "seconds_write": 0.9, "seconds_caption": 4.0,
+            "seconds_damage": 0.0, "seconds_tile": 0.3, "seconds_write": 0.9, "seconds_caption": 4.0,
         }  # fmt: skip
         writer.add(full_row(**values))
     writer.flush()
