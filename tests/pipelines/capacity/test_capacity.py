@@ -67,7 +67,7 @@ def test_hours_and_nights_by_hand() -> None:
     assert found.bottleneck == "GPUs"
     assert found.rates["GPUs"].value == 2.5  # 100 / 40 s
     assert found.rates["driver"].value == 30
-    assert found.rates["store writes"].value == 3500 / 3  # result, sidecar; an old sidecar away
+    assert found.rates["store writes"].value == 3500 / 4  # result, sidecar; an old sidecar and an old mask away
     assert found.rates["store reads"].value == 5500 / 2  # HEAD and GET
     got = values()
     assert got["hours"] == pytest.approx(1e6 / 2.5 / 3600)  # 111.1
@@ -104,7 +104,7 @@ def test_a_driver_that_holds_up_a_large_pool() -> None:
         (Pool(gpus=1000, hours=10, captioners=8), "captioners", 2),
         (Pool(gpus=1000, hours=10, cpus=3), "CPUs", 2),
         (Pool(gpus=1000, hours=10, driver_rows=given(7)), "driver", 7),
-        (Pool(gpus=1000, hours=10, writes=given(6)), "store writes", 2),
+        (Pool(gpus=1000, hours=10, writes=given(8)), "store writes", 2),
         (Pool(gpus=1000, hours=10, reads=given(4)), "store reads", 2),
         (Pool(gpus=1000, hours=10, reads=given(4), prefixes=3), "store reads", 6),
     ],
@@ -266,8 +266,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
     }  # fmt: skip
     first = same | {
         "item_id": "a", "run_id": "run2", "width": 1000, "height": 1000, "output_width": 2000, "output_height": 2000,
-        "source_size": 1_000_000, "output_size": 8_000_000, "seconds_read": 0.1, "seconds_decode": 0.2, "seconds_tile": 0.3,
-        "seconds_restore": 10.0, "seconds_write": 0.5,
+        "source_size": 1_000_000, "output_size": 8_000_000, "seconds_read": 0.1, "seconds_decode": 0.2, "seconds_damage": 0.0,
+        "seconds_tile": 0.3, "seconds_restore": 10.0, "seconds_write": 0.5,
     }  # fmt: skip
     second = first | {
         "item_id": "b", "width": 3000, "output_width": 6000, "source_size": 2_000_000, "output_size": 20_000_000,
