@@ -8,7 +8,6 @@ figures are theirs. About three minutes on one core.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 from facts import text_table
 from skimage.color import deltaE_ciede2000, rgb2lab
+from trainer_options import split_photographs, trainer_parser
 
 from faithdiff_model.degradation.archive.fading import FADES, fade_print, print_of
 from faithdiff_model.image.tone import ToneEstimator
@@ -36,22 +36,15 @@ Method = Callable[[np.ndarray], np.ndarray]
 
 def main(arguments: list[str] | None = None) -> dict[str, object]:
     """Samples, training, caution, figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--hq", type=Path, required=True)
-    parser.add_argument("--val", type=Path, required=True)
-    parser.add_argument("--without", type=Path, required=True)
+    parser = trainer_parser(__doc__, SHIPPED)
     parser.add_argument("--samples", type=int, default=ToneStage.samples)
     parser.add_argument("--steps", type=int, default=ToneStage.steps)
-    parser.add_argument("--out", type=Path, default=SHIPPED)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    held_out = set(options.without.read_text(encoding="utf-8").split())
-    files = sorted(path for path in options.hq.iterdir() if path.suffix in (".jpg", ".png"))
+    used, held_out = split_photographs(options)
     stage = ToneStage(samples=options.samples, steps=options.steps)
-    used = photographs((path for path in files if path.name not in held_out), _TRAINED)
-    estimator = train_tone(faded_prints(used, stage), stage)
+    estimator = train_tone(faded_prints(photographs(used, _TRAINED), stage), stage)
     val = photographs(sorted(options.val.iterdir()), _MEASURED)
     estimator = replace(estimator, caution=choose_caution(estimator, val))
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +53,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     shipped = ToneEstimator.load(options.out)
     for name, photos in (
         ("val", val),
-        ("held out", photographs((path for path in files if path.name in held_out), _MEASURED)),
+        ("held out", photographs(held_out, _MEASURED)),
     ):
         rows = measure(shipped, photos)
         print(f"{name}: {len(photos)} photographs")

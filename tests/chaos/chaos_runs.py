@@ -90,7 +90,7 @@ class Run:
                     self.finished.append(line.strip())
                 self._moved.notify_all()
 
-    def wait_for(self, count: int, seconds: float = 240) -> None:
+    def wait_for(self, count: int, seconds: float = 120) -> None:
         """Until `count` items are final."""
         with self._moved:
             assert self._moved.wait_for(lambda: len(self.finished) >= count or self._over(), seconds), "no progress"

@@ -106,10 +106,7 @@ def test_a_campaign_notices_everything(tmp_path: Path) -> None:
     assert found[7] == "exception: ZeroDivisionError: zero"
     assert found[8].startswith("exception: MemoryError")
     assert sorted(found) == [2, 4, 5, 6, 7, 8]
-    # On a machine that is busy elsewhere, one that only takes long may be as slow as the one that is.
-    assert campaign.codes["fault"] == 4
-    assert campaign.codes["too_slow"] >= 1
-    assert campaign.codes["corrupt"] + campaign.codes["too_slow"] == 6
+    assert campaign.codes == {"corrupt": 5, "fault": 4, "too_slow": 1}
 
 
 _PIECES = st.lists(
