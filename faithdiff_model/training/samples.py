@@ -54,11 +54,12 @@ class TrainingSamples(Dataset[dict[str, Any]]):
             hq = lq = region
             damage = np.zeros(region.shape[:2], bool)
         inside = slice(_MARGIN, _MARGIN + self.config.crop)
+        marks = torch.from_numpy(damage[inside, inside].astype(np.float32))[None]
         return {
             "hq": _to_tensor(hq[inside, inside]),
             "lq": _to_tensor(lq[inside, inside]),
-            "mask": torch.from_numpy(damage[inside, inside].astype(np.float32))[None],
-            "damage": torch.from_numpy(damage[inside, inside].astype(np.float32))[None],
+            "mask": marks,
+            "damage": marks,
             "prompt": photograph.caption,
             "time_ids": torch.tensor([*image.shape[:2], row, column, self.config.crop, self.config.crop]).float(),
         }

@@ -67,9 +67,8 @@ class RepairDamage:
 @lru_cache(maxsize=1)
 def _load(_digest: str) -> DamageDetector:
     """The detector, loaded once a process."""
-    from faithdiff_model.damage.detect import (
-        DamageDetector,
-    )  # the driver imports this module too, and has no use for torch
+    # Here, as the driver imports this module too, and has no use for torch.
+    from faithdiff_model.damage.detect import DamageDetector
 
     return DamageDetector.load(SHIPPED)
 
