@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.network.text import PromptEncoder, random_prompt_encoder
@@ -108,6 +107,8 @@ def _from_files(
 
 def load_prompts(spec: ModelSpec, dtype: torch.dtype) -> PromptEncoder:
     """The text encoders of a base model. Raises WeightsError: missing or unreadable."""
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
     base = base_folder(spec)
     with load_errors(f"base {redact_url(spec.origin.base)}:"):
         tokenizers = tuple(CLIPTokenizer.from_pretrained(base / name) for name in TEXT_FOLDERS[:2])

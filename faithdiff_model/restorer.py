@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faithdiff_model.image.colour import Colour, adain, wavelet, with_colour
-from faithdiff_model.image.colour_statistics import ColourStatistics
+from faithdiff_model.image.colour import adain, wavelet, with_colour
+from faithdiff_model.image.colour_statistics import Colour, ColourStatistics
 from faithdiff_model.image.grain import with_grain
 from faithdiff_model.image.resize import from_unit_float, to_grey, to_unit_float
 from faithdiff_model.image.windows import Rect, TilePlacement, WindowGrid, plan_tiles

@@ -82,8 +82,28 @@ def test_the_command_line_starts_without_torch() -> None:
     assert not loaded & {"torch", "torchvision", "ray", "prefect", "diffusers", "transformers"}
 
 
+def test_a_run_is_driven_without_torch() -> None:
+    """The replicas alone load it: it would cost each run seconds, and its driver memory."""
+    loaded = loaded_by("import jobs.flows.restore")
+    assert {"pipelines.stages.restore", "pipelines.stages.restore_film", "ray.data"} <= loaded
+    assert not loaded & {"torch", "diffusers", "transformers"}
+
+
+def test_nano_is_ready_without_diffusers() -> None:
+    """It uses nothing of it, and both libraries together take longer to load than a small archive to restore."""
+    loaded = loaded_by(
+        "from faithdiff_model.build import build_restorer\nfrom pipelines.settings import Settings\n"
+        "settings = Settings(preset='nano')\nbuild_restorer(settings.model_spec(), settings.restore_options(1))"
+    )
+    assert "torch" in loaded
+    assert not loaded & {"diffusers", "transformers"}
+
+
 def test_torchvision_is_never_imported() -> None:
-    loaded = loaded_by("import jobs.cli.main, faithdiff_model.build, faithdiff_model.captioner")
+    loaded = loaded_by(
+        "import jobs.cli.main, faithdiff_model.captioner\nfrom faithdiff_model.build import random_parts\n"
+        "from faithdiff_model.presets.tiny import TINY\nrandom_parts(TINY, 0)"
+    )
     assert "diffusers" in loaded
     assert "torchvision" not in loaded
     for package in PACKAGES:

@@ -6,7 +6,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -15,9 +15,11 @@ from faithdiff_model.film.carried_noise import CarriedNoise
 from faithdiff_model.film.fusion import REACH as FUSION_REACH
 from faithdiff_model.film.fusion import fuse
 from faithdiff_model.film.motion import CLEAN, Motion, flow_grey
-from faithdiff_model.image.colour import Colour
+from faithdiff_model.image.colour_statistics import Colour
 from faithdiff_model.image.resize import enlarge
-from faithdiff_model.restorer import Restorer
+
+if TYPE_CHECKING:  # the driver of a run plans shots without loading PyTorch
+    from faithdiff_model.restorer import Restorer
 
 __all__ = ["AS_IT_IS", "ShotFrame", "Steady", "restore_shot"]
 

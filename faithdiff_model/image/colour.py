@@ -9,14 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from faithdiff_model.image.colour_statistics import ColourStatistics
+from faithdiff_model.image.colour_statistics import Colour, ColourStatistics
 
-__all__ = ["Colour", "adain", "wavelet", "with_colour"]
+__all__ = ["adain", "wavelet", "with_colour"]
 
 WAVELET_LEVELS = 5  # blurs of radius 1, 2, 4, 8 and 16 in turn: a pixel sees 31 pixels far
-
-# Gain and offset of each of three channels, over [0, 1].
-Colour = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 def with_colour(image_HWC: Tensor, colour: Colour) -> Tensor:

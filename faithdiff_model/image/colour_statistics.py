@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["ColourStatistics"]
+__all__ = ["Colour", "ColourStatistics"]
+
+# Gain and offset of each of three channels, over [0, 1].
+Colour = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 _FLAT = 1e-5  # added to variances, as in the reference: a flat channel stays finite
 

@@ -6,17 +6,28 @@ does not (nano model card). It stands where diffusers' UNet stands and is called
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, cast
 
 import torch
-from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 from torch.nn import functional
 
 _TIME_CHANNELS = 64
 _START = 0.1  # of a block's last convolution: a deep network begins near the identity
+
+
+def timestep_sines(timesteps_B: Tensor, channels: int) -> Tensor:
+    """Sines, then cosines, of timesteps [B] at falling frequencies, from 1 to 1/10,000: [B, channels], float32.
+
+    What diffusers' `get_timestep_embedding` gives (Ho et al., 2020), which takes seconds to import. `channels` is even.
+    """
+    half = channels // 2
+    places = torch.arange(half, dtype=torch.float32, device=timesteps_B.device)
+    angles = timesteps_B[:, None].float() * torch.exp(-math.log(10_000) * places / (half - 1))
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ class ConvUNet(nn.Module):
     def forward(self, sample: Tensor, timestep: Tensor | float, **_text: Any) -> tuple[Tensor]:
         """The change, as the first of a tuple. What else diffusers' UNet is given (text, sizes) has no meaning here."""
         given = torch.as_tensor(timestep, device=sample.device).reshape(-1)
-        sines = get_timestep_embedding(given, _TIME_CHANNELS).to(sample.dtype)
+        sines = timestep_sines(given, _TIME_CHANNELS).to(sample.dtype)
         time = self.time(sines).expand(sample.shape[0], -1)
         height, width = sample.shape[-2:]
         step = 2 ** len(self.down)

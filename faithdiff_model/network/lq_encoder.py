@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from diffusers.models.autoencoders.vae import Encoder
 from torch import Tensor, nn
 
 from faithdiff_model.network.config import LQEncoderConfig
@@ -19,6 +18,8 @@ class LQEncoder(nn.Module):
     """
 
     def __init__(self, config: LQEncoderConfig) -> None:
+        from diffusers.models.autoencoders.vae import Encoder  # takes seconds to import, and nano has another encoder
+
         super().__init__()
         encoder = Encoder(
             in_channels=3,

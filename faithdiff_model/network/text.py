@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+if TYPE_CHECKING:  # takes seconds to import, and only a network that reads text needs it
+    from transformers import CLIPTokenizer
 
 _CACHE_SIZE = 256  # prompts; most of a night's photographs share the empty one
 
@@ -94,6 +96,8 @@ _TOKENS = 77  # CLIP's context length
 
 def byte_tokenizer() -> CLIPTokenizer:
     """A CLIP tokenizer of single bytes without merges: any text has tokens."""
+    from transformers import CLIPTokenizer
+
     alphabet = sorted(ByteLevel.alphabet())
     words = [*alphabet, *(letter + "</w>" for letter in alphabet), _BEGIN, _END]
     vocabulary = {word: number for number, word in enumerate(words)}
@@ -102,6 +106,8 @@ def byte_tokenizer() -> CLIPTokenizer:
 
 def random_prompt_encoder(first: Mapping[str, Any], second: Mapping[str, Any]) -> PromptEncoder:
     """Two random CLIP text encoders; `first` and `second` are keyword arguments of `CLIPTextConfig`."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
     tokenizers = (byte_tokenizer(), byte_tokenizer())
     shared = {
         "vocab_size": len(tokenizers[0]),

@@ -9,8 +9,8 @@ told which rows form a guidance pair, which a module called with one tensor cann
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from faithdiff_model.network.alignment import Alignment
@@ -19,6 +19,9 @@ from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.network.conv_unet import ConvUNet, OutputHead
 from faithdiff_model.network.dct_codec import DCTCodec
 from faithdiff_model.network.lq_encoder import LQEncoder
+
+if TYPE_CHECKING:  # takes seconds to import, and nano has a UNet of its own
+    from diffusers import UNet2DConditionModel
 
 
 class FaithDiffUNet(nn.Module):
@@ -98,6 +101,8 @@ def assemble_unet(config: NetworkConfig) -> FaithDiffUNet:
     parts = config.coefficients
     core: UNet2DConditionModel | ConvUNet
     if parts is None:
+        from diffusers import UNet2DConditionModel
+
         core = UNet2DConditionModel(**config.unet)
     else:
         core = ConvUNet(latent_channels=config.latent_channels, widths=parts.widths, blocks=parts.blocks)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
 from faithdiff_model.network.config import NetworkConfig
@@ -21,6 +20,8 @@ def build_vae(config: NetworkConfig) -> Any:
     """The VAE of a network with fresh weights, or its codec, which has none."""
     if config.coefficients is not None:
         return DCTCodec(config.coefficients.side, config.coefficients.deviations)
+    from diffusers import AutoencoderKL
+
     blocks = len(config.vae["block_out_channels"])
     groups = config.vae["norm_num_groups"]
     vae = AutoencoderKL(
@@ -40,6 +41,8 @@ def load_vae(folder: Path, config: NetworkConfig, dtype: torch.dtype) -> Any:
         OSError, ValueError, RuntimeError: missing or unreadable files, tensors that do not fit.
     """
     if config.vae["norm_num_groups"]:
+        from diffusers import AutoencoderKL
+
         return AutoencoderKL.from_pretrained(folder, torch_dtype=dtype, use_safetensors=True)
     vae = torch.nn.Module.to(build_vae(config), dtype=dtype)
     vae.load_state_dict(load_file(folder / VAE_FILE), strict=True)

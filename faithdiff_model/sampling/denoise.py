@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import diffusers
 import torch
 from torch import Tensor
 
@@ -74,6 +73,8 @@ def make_scheduler(sampler: Sampler, noise_schedule: Mapping[str, Any], steps: i
     trained = int(noise_schedule["num_train_timesteps"])
     if not 1 <= steps <= trained:
         raise ValueError(f"steps is {steps}: choose 1 to {trained}")
+    import diffusers
+
     class_name, settings = SCHEDULERS[sampler]
     scheduler = getattr(diffusers, class_name)(**{**settings, **noise_schedule})
     scheduler.set_timesteps(steps)

@@ -18,6 +18,7 @@ from pipelines.audit.findings import Findings
 from pipelines.audit.fixity import COLUMNS, Answer, Check
 from pipelines.manifest.index import Choose, ManifestIndex, open_index, read_block
 from pipelines.rows import RESTORED
+from pipelines.run.locations import with_absolute_paths
 from pipelines.run.streaming import StreamOptions, tables
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
@@ -131,7 +132,8 @@ def _draw(name: str, salt: str) -> float:
 
 def _checker(settings: Settings, results_only: bool) -> Callable[[pa.Table], pa.Table]:
     """The stage as a function for stateless tasks; each process opens its own stores, once."""
-    source_url, output_url, seconds = settings.source, settings.output, settings.retry_seconds
+    located = with_absolute_paths(settings)
+    source_url, output_url, seconds = located.source, located.output, located.retry_seconds
 
     def call(block: pa.Table) -> pa.Table:
         output = open_store(output_url, seconds)

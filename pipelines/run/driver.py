@@ -19,6 +19,7 @@ from pipelines.plan.pending import PendingRows
 from pipelines.plan.plan import Plan
 from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, RESTORED, Row, fail, whole_row
 from pipelines.run.assembly import build_assembly, build_film_stream, build_stream, final_rows
+from pipelines.run.locations import with_absolute_paths
 from pipelines.run.outage import OutageWatch
 from pipelines.run.pools import cluster_pools
 from pipelines.run.run_observer import Observer
@@ -133,7 +134,8 @@ class _Run:
         on_part: OnRow | None,
         stamp: dict[str, str],
     ) -> None:
-        self.plan, self.settings, self.lease, self.stop, self.stamp = plan, settings, lease, stop, stamp
+        self.plan, self.settings, self.lease = plan, with_absolute_paths(settings), lease
+        self.stop, self.stamp = stop, stamp
         self.observer = observer
         self.on_row, self.on_part = on_row, on_part
         self.writer = ManifestWriter(store, stamp["run_id"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.training.config import DataConfig, StageConfig
+from pipelines.run.locations import absolute_if_there
 
 if TYPE_CHECKING:
     from ray.train import UserCallback
@@ -109,16 +110,11 @@ def _with_absolute_paths(job: TrainingJob) -> TrainingJob:
     """Workers run in a folder of their own."""
     return replace(
         job,
-        spec=replace(job.spec, base=_absolute(job.spec.base), vae=_absolute(job.spec.vae)),
-        data=replace(job.data, hq=tuple(map(_absolute, job.data.hq)), captions=_absolute(job.data.captions)),
+        spec=replace(job.spec, base=absolute_if_there(job.spec.base), vae=absolute_if_there(job.spec.vae)),
+        data=replace(job.data, hq=tuple(map(absolute_if_there, job.data.hq)), captions=absolute_if_there(job.data.captions)),
         output=job.output.resolve(),
         init=job.init.resolve() if job.init else None,
     )
-
-
-def _absolute(location: str) -> str:
-    """URLs, hub ids and what is not there stay as they are."""
-    return str(Path(location).resolve()) if location and Path(location).exists() else location
 
 
 def _available(resource: str) -> int:

@@ -27,7 +27,7 @@ from pipelines.store.store import Store
 
 DRIVER, CLUSTER_DRIVER = (Path(__file__).parent / name for name in ("driver.py", "cluster_driver.py"))
 SMALL: dict[str, Any] = {
-    "preset": "tiny", "steps": 1, "guidance_scale": 1.0, "replicas": 2, "cpus": 4, "lease_seconds": 3.0,
+    "preset": "nano", "replicas": 2, "cpus": 4, "lease_seconds": 3.0,
     "cpu_threads": 1, "upscale": 1,
 }  # fmt: skip
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor
 
-from faithdiff_model.network.conv_unet import ConvBlock, ConvUNet, OutputHead
+from faithdiff_model.network.conv_unet import ConvBlock, ConvUNet, OutputHead, timestep_sines
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +18,11 @@ def unet() -> ConvUNet:
 
 def features(height: int, width: int, seed: int = 0) -> Tensor:
     return torch.randn(1, 8, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_timestep_has_the_sines_that_diffusers_gives_it() -> None:
+    timesteps = torch.tensor([0, 1, 499.5, 999])
+    assert torch.equal(timestep_sines(timesteps, 64), get_timestep_embedding(timesteps, 64))
 
 
 @torch.no_grad()

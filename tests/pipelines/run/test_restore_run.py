@@ -11,6 +11,8 @@ import pytest
 from hostile_archive import make_hostile_archive
 from tiny_llava import save_tiny_llava
 
+from pipelines.audit.findings import Findings
+from pipelines.audit.verify import verify
 from pipelines.manifest.reader import current_rows
 from pipelines.manifest.runs import new_run_id
 from pipelines.media.photo.decode import DecodeLimits, decode
@@ -140,6 +142,17 @@ def test_only_restores_what_matches(scans: Path, tmp_path: Path, ray_session: No
     outcome, seen = run_once(Settings(source=str(scans), output=str(tmp_path / "out"), only="sub/*", **FAST))
     assert outcome.restored == 1
     assert [row["source_path"] for row in seen] == ["sub/c.tif"]
+
+
+def test_relative_paths_mean_the_callers_folder(
+    scans: Path, tmp_path: Path, ray_session: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # Ray's workers run where Ray was started
+    settings = Settings(source="scans", output="out", only="sub/*", **FAST)
+    outcome, seen = run_once(settings)
+    assert (outcome.restored, outcome.failed) == (1, 0)
+    assert (tmp_path / "out" / seen[0]["output_path"]).is_file()
+    assert not verify(settings, Findings()).unsound
 
 
 def test_llava_actors_describe_before_restoring(scans: Path, tmp_path: Path, ray_session: None) -> None:
