@@ -166,7 +166,7 @@ def aftermath(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     environment.pop("PREFECT_API_URL", None)
     (home / "ray").mkdir()
     found = Aftermath()
-    flags = ["--preset", "tiny", "--steps", "1", "--cpus", "1", "--object-store-mb", "80", "--retry-seconds", "1"]
+    flags = ["--preset", "nano", "--cpus", "1", "--object-store-mb", "80", "--retry-seconds", "1"]
 
     def run(name: str, *arguments: str, **variables: str) -> None:
         command = [sys.executable, "-c", "from jobs.cli.main import main; main()", *arguments]

@@ -19,7 +19,7 @@ from pipelines.store.store import Store
 pytestmark = pytest.mark.ray
 _FRAMES = 60
 _FAST: dict[str, Any] = {
-    "preset": "tiny", "steps": 1, "guidance_scale": 1.0, "replicas": 2, "cpus": 4, "lease_seconds": 3.0, "cpu_threads": 1,
+    "preset": "nano", "replicas": 2, "cpus": 4, "lease_seconds": 3.0, "cpu_threads": 1,
     "upscale": 1, "segment_frames": 8, "segment_overlap": 2, "steady": "shared-noise",
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FAST = ["--preset", "tiny", "--steps", "1", "--guidance-scale", "1", "--cpus", "2", "--object-store-mb", "200"]
+FAST = ["--preset", "nano", "--cpus", "2", "--object-store-mb", "200"]
 
 
 def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:

@@ -63,7 +63,7 @@ def deploy(server: PrefectServer, archive: Path) -> None:
     """All deployments, as the file has them; then with settings for a small machine."""
     said = server.prefect(
         "--no-prompt", "deploy", "--prefect-file", "infra/prefect.yaml", "--all",
-        FAITHARCHIVE_SOURCE=str(archive / "scans"), FAITHARCHIVE_OUTPUT=str(archive / "out"), FAITHARCHIVE_PRESET="tiny",
+        FAITHARCHIVE_SOURCE=str(archive / "scans"), FAITHARCHIVE_OUTPUT=str(archive / "out"), FAITHARCHIVE_PRESET="nano",
     )  # fmt: skip
     assert said.returncode == 0, said.stdout + said.stderr
 

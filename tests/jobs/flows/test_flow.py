@@ -35,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
         Image.fromarray(rng.integers(0, 256, (40, 48, 3), np.uint8)).save(scans / name)
     (scans / "bad.jpg").write_bytes(b"no picture")
     return Settings(
-        source=str(scans), output=str(tmp_path / "out"), preset="tiny", steps=2, guidance_scale=1.0, replicas=1
+        source=str(scans), output=str(tmp_path / "out"), preset="nano", replicas=1
     )
 
 

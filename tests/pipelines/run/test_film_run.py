@@ -23,7 +23,7 @@ from pipelines.store.store import Store
 
 pytestmark = pytest.mark.ray
 FAST: dict[str, Any] = {
-    "preset": "tiny", "steps": 1, "guidance_scale": 1.0, "replicas": 1, "upscale": 1, "cpu_threads": 1,
+    "preset": "nano", "replicas": 1, "upscale": 1, "cpu_threads": 1,
     "segment_frames": 8, "segment_overlap": 2,
 }  # fmt: skip
 

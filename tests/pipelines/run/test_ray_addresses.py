@@ -85,7 +85,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-SMALL = ("--preset", "tiny", "--steps", "1", "--guidance-scale", "1")
+SMALL = ("--preset", "nano")
 
 
 def test_restored_through_a_client_and_verified_from_within(head: Head, scans: Path) -> None:

@@ -24,7 +24,8 @@ from pipelines.store.layout import PRIVATE
 from pipelines.store.store import Store
 
 pytestmark = pytest.mark.ray
-FAST = {"preset": "tiny", "steps": 2, "guidance_scale": 1.0, "replicas": 1}
+FAST = {"preset": "nano", "replicas": 1}
+READING = {**FAST, "preset": "tiny", "steps": 1, "guidance_scale": 1.0}  # nano reads no text
 
 
 def run_once(settings: Settings) -> tuple[Outcome, list[Row]]:
@@ -157,7 +158,7 @@ def test_relative_paths_mean_the_callers_folder(
 
 def test_llava_actors_describe_before_restoring(scans: Path, tmp_path: Path, ray_session: None) -> None:
     llava = save_tiny_llava(tmp_path / "llava")
-    settings = Settings(source=str(scans), output=str(tmp_path / "out"), captions="llava", captioner=str(llava), **FAST)
+    settings = Settings(source=str(scans), output=str(tmp_path / "out"), captions="llava", captioner=str(llava), **READING)
     outcome, seen = run_once(settings)
     assert outcome.restored == 3
     assert {row["caption_source"] for row in seen} == {"llava"}
@@ -167,7 +168,7 @@ def test_llava_actors_describe_before_restoring(scans: Path, tmp_path: Path, ray
 
 def test_a_missing_captioner_stops_the_run_before_any_work(scans: Path, tmp_path: Path, ray_session: None) -> None:
     settings = Settings(
-        source=str(scans), output=str(tmp_path / "out"), captions="llava", captioner=str(tmp_path / "none"), **FAST
+        source=str(scans), output=str(tmp_path / "out"), captions="llava", captioner=str(tmp_path / "none"), **READING
     )
     with pytest.raises(ValueError, match="none"):
         make_plan(settings)
