@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from faithdiff_model.image.colour import adain, wavelet, with_colour
 from faithdiff_model.image.colour_statistics import Colour, ColourStatistics
 from faithdiff_model.image.grain import with_grain
-from faithdiff_model.image.resize import from_unit_float, to_grey, to_unit_float
-from faithdiff_model.image.windows import Rect, TilePlacement, WindowGrid, plan_tiles
+from faithdiff_model.image.prepared import PreparedImage
+from faithdiff_model.image.windows import TilePlacement, WindowGrid
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.network.text import PromptEncoder, TextEmbedding
 from faithdiff_model.network.unet import FaithDiffUNet
@@ -111,7 +110,7 @@ class Restorer:
         if not len(images) == len(prompts) == len(seeds) == len(places):
             raise ValueError(f"{len(images)} images, {len(prompts)} prompts, {len(seeds)} seeds, {len(places)} places")
         jobs = [
-            _Job(self.config, image, place, self.options.overlap, mask)
+            PreparedImage(self.config, image, place, self.options.overlap, mask)
             for image, place, mask in zip(images, places, masks or [None] * len(images), strict=True)
         ]
         scheduler = make_scheduler(self.options.sampler, self.config.noise_schedule, self.options.steps)
@@ -139,7 +138,7 @@ class Restorer:
         grid = self.grid(height, width)
         return grid.height, grid.width
 
-    def _canvas(self, job: _Job, prompt: str, seed: int, given: np.ndarray | None, scheduler: Any) -> Canvas:
+    def _canvas(self, job: PreparedImage, prompt: str, seed: int, given: np.ndarray | None, scheduler: Any) -> Canvas:
         dtype = next(self.unet.parameters()).dtype
         drawn = position_noise(seed, job.tile.region, self.latent_channels) if given is None else given
         shape = (self.latent_channels, job.tile.region.height, job.tile.region.width)
@@ -175,7 +174,7 @@ class Restorer:
             texts.insert(0, self.prompt_encoder.encode_negative(self.options.negative_prompt))
         return texts
 
-    def _finish(self, job: _Job, canvas: Canvas, colour: Colour | None = None) -> np.ndarray:
+    def _finish(self, job: PreparedImage, canvas: Canvas, colour: Colour | None = None) -> np.ndarray:
         restored = decode_latent(
             self.vae,
             canvas.latent,
@@ -203,92 +202,3 @@ class Restorer:
             lq = padded[job.core_pixels.slices].permute(2, 0, 1)
             restored = adain(restored, ColourStatistics.of(restored.cpu().numpy()), ColourStatistics.of(lq.numpy()))
         return job.like_source(restored.permute(1, 2, 0).cpu().numpy())
-
-
-def _padded_mask(mask: np.ndarray, height: int, width: int, scale: int) -> Tensor:
-    """A mask [H, W] of an image as [1, H, W], padded as the image is. Raises ValueError for one of another size."""
-    if mask.shape != (height, width):
-        raise ValueError(f"a mask of shape {mask.shape} for an image of {height}x{width}: give one of its size")
-    known = torch.from_numpy(mask.astype(np.float32))[..., None]
-    return _pad(known, -height % scale, -width % scale).permute(2, 0, 1)
-
-
-class _Job:
-    """One input, brought to padded RGB, and what is needed to bring the result back."""
-
-    def __init__(
-        self,
-        config: NetworkConfig,
-        image: np.ndarray,
-        place: TilePlacement | None,
-        overlap: float,
-        mask: np.ndarray | None = None,
-    ) -> None:
-        self.source = image
-        self.place = place
-        pixels = to_unit_float(image[..., None] if image.ndim == 2 else image)
-        if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
-            raise ValueError(f"an image of shape {image.shape}: give [H, W] or [H, W, 1 to 4]")
-        height, width, channels = pixels.shape
-        if min(height, width) < config.min_side and place is None:
-            raise ValueError(f"an image of {width}x{height} pixels: the model takes sides of {config.min_side} or more")
-        self.alpha = pixels[..., -1:] if channels in (2, 4) else None
-        self.grey = channels < 3
-        colour = pixels[..., :1] if self.grey else pixels[..., :3]
-        rgb = torch.from_numpy(np.broadcast_to(colour, (height, width, 3)).copy())
-        scale = config.pixels_per_latent
-        self.padded = _pad(rgb, -height % scale, -width % scale)
-        self.mask = _padded_mask(mask, height, width, scale) if config.takes_mask and mask is not None else None
-        if place is None:
-            grid = config.grid(height, width, overlap)
-            place_ = TilePlacement(
-                height=grid.height,
-                width=grid.width,
-                original_height=height,
-                original_width=width,
-                tile=plan_tiles(grid, tile=max(grid.height, grid.width), halo=0)[0],
-            )
-        else:
-            place_ = place
-        self.tile = place_.tile
-        expected = (self.tile.region.height * scale, self.tile.region.width * scale)
-        if tuple(self.padded.shape[:2]) != expected:
-            raise ValueError(f"a tile of {tuple(self.padded.shape[:2])} pixels at a place of {expected}")
-        self.windows = [window.within(self.tile.region) for window in self.tile.windows]
-        # By the size of the whole image, so that every tile of one image takes the same way.
-        self.in_one_piece = max(place_.height, place_.width) <= config.codec_window
-        self.time_ids = [
-            (
-                place_.original_height,
-                place_.original_width,
-                window.top,
-                window.left,
-                config.window * scale,
-                config.window * scale,
-            )
-            for window in self.tile.windows
-        ]
-        core = self.tile.core.scaled(scale)
-        bottom, right = min(core.bottom, place_.original_height), min(core.right, place_.original_width)
-        inside = Rect(core.top, core.left, bottom - core.top, right - core.left)
-        self.core_pixels = inside.within(self.tile.region.scaled(scale))
-
-    def with_alpha(self, rgb_HWC: np.ndarray) -> np.ndarray:
-        """Join the core's own alpha channel, if there is one."""
-        if self.alpha is None:
-            return rgb_HWC
-        return np.concatenate([rgb_HWC, self.alpha[self.core_pixels.slices]], axis=2)
-
-    def like_source(self, rgb_HWC: np.ndarray) -> np.ndarray:
-        """Restored RGB in the layout and dtype of the source."""
-        colour = to_grey(rgb_HWC) if self.grey else rgb_HWC
-        result = from_unit_float(self.with_alpha(colour), self.source.dtype)
-        return result[..., 0] if self.source.ndim == 2 else result
-
-
-def _pad(image_HWC: Tensor, below: int, right: int) -> Tensor:
-    """Repeat the last row and column (golden README, fact 7)."""
-    if not below and not right:
-        return image_HWC
-    channels_first = image_HWC.permute(2, 0, 1)[None]
-    return torch.nn.functional.pad(channels_first, (0, right, 0, below), mode="replicate")[0].permute(1, 2, 0)

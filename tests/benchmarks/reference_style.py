@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from faithdiff_model.image.prepared import PreparedImage
 from faithdiff_model.image.windows import Rect
-from faithdiff_model.restorer import Restorer, _Job
+from faithdiff_model.restorer import Restorer
 from faithdiff_model.sampling.denoise import make_scheduler, start_latent
 from faithdiff_model.sampling.latents import encode_latent, to_model_range
 from faithdiff_model.sampling.merging import WindowMerger
@@ -42,7 +43,7 @@ class _Image:
 def restore_like_reference(restorer: Restorer, image: np.ndarray, prompt: str, seed: int) -> np.ndarray:
     """Restore one image [H, W, 3], no side beyond the codec's window, in its own layout and dtype."""
     options, config = restorer.options, restorer.config
-    job = _Job(config, image, None, options.overlap)
+    job = PreparedImage(config, image, None, options.overlap)
     assert job.in_one_piece, "the reference takes an image through its encoders in one piece"
     scheduler = make_scheduler(options.sampler, config.noise_schedule, options.steps)
     state = _start(restorer, job, prompt, seed, scheduler)
@@ -50,7 +51,7 @@ def restore_like_reference(restorer: Restorer, image: np.ndarray, prompt: str, s
     return restorer._finish(job, state)  # type: ignore[arg-type]  # it takes the latent alone
 
 
-def _start(restorer: Restorer, job: _Job, prompt: str, seed: int, scheduler: Any) -> _Image:
+def _start(restorer: Restorer, job: PreparedImage, prompt: str, seed: int, scheduler: Any) -> _Image:
     options, config, device = restorer.options, restorer.config, restorer.device
     dtype = next(restorer.unet.parameters()).dtype
     lq = to_model_range(job.padded.to(device))
