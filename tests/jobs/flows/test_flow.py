@@ -35,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
         Image.fromarray(rng.integers(0, 256, (40, 48, 3), np.uint8)).save(scans / name)
     (scans / "bad.jpg").write_bytes(b"no picture")
     return Settings(
-        source=str(scans), output=str(tmp_path / "out"), preset="nano", replicas=1
+        source=str(scans), output=str(tmp_path / "out"), preset="nano", jpeg_quality=90, replicas=1
     )
 
 
@@ -55,7 +55,7 @@ def test_plan_run_commit_and_summary(settings: Settings, ray_session: None) -> N
     assert {row["flow_run_id"] for row in rows.values()} == {str(state.state_details.flow_run_id)}
     record = json.loads(store.read(f"_faitharchive/runs/{summary['run_id']}.json"))
     assert record["restored"] == 2
-    assert record["settings"]["steps"] == 2
+    assert record["settings"]["jpeg_quality"] == 90
 
     again = restore_archive(settings.model_copy(update={"only": "*.png"}).model_dump())
     assert (again["restored"], again["failed"], again["already_done"]) == (0, 0, 1)

@@ -94,7 +94,7 @@ def test_results_are_what_their_rows_say(archive: dict) -> None:
         sidecar = json.loads(store.read(row["output_path"] + ".restoration.json"))
         assert sidecar["identity"] == row["identity"]
         assert set(MANIFEST_SCHEMA.names) <= set(sidecar)
-        assert sidecar["model_trained"] is False
+        assert sidecar["model_trained"] is True
         outputs.add(row["output_path"])
     files = {e.path for e in store.list() if not e.path.startswith(PRIVATE) and not e.path.endswith(".json")}
     assert files == outputs
