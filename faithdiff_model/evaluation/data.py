@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from faithdiff_model.degradation.recipes import DEGRADATIONS, degrade
+from faithdiff_model.degradation.result import Degraded
 from faithdiff_model.image.resize import from_unit_float, to_unit_float
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Pair",
     "Reader",
     "as_rgb",
+    "damage_mask",
     "degraded_folder",
     "find_photographs",
     "image_seed",
@@ -145,11 +147,10 @@ def load_pair(pair: Pair, read: Reader) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError, OSError: an image cannot be read or degraded, or the LQ image is larger than its reference.
     """
-    hq = to_unit_float(_colour(read(pair.hq)))
     if pair.lq is None:
-        rgb = np.ascontiguousarray(np.broadcast_to(hq, (*hq.shape[:2], 3)))
-        degraded = degrade(pair.degradation, rgb, pair.seed)
+        degraded = _degraded(pair, read)
         return _to_8_bits(degraded.lq), as_rgb(degraded.hq)
+    hq = to_unit_float(_colour(read(pair.hq)))
     lq = _to_8_bits(_colour(read(pair.lq)))
     if lq.shape[0] > hq.shape[0] or lq.shape[1] > hq.shape[1]:
         raise ValueError(
@@ -157,6 +158,22 @@ def load_pair(pair: Pair, read: Reader) -> tuple[np.ndarray, np.ndarray]:
             "give the HQ folder with --hq and the LQ folder with --lq"
         )
     return lq, as_rgb(hq)
+
+
+def damage_mask(pair: Pair, read: Reader) -> np.ndarray:
+    """Where the recipe damaged a pair's scan so that it can be seen: bool [H, W], the reference's size.
+
+    Raises:
+        ValueError, OSError: the reference cannot be read or degraded; or the LQ image is a file, of which nobody knows that.
+    """
+    if pair.lq is not None:
+        raise ValueError(f"{pair.lq}: where it is damaged is not known; give --degradation instead of --lq")
+    return _degraded(pair, read).damage_mask()
+
+
+def _degraded(pair: Pair, read: Reader) -> Degraded:
+    hq = to_unit_float(_colour(read(pair.hq)))
+    return degrade(pair.degradation, np.ascontiguousarray(np.broadcast_to(hq, (*hq.shape[:2], 3))), pair.seed)
 
 
 def as_rgb(pixels_HWC: np.ndarray) -> np.ndarray:

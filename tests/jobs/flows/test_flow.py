@@ -34,9 +34,7 @@ def settings(tmp_path: Path) -> Settings:
     for name in ("a.jpg", "b.png"):
         Image.fromarray(rng.integers(0, 256, (40, 48, 3), np.uint8)).save(scans / name)
     (scans / "bad.jpg").write_bytes(b"no picture")
-    return Settings(
-        source=str(scans), output=str(tmp_path / "out"), preset="nano", jpeg_quality=90, replicas=1
-    )
+    return Settings(source=str(scans), output=str(tmp_path / "out"), preset="nano", jpeg_quality=90, replicas=1)
 
 
 def test_plan_run_commit_and_summary(settings: Settings, ray_session: None) -> None:

@@ -158,7 +158,9 @@ def test_relative_paths_mean_the_callers_folder(
 
 def test_llava_actors_describe_before_restoring(scans: Path, tmp_path: Path, ray_session: None) -> None:
     llava = save_tiny_llava(tmp_path / "llava")
-    settings = Settings(source=str(scans), output=str(tmp_path / "out"), captions="llava", captioner=str(llava), **READING)
+    settings = Settings(
+        source=str(scans), output=str(tmp_path / "out"), captions="llava", captioner=str(llava), **READING
+    )
     outcome, seen = run_once(settings)
     assert outcome.restored == 3
     assert {row["caption_source"] for row in seen} == {"llava"}
