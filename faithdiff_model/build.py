@@ -24,11 +24,13 @@ from faithdiff_model.weights.download import WeightsError
 from faithdiff_model.weights.files import (
     TEXT_FOLDERS,
     base_folder,
+    check_vae_dtype,
     detail_file,
     model_digest,
     vae_folder,
     weights_file,
 )
+from faithdiff_model.weights.wrappings import check_loaded
 
 
 def build_restorer(spec: ModelSpec, options: RestoreOptions) -> Restorer:
@@ -39,6 +41,7 @@ def build_restorer(spec: ModelSpec, options: RestoreOptions) -> Restorer:
         ValueError: an unusable device.
     """
     config, device, dtype = spec.network(), spec.torch_device(), spec.torch_dtype()
+    check_vae_dtype(spec, str(dtype).removeprefix("torch."))
     unet, vae, prompts = _from_files(spec, config, dtype) if spec.trained else random_parts(config, SEED)
     unet = unet.to(device=device, dtype=dtype).eval().requires_grad_(False)
     if spec.compile:
@@ -113,14 +116,25 @@ def load_prompts(spec: ModelSpec, dtype: torch.dtype) -> PromptEncoder:
     with load_errors(f"base {redact_url(spec.origin.base)}:"):
         tokenizers = tuple(CLIPTokenizer.from_pretrained(base / name) for name in TEXT_FOLDERS[:2])
         encoders = (
-            CLIPTextModel.from_pretrained(
-                base / "text_encoder", dtype=dtype, **variant(base / "text_encoder", "model")
-            ).eval(),
-            CLIPTextModelWithProjection.from_pretrained(
-                base / "text_encoder_2", dtype=dtype, **variant(base / "text_encoder_2", "model")
-            ).eval(),
+            _text_encoder(CLIPTextModel, base / "text_encoder", dtype),
+            _text_encoder(CLIPTextModelWithProjection, base / "text_encoder_2", dtype),
         )
     return PromptEncoder((tokenizers[0], tokenizers[1]), encoders, zero_empty_negative=_zero_empty(base))
+
+
+def _text_encoder(kind: type[Any], folder: Path, dtype: torch.dtype) -> Any:
+    """A text encoder, complete. Raises OSError, ValueError, RuntimeError: it is not."""
+    # Sizes that differ are let through here and stopped below, where they can be named.
+    encoder, told = kind.from_pretrained(
+        folder,
+        dtype=dtype,
+        use_safetensors=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+        **variant(folder, "model"),
+    )
+    check_loaded(told, str(folder))
+    return encoder.eval()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.network.dct_codec import DCTCodec
 from faithdiff_model.network.norms import remove_norms
+from faithdiff_model.weights.wrappings import check_loaded
 
 VAE_FILE = "diffusion_pytorch_model.safetensors"
 
@@ -43,7 +44,14 @@ def load_vae(folder: Path, config: NetworkConfig, dtype: torch.dtype) -> Any:
     if config.vae["norm_num_groups"]:
         from diffusers import AutoencoderKL
 
-        return AutoencoderKL.from_pretrained(folder, torch_dtype=dtype, use_safetensors=True)
+        vae, told = AutoencoderKL.from_pretrained(
+            folder, torch_dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+        check_loaded(told, str(folder))
+        own, expected = vae.config.scaling_factor, config.vae["scaling_factor"]
+        if own != expected:
+            raise ValueError(f"its scaling_factor is {own} and the network's {expected}: it is of another family of models")
+        return vae
     vae = torch.nn.Module.to(build_vae(config), dtype=dtype)
     vae.load_state_dict(load_file(folder / VAE_FILE), strict=True)
     return vae

@@ -6,7 +6,8 @@ from faithdiff_model.network.config import NetworkConfig
 
 # Where the weights are looked for unless a setting says otherwise.
 DEFAULT_BASE = "SG161222/RealVisXL_V4.0"
-DEFAULT_VAE = "madebyollin/sdxl-vae-fp16-fix"
+FIXED_VAE = "madebyollin/sdxl-vae-fp16-fix"  # SDXL's, trained on so that it does not overflow in float16
+DEFAULT_VAE = FIXED_VAE
 DEFAULT_FAITHDIFF = "jychen9811/FaithDiff"
 FAITHDIFF_FILES = ("FaithDiff.safetensors", "FaithDiff.bin")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from faithdiff_model.presets.sdxl import FAITHDIFF_FILES
+from faithdiff_model.presets.sdxl import FAITHDIFF_FILES, FIXED_VAE
 from faithdiff_model.presets.tiny import SEED
 from faithdiff_model.redaction import redact_url
 from faithdiff_model.spec import ModelSpec
@@ -15,6 +16,7 @@ __all__ = [
     "base_folder",
     "captioner_digest",
     "captioner_folder",
+    "check_vae_dtype",
     "detail_file",
     "model_digest",
     "unet_folder",
@@ -42,6 +44,7 @@ def model_digest(spec: ModelSpec) -> str:
         WeightsError: weights are missing.
     """
     config = spec.network()
+    check_vae_dtype(spec, spec.dtype)
     if not spec.trained:
         return files_digest(f"{config.digest()} seed {SEED}", ())
     return files_digest(config.digest() + (f" detail {spec.detail}" if spec.detail else ""), _files(spec))
@@ -67,6 +70,32 @@ def vae_folder(spec: ModelSpec) -> Path:
     raise WeightsError(
         f"VAE {redact_url(spec.origin.vae)}: no config.json in it or in its vae folder; give the VAE's own folder"
     )
+
+
+def check_vae_dtype(spec: ModelSpec, dtype: str) -> None:
+    """Refuse a VAE whose pictures become black in float16, before hours are spent on them.
+
+    Its publisher says so by `force_upcast` in its config.json, which diffusers takes as true where it is not there: the
+    activations of SDXL's own VAE go beyond 65504. The published fix has its weights scaled down, and says false.
+
+    Args:
+        spec: whose VAE.
+        dtype: what is computed in, such as `float16`.
+
+    Raises:
+        WeightsError: it overflows in `dtype`, or is missing.
+    """
+    if dtype != "float16" or not spec.trained or spec.network().coefficients is not None:
+        return
+    try:
+        config = json.loads((vae_folder(spec) / "config.json").read_text(encoding="utf-8"))
+    except ValueError:
+        return  # loading says what is wrong with it
+    if config.get("force_upcast", True):
+        raise WeightsError(
+            f"VAE {redact_url(spec.origin.vae)}: overflows in float16, as its config.json says (force_upcast); give "
+            f"{FIXED_VAE}, or choose dtype bfloat16 or float32"
+        )
 
 
 def unet_folder(spec: ModelSpec) -> Path:

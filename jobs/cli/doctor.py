@@ -79,10 +79,12 @@ def _device(settings: Settings) -> str:
 
 
 def _weights(settings: Settings) -> str:
-    from faithdiff_model.build import model_digest
+    from faithdiff_model.weights.files import check_vae_dtype, model_digest
 
-    digest = model_digest(settings.model_spec())
-    state = "" if settings.model_spec().trained else " (random weights: untrained, only to try the pipeline)"
+    spec = settings.model_spec()
+    check_vae_dtype(spec, str(spec.torch_dtype()).removeprefix("torch."))
+    digest = model_digest(spec)
+    state = "" if spec.trained else " (random weights: untrained, only to try the pipeline)"
     return f"preset {settings.preset}{state}, digest {digest[:12]}"
 
 
