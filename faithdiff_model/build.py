@@ -119,7 +119,7 @@ def load_prompts(spec: ModelSpec, dtype: torch.dtype) -> PromptEncoder:
             _text_encoder(CLIPTextModel, base / "text_encoder", dtype),
             _text_encoder(CLIPTextModelWithProjection, base / "text_encoder_2", dtype),
         )
-    return PromptEncoder((tokenizers[0], tokenizers[1]), encoders, zero_empty_negative=_zero_empty(base))
+    return PromptEncoder((tokenizers[0], tokenizers[1]), encoders)
 
 
 def _text_encoder(kind: type[Any], folder: Path, dtype: torch.dtype) -> Any:
@@ -151,13 +151,3 @@ def variant(folder: Path, stem: str) -> dict[str, str]:
     """Which files of a model to read, by their stem: some SDXL repositories carry half-precision files alone."""
     half_only = (folder / f"{stem}.fp16.safetensors").is_file() and not (folder / f"{stem}.safetensors").is_file()
     return {"variant": "fp16"} if half_only else {}
-
-
-def _zero_empty(base: Path) -> bool:
-    """SDXL's own setting for the empty negative prompt; its default where the folder does not say."""
-    import json
-
-    index = base / "model_index.json"
-    if not index.is_file():
-        return True
-    return bool(json.loads(index.read_text()).get("force_zeros_for_empty_prompt", True))

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["SAMPLERS", "RestoreOptions", "Sampler", "Start"]
+__all__ = ["SAMPLERS", "EmptyNegative", "RestoreOptions", "Sampler", "Start"]
 
 Sampler = Literal["euler", "ddim", "dpmpp_2m", "unipc"]
 Start = Literal["lr", "noise"]
 ColourFix = Literal["adain", "wavelet", "none"]
 Grain = Literal["reduce", "keep"]
+EmptyNegative = Literal["encoded", "zeros"]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 STARTS: tuple[str, ...] = get_args(Start)
 COLOUR_FIXES: tuple[str, ...] = get_args(ColourFix)
 GRAINS: tuple[str, ...] = get_args(Grain)
+EMPTY_NEGATIVES: tuple[str, ...] = get_args(EmptyNegative)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,10 @@ class RestoreOptions:
         sampler: a name in `SAMPLERS`.
         start: `lr` starts from the noised LQ image, `noise` from pure noise.
         colour_fix: `adain`, `wavelet` or `none`.
-        negative_prompt: what guidance leads away from; empty is SDXL's zero embedding.
+        negative_prompt: what guidance leads away from.
+        empty_negative: what an empty one is: `encoded` is the empty text through the encoders, as in the reference and in
+            training, where prompts are dropped to it (diffusers' `negative_prompt=""`); `zeros` is what diffusers takes for
+            `negative_prompt=None` where `force_zeros_for_empty_prompt` is set.
         overlap: step between windows as a part of their side, in (0, 1].
         scan_share: share of the scan itself in the result, 0 to below 1, which steadies a small network.
         grain: `reduce` leaves it to the network; `keep` puts the scan's fine grain back (`image.grain`).
@@ -40,6 +45,7 @@ class RestoreOptions:
     start: Start = "lr"
     colour_fix: ColourFix = "adain"
     negative_prompt: str = ""
+    empty_negative: EmptyNegative = "encoded"
     overlap: float = 0.5
     scan_share: float = 0.0
     grain: Grain = "reduce"
@@ -54,6 +60,8 @@ class RestoreOptions:
             raise ValueError(f"colour fix is {self.colour_fix!r}: choose one of {', '.join(COLOUR_FIXES)}")
         if self.grain not in GRAINS:
             raise ValueError(f"grain is {self.grain!r}: choose one of {', '.join(GRAINS)}")
+        if self.empty_negative not in EMPTY_NEGATIVES:
+            raise ValueError(f"empty negative is {self.empty_negative!r}: choose one of {', '.join(EMPTY_NEGATIVES)}")
         if not 0 <= self.scan_share < 1:
             raise ValueError(f"scan share is {self.scan_share}: choose a value from 0 to below 1")
         if not 0 < self.overlap <= 1:
@@ -63,5 +71,5 @@ class RestoreOptions:
 
     @property
     def guided(self) -> bool:
-        """Whether each window needs an unconditional copy."""
+        """Whether each window needs an unconditional copy, where prompt and negative prompt differ."""
         return self.guidance_scale > 1

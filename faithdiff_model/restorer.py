@@ -166,13 +166,17 @@ class Restorer:
         )
 
     def _texts(self, prompt: str) -> list[TextEmbedding]:
-        """The prompt's embedding, behind the negative one with guidance; none for a network without text input."""
+        """The prompt's embedding, behind the negative one with guidance; none for a network without text input.
+
+        Where both are the same, guidance changes nothing (u + s * (u - u) is u), and one copy is half the work.
+        """
         if self.prompt_encoder is None:
             return []
-        texts = [self.prompt_encoder.encode(prompt)]
-        if self.options.guided:
-            texts.insert(0, self.prompt_encoder.encode_negative(self.options.negative_prompt))
-        return texts
+        wanted, options = self.prompt_encoder.encode(prompt), self.options
+        if not options.guided:
+            return [wanted]
+        unwanted = self.prompt_encoder.encode_negative(options.negative_prompt, options.empty_negative)
+        return [wanted] if wanted.equals(unwanted) else [unwanted, wanted]
 
     def _finish(self, job: PreparedImage, canvas: Canvas, colour: Colour | None = None) -> np.ndarray:
         restored = decode_latent(

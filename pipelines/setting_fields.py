@@ -106,6 +106,12 @@ class SettingFields(BaseModel):
         result=True,
     )
     negative_prompt: str = setting("", "Sampling", "What guidance leads away from.", result=True)
+    empty_negative: Literal["encoded", "zeros"] = setting(
+        "encoded",
+        "Sampling",
+        "An empty negative prompt: the encoded empty text, as in the reference, or zeros.",
+        result=True,
+    )
     window_overlap: float = setting(
         0.5, "Sampling", "Step between windows as a part of their side.", gt=0, le=1, result=True
     )

@@ -29,7 +29,13 @@ T = TypeVar("T")
 FILM_FORMATS = ("ffv1", "prores", "h264")
 # Result settings that came later, and the value at which results are as before: left out of the record and the digest there,
 # so that what was restored before they came counts as done.
-AS_BEFORE: dict[str, object] = {"detail": 0.0, "grain": "reduce", "repair_damage": "off", "tone": "keep"}
+AS_BEFORE: dict[str, object] = {
+    "detail": 0.0,
+    "empty_negative": "zeros",
+    "grain": "reduce",
+    "repair_damage": "off",
+    "tone": "keep",
+}
 # As Ray and Kubernetes take them.
 _LABEL = re.compile(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?")
 _LABEL_KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?")

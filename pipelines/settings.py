@@ -79,6 +79,7 @@ class Settings(SettingFields):
             start=self.start,
             colour_fix=own.colour_fix if self.colour_fix == "preset" else self.colour_fix,
             negative_prompt=self.negative_prompt if PRESETS[self.preset].text_input else "",
+            empty_negative=self.empty_negative,
             overlap=self.window_overlap,
             scan_share=own.scan_share if self.scan_share < 0 else self.scan_share,
             grain=self.grain,
@@ -110,6 +111,8 @@ class Settings(SettingFields):
         options = self.restore_options(1)  # recorded as what is done, whoever chose it
         done = ("steps", "guidance_scale", "sampler", "colour_fix", "scan_share", "negative_prompt")
         chosen |= {name: getattr(options, name) for name in done} | {"detail": self.model_spec().detail}
+        if not options.guided or options.negative_prompt:  # then nothing is made of an empty one
+            chosen["empty_negative"] = AS_BEFORE["empty_negative"]
         return {name: value for name, value in chosen.items() if name not in AS_BEFORE or value != AS_BEFORE[name]}
 
     def result_digest(self, described_by: str | None = None, kind: str = "photo") -> str:

@@ -78,7 +78,7 @@ def network_method(name: str, restorer: Restorer) -> Method:
 
     options = asdict(restorer.options)
     if not restorer.config.text_input:  # without a prompt nothing is guided
-        del options["guidance_scale"], options["negative_prompt"]
+        del options["guidance_scale"], options["negative_prompt"], options["empty_negative"]
     return Method(
         name=name,
         run=restore,

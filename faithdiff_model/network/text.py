@@ -11,6 +11,8 @@ import torch
 from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor
 
+from faithdiff_model.options import EmptyNegative
+
 if TYPE_CHECKING:  # takes seconds to import, and only a network that reads text needs it
     from transformers import CLIPTokenizer
 
@@ -24,6 +26,10 @@ class TextEmbedding:
     text: Tensor
     pooled: Tensor
 
+    def equals(self, other: TextEmbedding) -> bool:
+        """Whether all values are the same. Waits for the device, unless both are one object."""
+        return self is other or (torch.equal(self.text, other.text) and torch.equal(self.pooled, other.pooled))
+
 
 class PromptEncoder:
     """Prompt -> embeddings, as SDXL makes them: the penultimate hidden states of both encoders, and the pooled projection.
@@ -31,16 +37,11 @@ class PromptEncoder:
     Args:
         tokenizers: of both encoders.
         encoders: `CLIPTextModel` and `CLIPTextModelWithProjection`.
-        zero_empty_negative: an empty negative prompt becomes zeros instead of the encoded empty text
-            (`force_zeros_for_empty_prompt` in SDXL's model_index.json).
     """
 
-    def __init__(
-        self, tokenizers: tuple[Any, Any], encoders: tuple[Any, Any], *, zero_empty_negative: bool = True
-    ) -> None:
+    def __init__(self, tokenizers: tuple[Any, Any], encoders: tuple[Any, Any]) -> None:
         self.tokenizers = tokenizers
         self.encoders = encoders
-        self.zero_empty_negative = zero_empty_negative
         self._cache: OrderedDict[str, TextEmbedding] = OrderedDict()
 
     def to(self, device: torch.device, dtype: torch.dtype) -> PromptEncoder:
@@ -61,10 +62,10 @@ class PromptEncoder:
             self._cache.popitem(last=False)
         return embedding
 
-    def encode_negative(self, prompt: str) -> TextEmbedding:
-        """A negative prompt's embeddings; zeros for the empty one where SDXL wants that."""
+    def encode_negative(self, prompt: str, empty: EmptyNegative = "encoded") -> TextEmbedding:
+        """A negative prompt's embeddings; for the empty one what `empty` says (`options.RestoreOptions.empty_negative`)."""
         embedding = self.encode(prompt)
-        if prompt == "" and self.zero_empty_negative:
+        if prompt == "" and empty == "zeros":
             return TextEmbedding(torch.zeros_like(embedding.text), torch.zeros_like(embedding.pooled))
         return embedding
 

@@ -105,7 +105,8 @@ class Canvas:
         latent: [4, h, w] float32, the whole region.
         windows: in the region's coordinates, all of one shape.
         lq_embeddings: [windows, C, h, w], in the UNet's dtype.
-        text: [copies, L, C], copies = 2 with guidance (unconditional, conditional), else 1; None for a network without text.
+        text: [copies, L, C], copies = 2 with guidance (unconditional, conditional), else 1, as where both would be the same;
+            None for a network without text.
         pooled: [copies, C]; None likewise.
         time_ids: [windows, 6].
         scheduler: this image's own, since multistep samplers keep history.
@@ -176,11 +177,12 @@ def denoise(
 
 
 def batch_windows(canvases: Sequence[Canvas], window_batch: int) -> list[list[Work]]:
-    """All windows of all canvases in batches of at most `window_batch`, each of one window shape."""
-    by_shape: dict[tuple[int, int], list[Work]] = {}
+    """All windows of all canvases in batches of at most `window_batch`, each of one window shape and number of copies."""
+    alike: dict[tuple[int, ...], list[Work]] = {}
     for canvas in canvases:
-        by_shape.setdefault(canvas.window_shape, []).extend((canvas, i) for i in range(len(canvas.windows)))
-    return [work[i : i + window_batch] for work in by_shape.values() for i in range(0, len(work), window_batch)]
+        work = ((canvas, i) for i in range(len(canvas.windows)))
+        alike.setdefault((*canvas.window_shape, canvas.copies), []).extend(work)
+    return [work[i : i + window_batch] for work in alike.values() for i in range(0, len(work), window_batch)]
 
 
 def predict_noise(

@@ -26,7 +26,7 @@ __all__ = [
 
 _SUFFIX, _DETAIL = ".safetensors", "-detail"
 TEXT_FOLDERS = ("tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2")
-_BASE_PATTERNS = ("model_index.json", *(f"{folder}/*" for folder in TEXT_FOLDERS))
+_BASE_PATTERNS = tuple(f"{folder}/*" for folder in TEXT_FOLDERS)
 
 _CAPTIONER_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.jinja")
 _CAPTIONER_NEEDS = (

@@ -69,7 +69,7 @@ def plan(settings: Settings, limit: Annotated[int, typer.Option(help="Items to l
     """Show what `restore` would do and why, without doing it."""
     from pipelines.plan.plan import make_plan
 
-    print_plan(make_plan(settings), OUT, limit)
+    print_plan(make_plan(settings), settings, OUT, limit)
 
 
 @app.command()

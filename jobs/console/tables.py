@@ -15,13 +15,16 @@ from pipelines.store.stores import open_store
 __all__ = ["print_plan", "print_summary"]
 
 
-def print_plan(plan: Plan, console: Console, limit: int) -> None:
+def print_plan(plan: Plan, settings: Settings, console: Console, limit: int) -> None:
     """Counts by reason, then the first pending items."""
     table = Table(title="Plan")
     table.add_column("what")
     table.add_column("items", justify="right")
     for reason, count in sorted(plan.counts().items()):
         table.add_row(f"to restore: {reason}", str(count))
+    unguided = plan.pending.unguided(settings)
+    if unguided:
+        table.add_row("of these without guidance (prompt and negative prompt are alike): half the work", str(unguided))
     table.add_row("already done", str(plan.done))
     if plan.quarantined:
         table.add_row("quarantined (--redo tries them)", str(len(plan.quarantined)))

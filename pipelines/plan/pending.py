@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from faithdiff_model.prompts import description_to_prompt
 from pipelines.rows import Row, new_row
+from pipelines.settings import Settings
 from pipelines.store.store import Store
 
 __all__ = ["PENDING_SCHEMA", "ArrowSpill", "CompactRows", "Expand", "PendingRows", "RowBuilder", "whole_rows"]
@@ -156,6 +157,18 @@ class PendingRows(CompactRows):
         for start in range(0, len(self), most):
             places = pa.array(range(start, min(start + most, len(self))))
             yield PendingRows(self.table.take(places), self.builder)
+
+    def unguided(self, settings: Settings) -> int:
+        """Rows for which guidance is set and changes nothing, since their prompt is the negative one, as where both are empty.
+
+        Captions that are still to be made may be anything: they count as words.
+        """
+        options = settings.restore_options(1)
+        zeros = options.negative_prompt == "" and options.empty_negative == "zeros"
+        if not options.guided or settings.captions == "llava" or zeros:
+            return 0
+        captions = (text for part in self.table["caption"].chunks for text in part.to_pylist())
+        return sum(description_to_prompt(text or "") == options.negative_prompt for text in captions)
 
     @property
     def reasons(self) -> list[str]:

@@ -65,7 +65,7 @@ class RandomPrompts:
     def encode(self, _prompt: str) -> TextEmbedding:
         return self._positive
 
-    def encode_negative(self, _prompt: str) -> TextEmbedding:
+    def encode_negative(self, _prompt: str, _empty: str = "") -> TextEmbedding:
         return self._negative
 
 

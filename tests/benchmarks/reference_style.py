@@ -68,7 +68,7 @@ def _start(restorer: Restorer, job: PreparedImage, prompt: str, seed: int, sched
     noise = torch.from_numpy(position_noise(seed, job.tile.region)).to(device)
     texts = [restorer.prompt_encoder.encode(prompt)]
     if options.guided:
-        texts.insert(0, restorer.prompt_encoder.encode_negative(options.negative_prompt))
+        texts.insert(0, restorer.prompt_encoder.encode_negative(options.negative_prompt, options.empty_negative))
     return _Image(
         latent=start_latent(encoded, noise, scheduler),
         features=restorer.unet.lq_encoder(lq.to(dtype)[None]),

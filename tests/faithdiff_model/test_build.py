@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from pathlib import Path
 
@@ -41,7 +40,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, name in enumerate(("", "_2")):
         prompts.tokenizers[number].save_pretrained(folder / "base" / f"tokenizer{name}")
         prompts.encoders[number].save_pretrained(folder / "base" / f"text_encoder{name}")
-    (folder / "base" / "model_index.json").write_text(json.dumps({"force_zeros_for_empty_prompt": True}))
     vae.save_pretrained(folder / "vae")
     torch.save({to_published(name): value for name, value in unet.state_dict().items()}, folder / "FaithDiff.bin")
     save_published(unet, folder / "FaithDiff.safetensors")
@@ -87,7 +85,7 @@ def test_a_folder_of_weights_and_a_whole_sdxl_folder_as_vae(saved: Path, tmp_pat
         str(tmp_path / "base"), str(tmp_path / "base"), str(saved), preset="small", options=OPTIONS
     )
     np.testing.assert_allclose(
-        restorer.restore([IMAGE], [""], [0])[0], made().restore([IMAGE], [""], [0])[0], atol=1e-6
+        restorer.restore([IMAGE], [""], [0])[0], made().restore([IMAGE], [""], [0])[0], atol=1e-5
     )
 
 
@@ -166,17 +164,6 @@ def test_a_copy_elsewhere_has_the_same_digest(saved: Path, tmp_path: Path) -> No
         for at in (saved, tmp_path / "copy")
     ]
     assert model_digest(specs[0]) == model_digest(specs[1])
-
-
-def test_empty_negative_prompts_are_zeros_where_sdxl_wants_it(saved: Path, tmp_path: Path) -> None:
-    shutil.copytree(saved, tmp_path / "m")
-    (tmp_path / "m" / "base" / "model_index.json").write_text(json.dumps({"force_zeros_for_empty_prompt": False}))
-    zero, encoded = load(saved).prompt_encoder, load(tmp_path / "m").prompt_encoder
-    assert zero.encode_negative("").text.abs().max() == 0
-    assert zero.encode_negative("").pooled.abs().max() == 0
-    assert torch.equal(encoded.encode_negative("").text, encoded.encode("").text)
-    assert zero.encode("").text.abs().max() > 0
-    assert zero.encode_negative("blur").text.abs().max() > 0
 
 
 def test_prompts_become_sdxl_embeddings(saved: Path) -> None:

@@ -145,7 +145,7 @@ class _ReferenceText:
     def encode(self, prompt: str) -> TextEmbedding:
         return TextEmbedding(self.found["prompt"][0], self.found["pooled"][0])
 
-    def encode_negative(self, prompt: str) -> TextEmbedding:
+    def encode_negative(self, prompt: str, empty: str = "") -> TextEmbedding:
         return TextEmbedding(self.found["negative_prompt"][0], self.found["negative_pooled"][0])
 
 

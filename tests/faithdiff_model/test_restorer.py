@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from faithdiff_model.build import build_restorer
+from faithdiff_model.network.text import TextEmbedding
 from faithdiff_model.options import SAMPLERS, RestoreOptions
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.spec import ModelSpec
@@ -71,6 +72,63 @@ def test_prompt_and_seed_and_negative_prompt_matter(restorer: Restorer) -> None:
     assert not np.array_equal(base, restorer.restore([IMAGES[1]], ["a barn"], [0])[0])
     assert not np.array_equal(base, restorer.restore([IMAGES[1]], [""], [1])[0])
     assert not np.array_equal(base, restorer.with_options(negative_prompt="blur").restore([IMAGES[1]], [""], [0])[0])
+
+
+def _rows_of_calls(restorer: Restorer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Rows of each UNet call from now on."""
+    rows: list[int] = []
+    predict = restorer.unet.predict
+
+    def counted(aligned: torch.Tensor, *rest: object) -> torch.Tensor:
+        rows.append(len(aligned))
+        return predict(aligned, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(restorer.unet, "predict", counted)
+    return rows
+
+
+@pytest.mark.parametrize("words", ["", "a barn"])
+def test_alike_prompts_take_one_copy_and_give_the_bytes_of_two(
+    restorer: Restorer, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    """Rows of one call are the same to the bit, and a call of other length rounds otherwise: so it is made as long here."""
+    chosen = restorer.with_options(negative_prompt=words, guidance_scale=5.0)
+    rows = _rows_of_calls(restorer, monkeypatch)
+    image = IMAGES[0]
+    one = chosen.restore([image], [words], [0])[0]
+    assert set(rows) == {1}
+    assert np.array_equal(one, chosen.with_options(guidance_scale=1.0).restore([image], [words], [0])[0])
+    with monkeypatch.context() as patch:
+        predict = restorer.unet.predict
+
+        def twice(aligned: torch.Tensor, timestep: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+            return predict(aligned.repeat(2, 1, 1, 1), timestep, *(torch.cat([each, each]) for each in rest))[:1]
+
+        patch.setattr(restorer.unet, "predict", twice)
+        one_as_long = chosen.restore([image], [words], [0])[0]
+    monkeypatch.setattr(TextEmbedding, "equals", lambda *_: False)
+    rows.clear()
+    two = chosen.restore([image], [words], [0])[0]
+    assert set(rows) == {2}
+    assert np.array_equal(one_as_long, two)
+    assert np.abs(one - two).max() <= LIMIT
+
+
+def test_one_copy_and_two_share_no_call(restorer: Restorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = restorer.with_options(window_batch=3)
+    rows = _rows_of_calls(restorer, monkeypatch)
+    together = chosen.restore(IMAGES[:2], ["", "a barn"], SEEDS[:2])
+    assert set(rows) == {3, 6}
+    for image, prompt, seed, result in zip(IMAGES, ["", "a barn"], SEEDS, together, strict=False):
+        assert np.array_equal(chosen.restore([image], [prompt], [seed])[0], result)
+
+
+def test_zeros_are_another_negative_than_the_empty_text(restorer: Restorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = _rows_of_calls(restorer, monkeypatch)
+    encoded = restorer.restore([IMAGES[1]], [""], [0])[0]
+    zeros = restorer.with_options(empty_negative="zeros").restore([IMAGES[1]], [""], [0])[0]
+    assert set(rows) == {1, 2}
+    assert not np.array_equal(encoded, zeros)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (17, 23), (16, 129), (130, 16), (41, 137), (136, 264)])

@@ -21,7 +21,8 @@ CHANGE_BYTES = {
     "tile", "tile_halo", "captions", "cpu_threads",
 }  # fmt: skip
 # Later ones, left out where results are as before them.
-LATER = {"detail": 0.5, "grain": "keep", "tone": "restore"}
+LATER = {"detail": 0.5, "empty_negative": "encoded", "grain": "keep", "tone": "restore"}
+OF_PRESET = {"empty_negative": "sdxl"}  # of which they are a setting
 RECORDED_WITH = {"tone": {"tone_weights": tone_digest()}}
 CHANGE_PHOTOGRAPHS = {"format", "jpeg_quality", "tile", "tile_halo"}
 DAMAGE = {"repair_damage", "damage_detector"}  # recorded where damage is looked for
@@ -59,7 +60,8 @@ def test_every_setting_is_on_one_side() -> None:
 
 @pytest.mark.parametrize("name", LATER)
 def test_a_later_setting_is_recorded_where_it_changes_results(name: str) -> None:
-    as_before, changed = Settings(**{name: AS_BEFORE[name]}), Settings(**{name: LATER[name]})
+    preset = OF_PRESET.get(name, "nano")
+    as_before, changed = (Settings(preset=preset, **{name: each[name]}) for each in (AS_BEFORE, LATER))
     assert name not in as_before.result_settings()
     assert changed.result_settings() == as_before.result_settings() | {name: LATER[name]} | RECORDED_WITH.get(name, {})
     assert changed.result_digest() != as_before.result_digest()
@@ -111,7 +113,8 @@ def test_result_settings_hold_values() -> None:
         repair_damage="fill",
     )
     expected = {name: getattr(settings, name) for name in CHANGE_BYTES}
-    assert settings.result_settings() == expected | {"repair_damage": "fill", "damage_detector": "d" * 64}
+    later = {"repair_damage": "fill", "damage_detector": "d" * 64, "empty_negative": "encoded"}
+    assert settings.result_settings() == expected | later
     described = Settings(preset="sdxl", captions="llava", captioner="x/y")
     assert described.result_settings()["captioner"] == "x/y"
 
@@ -137,6 +140,19 @@ def test_steps_that_a_preset_does_not_take_are_not_recorded() -> None:
 def test_what_a_preset_without_text_was_not_given_is_not_recorded() -> None:
     recorded = Settings(preset="nano", guidance_scale=7.0, negative_prompt="blur").result_settings()
     assert (recorded["guidance_scale"], recorded["negative_prompt"]) == (1.0, "")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"preset": "nano"}, {"guidance_scale": 1.0}, {"negative_prompt": "blurred"}, {"guidance_scale": 0.5}]
+)
+def test_an_empty_negative_prompt_is_recorded_where_there_is_one(changes: dict[str, Any]) -> None:
+    """What was restored before, when it was zeros, is as it was unless it is guided and has no negative prompt."""
+    before, now = (Settings(**{"preset": "sdxl", "empty_negative": kind, **changes}) for kind in ("zeros", "encoded"))
+    assert before.result_digest() == now.result_digest()
+    guided = Settings(preset="sdxl")
+    assert guided.result_settings()["empty_negative"] == "encoded"
+    assert guided.result_digest() != Settings(preset="sdxl", empty_negative="zeros").result_digest()
+    assert guided.restore_options(1).empty_negative == "encoded"
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))

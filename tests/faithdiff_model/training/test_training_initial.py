@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from pathlib import Path
 
@@ -41,7 +40,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, name in enumerate(("", "_2")):
         prompts.tokenizers[number].save_pretrained(folder / f"tokenizer{name}")
         prompts.encoders[number].save_pretrained(folder / f"text_encoder{name}")
-    (folder / "model_index.json").write_text(json.dumps({"force_zeros_for_empty_prompt": True}))
     vae.save_pretrained(folder / "vae")
     torch.manual_seed(12)
     UNet2DConditionModel(**TINY.unet).save_pretrained(folder / "unet")

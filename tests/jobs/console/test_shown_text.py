@@ -83,11 +83,21 @@ def test_the_plan(tmp_path: Path) -> None:
     (tmp_path / "scans" / f"c.{IN_A_NAME[:100]}").write_bytes(b"")
     (tmp_path / "scans" / f"d.{IN_A_NAME[-60:]}").write_bytes(b"")
     out = console()
-    print_plan(make_plan(settings), out, 20)
+    print_plan(make_plan(settings), settings, out, 20)
     text = shown(out)
     assert harmless(text), sorted({sign for sign in text if not harmless(sign)})
     assert sum("forged" in line for line in text.splitlines()) <= 3
     assert not any(line.lstrip().startswith(("error:", "forged")) for line in text.splitlines())
+
+
+def test_the_plan_says_where_guidance_changes_nothing(tmp_path: Path) -> None:
+    settings = archive_settings(tmp_path)
+    save_photo(tmp_path / "scans" / "a.png")
+    plan = make_plan(settings)
+    for negative, said in (("", True), ("blurred", False)):
+        out = console()
+        print_plan(plan, settings.model_copy(update={"negative_prompt": negative}), out, 20)
+        assert ("of these without guidance" in shown(out)) is said
 
 
 def summary(**changes: Any) -> dict[str, Any]:

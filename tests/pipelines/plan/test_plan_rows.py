@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -31,6 +32,24 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="module")
 def plan(settings: Settings) -> Plan:
     return make_plan(settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "unguided"),
+    [
+        ({}, 4),
+        ({"negative_prompt": "A mill by a river"}, 1),
+        ({"negative_prompt": "blurred"}, 0),
+        ({"empty_negative": "zeros"}, 0),
+        ({"guidance_scale": 1.0}, 0),
+        ({"captions": "llava"}, 0),
+        ({"preset": "nano", "captions": "none"}, 0),
+    ],
+)
+def test_rows_whose_prompt_is_the_negative_one_are_counted(
+    plan: Plan, settings: Settings, changes: dict[str, Any], unguided: int
+) -> None:
+    assert plan.pending.unguided(Settings(**settings.model_dump() | changes)) == unguided
 
 
 def test_rows_are_a_sequence(plan: Plan) -> None:
