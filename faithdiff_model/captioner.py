@@ -17,14 +17,13 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration, LlavaProcessor, LogitsProcessor, LogitsProcessorList
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from faithdiff_model.conversation import QUESTION, VICUNA_V1
 from faithdiff_model.prompts import caption_to_prompt
 from faithdiff_model.weights.download import WeightsError
 from faithdiff_model.weights.files import captioner_folder
 
-__all__ = ["QUESTION", "Caption", "LlavaCaptioner", "SamplingChoices", "SeededSampling"]
+__all__ = ["Caption", "LlavaCaptioner", "SamplingChoices", "SeededSampling"]
 
-QUESTION = "Describe this image and its style in a very detailed manner."
-_PLAIN_PROMPT = f"USER: <image>\n{QUESTION} ASSISTANT:"
 _EPSILON = 1e-20  # keeps logarithms of a uniform draw finite
 
 
@@ -101,7 +100,7 @@ class LlavaCaptioner:
         self.max_new_tokens = max_new_tokens
         self.temperature = temperature
         self.top_p = top_p
-        self.prompt = _prompt(processor)
+        self.prompt = VICUNA_V1.prompt(QUESTION)
         tokenizer = processor.tokenizer
         tokenizer.padding_side = "left"  # generation continues at the right end
         if tokenizer.pad_token is None:
@@ -119,7 +118,8 @@ class LlavaCaptioner:
         """Load a LLaVA 1.5.
 
         Args:
-            location: local folder, fsspec URL or hub id (`llava-hf/llava-1.5-7b-hf`, `llava-hf/llava-1.5-13b-hf`).
+            location: local folder, fsspec URL or hub id (`llava-hf/llava-1.5-13b-hf` as in the reference, or
+                `llava-hf/llava-1.5-7b-hf`).
             device: where it runs.
             dtype: float16 on a GPU.
             sampling: what is not to be the default.
@@ -178,11 +178,3 @@ def _processor(folder: Path) -> LlavaProcessor:
     processor = LlavaProcessor.from_pretrained(folder)
     processor.image_processor = CLIPImageProcessorPil.from_pretrained(folder)
     return processor
-
-
-def _prompt(processor: LlavaProcessor) -> str:
-    """The question in the words that the model was trained to answer."""
-    if not getattr(processor, "chat_template", None):
-        return _PLAIN_PROMPT
-    turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}
-    return str(processor.apply_chat_template([turn], add_generation_prompt=True, tokenize=False))

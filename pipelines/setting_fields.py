@@ -167,7 +167,14 @@ class SettingFields(BaseModel):
     captions: Literal["none", "llava", "catalogue"] = setting(
         "none", "Captions", "Where descriptions come from.", result=True
     )
-    captioner: str = setting("llava-hf/llava-1.5-7b-hf", "Captions", "LLaVA: folder or hub id.")
+    captioner: str = setting(
+        "llava-hf/llava-1.5-13b-hf",
+        "Captions",
+        "LLaVA 1.5: folder or hub id; llava-hf/llava-1.5-7b-hf takes half the memory.",
+    )
+    caption_cleaned: bool = setting(
+        False, "Captions", "LLaVA sees what nano makes of the scan, and not the scan.", result=True
+    )
     catalogue: str = setting("", "Captions", "CSV or Parquet with descriptions by source path.")
     catalogue_path: str = setting("path", "Captions", "The catalogue's column of source paths.")
     catalogue_text: str = setting("caption", "Captions", "The catalogue's column of descriptions.")

@@ -30,6 +30,7 @@ FILM_FORMATS = ("ffv1", "prores", "h264")
 # Result settings that came later, and the value at which results are as before: left out of the record and the digest there,
 # so that what was restored before they came counts as done.
 AS_BEFORE: dict[str, object] = {
+    "caption_cleaned": False,
     "detail": 0.0,
     "empty_negative": "zeros",
     "grain": "reduce",

@@ -7,15 +7,19 @@ import json
 
 from pydantic import model_validator
 
+from faithdiff_model.conversation import VICUNA_V1
 from faithdiff_model.damage.shipped import detector_digest
 from faithdiff_model.image.tone_weights import tone_digest
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets import DEFAULTS, DETAIL, PRESETS
 from faithdiff_model.spec import ModelSpec
+from faithdiff_model.weights.files import model_digest
 from pipelines.setting_fields import GIB, SettingFields
 from pipelines.setting_types import AS_BEFORE, Formats
 
-__all__ = ["GIB", "Settings"]
+__all__ = ["CLEANER", "GIB", "Settings"]
+
+CLEANER = ModelSpec(preset="nano")  # what a scan is cleaned with for its caption
 
 
 class Settings(SettingFields):
@@ -49,6 +53,11 @@ class Settings(SettingFields):
                 f"start is {self.start} but preset {self.preset} takes {' or '.join(network.starts)} alone"
             )
         return self
+
+    @property
+    def cleans_for_captions(self) -> bool:
+        """Whether a captioner is to see what `CLEANER` makes of the scan."""
+        return self.caption_cleaned and self.captions == "llava"
 
     @property
     def formats(self) -> Formats:
@@ -105,7 +114,11 @@ class Settings(SettingFields):
         if chosen.get("repair_damage", "off") != "off":
             chosen["damage_detector"] = detector_digest()
         if self.captions == "llava":
-            chosen["captioner"] = self.captioner
+            chosen |= {"captioner": self.captioner, "conversation": VICUNA_V1.name}
+        if self.cleans_for_captions:
+            chosen["caption_cleaner"] = model_digest(CLEANER)
+        else:
+            del chosen["caption_cleaned"]
         if chosen.get("tone") == "restore":
             chosen["tone_weights"] = tone_digest()
         options = self.restore_options(1)  # recorded as what is done, whoever chose it

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from pipelines.rows import Row, get_pixels
-from pipelines.settings import Settings
+from pipelines.settings import CLEANER, Settings
+
+if TYPE_CHECKING:
+    from faithdiff_model.restorer import Restorer
 
 __all__ = ["CaptionStage"]
 
 # LLaVA sees 336 pixels a side; more would only be shipped and thrown away.
 _SIDE = 672
+# Damage is cleaned at the scan's own size. Of a larger scan a view of this side shows LLaVA as much, and takes seconds.
+_CLEANED_SIDE = 4 * _SIDE
 
 
 class CaptionStage:
     """The stage, with one LLaVA.
 
     Args:
-        settings: which captioner, on what.
+        settings: which captioner, on what, and whether the scan is cleaned for it (the reference has BSRNet for that; here it
+            is nano, which travels in the package).
     """
 
     name: ClassVar[str] = "caption"
@@ -39,6 +46,7 @@ class CaptionStage:
         )
         self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         self.model = settings.captioner
+        self.cleaner = _load_cleaner(settings) if settings.cleans_for_captions else None
 
     def core(self, row: Row) -> Iterator[Row]:
         """Fill caption and prompt; a failure leaves the row without them and warns in it."""
@@ -59,7 +67,7 @@ class CaptionStage:
     def core_batch(self, rows: list[Row]) -> list[Row]:
         """Fill caption and prompt of several rows at once. Raises what the captioner raises."""
         started = time.monotonic()
-        captions = self.captioner.caption([_view(get_pixels(row)) for row in rows], [row["seed"] for row in rows])
+        captions = self.captioner.caption([self._seen(row) for row in rows], [row["seed"] for row in rows])
         for row, caption in zip(rows, captions, strict=True):
             row.update(
                 {
@@ -72,15 +80,30 @@ class CaptionStage:
             row["seconds_caption"] = (time.monotonic() - started) / len(rows)
         return rows
 
+    def _seen(self, row: Row) -> np.ndarray:
+        """What LLaVA sees of a row, 8-bit RGB [H, W, 3]: the scan, or the scan as the cleaner restores it."""
+        pixels = get_pixels(row)
+        if self.cleaner is not None:
+            pixels = self.cleaner.restore([_view(pixels, _CLEANED_SIDE)], [""], [row["seed"]])[0]
+        return _view(pixels, _SIDE)
 
-def _view(pixels_HWC: np.ndarray) -> np.ndarray:
-    """A small 8-bit RGB view [H, W, 3] of any decoded photograph."""
+
+def _load_cleaner(settings: Settings) -> Restorer:
+    """The default small network beside the captioner. Raises WeightsError: its weights are not there."""
+    from faithdiff_model.build import build_restorer
+    from faithdiff_model.presets import DEFAULTS
+
+    return build_restorer(replace(CLEANER, device=settings.device), DEFAULTS[CLEANER.preset])
+
+
+def _view(pixels_HWC: np.ndarray, side: int) -> np.ndarray:
+    """An 8-bit RGB view [H, W, 3] of any decoded photograph, no side above `side`."""
     import cv2
 
     colour = pixels_HWC[..., :1] if pixels_HWC.shape[2] < 3 else pixels_HWC[..., :3]
     if colour.dtype == np.uint16:
         colour = (colour >> 8).astype(np.uint8)
-    scale = min(1.0, _SIDE / max(colour.shape[:2]))
+    scale = min(1.0, side / max(colour.shape[:2]))
     size = (max(1, round(colour.shape[1] * scale)), max(1, round(colour.shape[0] * scale)))
     small = cv2.resize(np.ascontiguousarray(colour), size, interpolation=cv2.INTER_AREA)
     small = small[..., None] if small.ndim == 2 else small

@@ -10,7 +10,8 @@ import pytest
 import torch
 from tiny_llava import save_tiny_llava
 
-from faithdiff_model.captioner import QUESTION, LlavaCaptioner, SeededSampling
+from faithdiff_model.captioner import LlavaCaptioner, SeededSampling
+from faithdiff_model.conversation import QUESTION, VICUNA_V1
 from faithdiff_model.prompts import caption_to_prompt, description_to_prompt
 from faithdiff_model.weights.download import WeightsError
 
@@ -59,6 +60,22 @@ def test_temperature_zero_takes_the_likeliest(folder: Path) -> None:
 def test_the_question_reaches_the_model(captioner: LlavaCaptioner) -> None:
     assert QUESTION in captioner.prompt
     assert captioner.prompt.count("<image>") == 1
+
+
+def test_the_conversation_is_the_references_and_not_the_folders(folder: Path, tmp_path: Path) -> None:
+    """vicuna_v1 as LLaVA's own code writes it, though a template in the folder says otherwise."""
+    other = tmp_path / "templated"
+    shutil.copytree(folder, other)
+    template = "{% for message in messages %}Say nothing. <image>{% endfor %}"
+    (other / "chat_template.jinja").write_text(template)
+    templated = LlavaCaptioner.from_pretrained(str(other), max_new_tokens=12, temperature=1.0, top_p=0.95)
+    assert templated.processor.chat_template == template
+    assert templated.prompt == (
+        "A chat between a curious user and an artificial intelligence assistant. "
+        "The assistant gives helpful, detailed, and polite answers to the user's questions. "
+        "USER: <image>\nDescribe this image and its style in a very detailed manner. ASSISTANT:"
+    )
+    assert VICUNA_V1.name == "vicuna_v1"
 
 
 def test_no_images_no_captions(captioner: LlavaCaptioner) -> None:

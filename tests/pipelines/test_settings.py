@@ -11,6 +11,8 @@ from scratched import name_detector
 
 from faithdiff_model.image.tone_weights import tone_digest
 from faithdiff_model.presets import DEFAULTS
+from faithdiff_model.spec import ModelSpec
+from faithdiff_model.weights.files import model_digest
 from pipelines.setting_types import AS_BEFORE
 from pipelines.settings import Settings
 
@@ -21,9 +23,14 @@ CHANGE_BYTES = {
     "tile", "tile_halo", "captions", "cpu_threads",
 }  # fmt: skip
 # Later ones, left out where results are as before them.
-LATER = {"detail": 0.5, "empty_negative": "encoded", "grain": "keep", "tone": "restore"}
-OF_PRESET = {"empty_negative": "sdxl"}  # of which they are a setting
-RECORDED_WITH = {"tone": {"tone_weights": tone_digest()}}
+LATER = {"caption_cleaned": True, "detail": 0.5, "empty_negative": "encoded", "grain": "keep", "tone": "restore"}
+# With which others they change something.
+GUIDED, DESCRIBED = {"preset": "sdxl"}, {"preset": "sdxl", "captions": "llava"}
+BESIDE: dict[str, dict[str, Any]] = {"caption_cleaned": DESCRIBED, "empty_negative": GUIDED}
+RECORDED_WITH = {
+    "caption_cleaned": {"caption_cleaner": model_digest(ModelSpec(preset="nano"))},
+    "tone": {"tone_weights": tone_digest()},
+}
 CHANGE_PHOTOGRAPHS = {"format", "jpeg_quality", "tile", "tile_halo"}
 DAMAGE = {"repair_damage", "damage_detector"}  # recorded where damage is looked for
 CHANGE_FILMS = {
@@ -60,8 +67,7 @@ def test_every_setting_is_on_one_side() -> None:
 
 @pytest.mark.parametrize("name", LATER)
 def test_a_later_setting_is_recorded_where_it_changes_results(name: str) -> None:
-    preset = OF_PRESET.get(name, "nano")
-    as_before, changed = (Settings(preset=preset, **{name: each[name]}) for each in (AS_BEFORE, LATER))
+    as_before, changed = (Settings(**BESIDE.get(name, {}), **{name: each[name]}) for each in (AS_BEFORE, LATER))
     assert name not in as_before.result_settings()
     assert changed.result_settings() == as_before.result_settings() | {name: LATER[name]} | RECORDED_WITH.get(name, {})
     assert changed.result_digest() != as_before.result_digest()
@@ -117,6 +123,7 @@ def test_result_settings_hold_values() -> None:
     assert settings.result_settings() == expected | later
     described = Settings(preset="sdxl", captions="llava", captioner="x/y")
     assert described.result_settings()["captioner"] == "x/y"
+    assert described.result_settings()["conversation"] == "vicuna_v1"
 
 
 @pytest.mark.parametrize(("preset", "steps"), [("nano", 1), ("sdxl", 20)])
@@ -153,6 +160,15 @@ def test_an_empty_negative_prompt_is_recorded_where_there_is_one(changes: dict[s
     assert guided.result_settings()["empty_negative"] == "encoded"
     assert guided.result_digest() != Settings(preset="sdxl", empty_negative="zeros").result_digest()
     assert guided.restore_options(1).empty_negative == "encoded"
+
+
+def test_cleaning_for_captions_is_recorded_where_llava_describes() -> None:
+    for captions, catalogue in (("none", ""), ("catalogue", "a.csv")):
+        both = [
+            Settings(preset="sdxl", captions=captions, catalogue=catalogue, caption_cleaned=cleaned)  # type: ignore[arg-type]
+            for cleaned in (False, True)
+        ]
+        assert both[0].result_digest() == both[1].result_digest()
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))

@@ -14,7 +14,12 @@ import numpy as np
 import pytest
 from archive_steps import archive_settings, picture, save_photo, table_of
 from PIL import Image
+from tiny_llava import save_tiny_llava
 
+from faithdiff_model.build import build_restorer
+from faithdiff_model.captioner import Caption
+from faithdiff_model.presets import DEFAULTS
+from faithdiff_model.spec import ModelSpec
 from pipelines.errors import ItemError
 from pipelines.manifest.identity import identity
 from pipelines.manifest.sidecar import read_sidecar
@@ -158,7 +163,7 @@ class FailingCaptioner:
 
 def caption_stage() -> CaptionStage:
     stage = object.__new__(CaptionStage)
-    stage.captioner, stage.model = FailingCaptioner(), "fake-llava"
+    stage.captioner, stage.model, stage.cleaner = FailingCaptioner(), "fake-llava", None
     return stage
 
 
@@ -191,6 +196,25 @@ def test_a_failing_captioner_costs_its_own_row_alone() -> None:
     assert warning.startswith("no caption: RuntimeError: square photographs: ")
     assert len(warning) <= 200
     assert get_pixels(rows[1]).shape == (20, 20, 3)
+
+
+def test_llava_may_see_what_nano_makes_of_the_scan(tmp_path: Path) -> None:
+    """The real LLaVA classes and the shipped nano, the settings as a user gives them."""
+    folder = save_tiny_llava(tmp_path / "llava")
+    usual = archive_settings(tmp_path, captions="llava", captioner=str(folder), device="cpu")
+    cleaned = CaptionStage(usual.model_copy(update={"caption_cleaned": True}))
+    plain = CaptionStage(usual)
+    assert plain.cleaner is None
+    nano = build_restorer(ModelSpec(preset="nano", device="cpu"), DEFAULTS["nano"])
+    grey = picture(40, 56, 1, np.uint16)
+    seen: list[np.ndarray] = []
+    for stage in (plain, cleaned):
+        stage.captioner.caption = lambda images, seeds: seen.extend(images) or [Caption("", "")]  # type: ignore[method-assign]
+        stage.core_batch([row_of(grey)])
+    scan = np.repeat((grey >> 8).astype(np.uint8), 3, axis=2)
+    assert np.array_equal(seen[0], scan)
+    assert np.array_equal(seen[1], nano.restore([scan], [""], [5])[0])
+    assert not np.array_equal(seen[1], scan)
 
 
 @pytest.mark.parametrize(("size", "upscale"), [((100, 170), 2), ((128, 64), 1), ((65, 65), 3)])
