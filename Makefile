@@ -9,6 +9,7 @@ NANO ?= runs/nano
 NANO_MINUTES ?= 95
 DETECTOR ?= runs/damage
 TONE ?= runs/tone
+GPU_PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 
 .PHONY: demo picture test test-chaos lint format bench bench-gpu nano detector tone install clean
 
@@ -43,12 +44,9 @@ bench: install
 	$(BIN)/python tests/benchmarks/replica.py --preset small --window-batches 1,0
 	$(BIN)/python tests/benchmarks/pipeline.py
 
-# One GPU with 40 GB or more; random weights, nothing to download.
-bench-gpu: install
-	$(BIN)/python tests/benchmarks/replica.py --preset sdxl --random-weights --device cuda --dtype bfloat16 \
-		--modes eager --batches 1,2,4,8
-	$(BIN)/python tests/benchmarks/replica.py --preset sdxl --random-weights --device cuda --dtype bfloat16 \
-		--modes compiled --batches 1,4 --no-reference --label=-compiled
+# One GPU with 40 GB or more; random weights, nothing to install or download. `make bench-gpu ONLY=speed` repeats one step.
+bench-gpu:
+	$(GPU_PYTHON) tests/benchmarks/gpu.py --out runs/gpu $(if $(ONLY),--only $(ONLY))
 
 install: $(STAMP)
 

@@ -1,11 +1,13 @@
-"""The first minutes with a GPU: train nano at a larger width, measure it, and time the full-size network. See README.md.
+"""A GPU's first minutes, in one command: the full-size network measured, nano measured, nano trained. See README.md.
 
+    make bench-gpu
+    python tests/benchmarks/gpu.py --out runs/gpu --only speed
     python tests/benchmarks/gpu.py --pack ../shared/photos/train --out .gpu
     python tests/benchmarks/gpu.py --photos .gpu --train-minutes 6
 
-The first command packs the photographs on any machine. The second takes `--minutes` in all and ends half a minute before they
-are over, whatever happens; what it has by then is in `--out`, or in the folder that the variable OUT names. It needs PyTorch,
-diffusers, transformers, accelerate, OpenCV and fsspec, and neither Ray, Prefect nor pydantic.
+The first two train nothing. The third packs photographs on any machine for the fourth. A run takes `--minutes` in all and ends
+half a minute before they are over, whatever happens; what it has by then is in `--out`, or in the folder that the variable OUT
+names. It needs PyTorch, diffusers, transformers, accelerate, OpenCV and fsspec, and neither Ray, Prefect nor pydantic.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from gpu_report import line
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -28,19 +33,11 @@ RESULTS, OUTPUT = "results.jsonl", "output.log"
 HELD_OUT = ROOT / "faithdiff_model" / "presets" / "weights" / "nano" / "held-out-photographs.txt"
 _MARGIN_SECONDS = 30  # left of the minutes when this ends
 _MEASURE_SECONDS = 60  # kept free behind the training
-_LEAST_SECONDS = 45  # with less, no further step is begun
-_SHORT_SECONDS = 180  # with less, a step is begun in its short form
-_SDXL = ("--preset", "sdxl", "--random-weights", "--device", "cuda", "--dtype", "bfloat16")
-_SHORT = ("--batches", "1,4")
-# Items 1 and 2 of what README.md says waits for a GPU.
-REPLICAS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "sdxl": (
-        (*_SDXL, "--modes", "eager", "--batches", "1,2,4,8", "--repeats", "2"),
-        (*_SDXL, "--modes", "compiled", "--batches", "1,4", "--no-reference", "--label=-compiled", "--repeats", "2"),
-    ),
-    "tiny": (("--preset", "tiny", "--size", "64", "--steps", "1", "--batches", "1", "--repeats", "1"),),
-    "none": (),
-}
+_LEAST_TRAINING = 45  # seconds; with less, no training is begun
+_LEAST_SECONDS = 15  # with less, no other step is begun
+# Most valuable first, and the most seconds that each may take; training takes what was asked for (see README.md).
+STEPS = {"golden": 60, "speed": 220, "large": 80, "profile": 60, "nano": 45, "train": 3600}
+MEASURING = tuple(step for step in STEPS if step != "train")
 
 
 @dataclass(frozen=True)
@@ -50,20 +47,28 @@ class Step:
     Attributes:
         name: of its line in the results.
         command: behind the interpreter.
-        short: added to the command where time is short.
+        most: seconds.
     """
 
     name: str
     command: tuple[str, ...]
-    short: tuple[str, ...] = ()
+    most: float = 3600
 
 
 class Run:
-    """Steps one after the other in processes of their own, none longer than the time that is left."""
+    """Steps one after the other in processes of their own, none longer than the time that is left.
 
-    def __init__(self, out: Path, minutes: float, steps: Sequence[Step]) -> None:
-        self.out, self.steps = out, steps
+    Args:
+        out: where results go.
+        minutes: of everything.
+        steps: what to do, in order.
+        reserve: seconds kept free for the training behind the other steps.
+    """
+
+    def __init__(self, out: Path, minutes: float, steps: Sequence[Step], reserve: float = 0.0) -> None:
+        self.out, self.steps, self.reserve = out, steps, reserve
         self.ends = time.monotonic() + 60 * minutes - _MARGIN_SECONDS
+        self.failed: list[str] = []
 
     @property
     def left(self) -> float:
@@ -71,24 +76,33 @@ class Run:
         return self.ends - time.monotonic()
 
     def run(self) -> None:
-        """Every step that there is time for; a line of the results for each."""
+        """Every step that there is time for; lines of the results for each, printed when it has ended."""
         for step in self.steps:
             if step.name == "measure again" and "measure" in kinds(self.out):
                 continue
-            seconds = self.left
-            if seconds < _LEAST_SECONDS:
-                add(self.out, {"what": "step", "name": step.name, "left_out": f"{seconds:.0f} s left"})
-                continue
-            started = time.monotonic()
-            status = self._run(step, seconds)
-            took = round(time.monotonic() - started, 1)
-            add(self.out, {"what": "step", "name": step.name, "exit": status, "seconds": took})
+            trains = step.name.startswith(("train", "measure"))
+            seconds = min(step.most, self.left - (0 if trains else self.reserve))
+            told = len(rows(self.out))
+            if seconds < (_LEAST_TRAINING if trains else _LEAST_SECONDS):
+                add(self.out, {"what": "step", "name": step.name, "left_out": f"{max(0, seconds):.0f} s left"})
+            else:
+                started = time.monotonic()
+                status = self._run(step, seconds)
+                took = round(time.monotonic() - started, 1)
+                add(self.out, {"what": "step", "name": step.name, "exit": status, "seconds": took})
+                if status != 0:
+                    self.failed.append(step.name)
+            for row in rows(self.out)[told:]:
+                print(line(row), flush=True)
 
     def _run(self, step: Step, seconds: float) -> int | str:
-        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        # Of this project, its tests' helpers (`golden`), and whatever was there.
+        paths = [str(ROOT), str(ROOT / "tests" / "support"), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, *step.command, *(step.short if seconds < _SHORT_SECONDS else ())]
-        if step.name.startswith(("train", "measure")):
+        # What a batch has freed is given to the next of another size.
+        environment.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+        command = [sys.executable, *step.command]
+        if "--step" in step.command:
             command += ["--ends-in", f"{seconds:.1f}"]
         with (self.out / OUTPUT).open("a") as log:
             print(f"\n== {' '.join(command)}", file=log, flush=True)
@@ -110,10 +124,15 @@ def add(out: Path, row: dict[str, object]) -> None:
         file.write(json.dumps(row) + "\n")
 
 
+def rows(out: Path) -> list[dict[str, Any]]:
+    """The results so far."""
+    path = out / RESULTS
+    return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
+
+
 def kinds(out: Path) -> set[str]:
     """Which kinds of lines the results have so far."""
-    path = out / RESULTS
-    return {json.loads(line)["what"] for line in path.read_text().splitlines()} if path.exists() else set()
+    return {row["what"] for row in rows(out)}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -126,23 +145,46 @@ def main(arguments: list[str] | None = None) -> None:
         return
     options.out.mkdir(parents=True, exist_ok=True)
     if options.step is not None:
-        from gpu_steps import measure, train
-
-        if options.step == "train":
-            train(options)
-        measure(options)
+        for step in options.step.split(","):
+            do(step, options)
         return
     given = tuple(sys.argv[1:] if arguments is None else arguments)
-    ours = (str(HERE / "gpu.py"), *given, "--out", str(options.out.resolve()))
-    steps = [
-        Step("train and measure", (*ours, "--step", "train")),
-        Step("measure again", (*ours, "--step", "measure")),
-    ]
-    for extra in REPLICAS[options.replica]:
-        command = (str(HERE / "replica.py"), *extra, "--out", str(options.out.resolve()))
-        steps.append(Step("replica", command, _SHORT if options.replica == "sdxl" else ()))
-    Run(options.out, options.minutes, steps if options.train_minutes > 0 else steps[2:]).run()
-    print((options.out / RESULTS).read_text())
+    ours = (str(HERE / "gpu.py"), *given, "--out", str(options.out.resolve()), "--step")
+    steps = [Step(name, (*ours, name), STEPS[name]) for name in MEASURING if name in options.only]
+    if options.train_minutes > 0 and "train" in options.only:
+        steps += [Step("train and measure", (*ours, "train")), Step("measure again", (*ours, "measure"))]
+    reserve = 60 * options.train_minutes + _MEASURE_SECONDS if options.train_minutes > 0 else 0
+    run = Run(options.out, options.minutes, steps, reserve if len(steps) > 2 else 0)
+    run.run()
+    print(f"kept in {options.out / RESULTS}, and what the steps printed in {options.out / OUTPUT}")
+    if run.failed:
+        raise SystemExit(f"failed, or ended by the clock: {', '.join(run.failed)}")
+
+
+def do(step: str, options: argparse.Namespace) -> None:
+    """One step, in this process. Only what it needs is imported."""
+    from facts import machine_facts
+
+    if step not in ("train", "measure"):  # they say themselves what they are measured on
+        add(options.out, {"what": "begins", "name": step, "machine": machine_facts()})
+    if step == "golden":
+        import gpu_golden
+
+        gpu_golden.run(options)
+    elif step in ("speed", "large"):
+        import gpu_speed
+
+        (gpu_speed.speed if step == "speed" else gpu_speed.large)(options)
+    elif step in ("profile", "nano"):
+        import gpu_profile
+
+        (gpu_profile.run if step == "profile" else gpu_profile.nano)(options)
+    else:
+        import gpu_steps
+
+        if step == "train":
+            gpu_steps.train(options)
+        gpu_steps.measure(options)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -154,7 +196,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--photos", type=Path, help="a pack, or any folder of photographs (no figures then)")
     parser.add_argument("--out", type=Path, default=os.environ.get("OUT"), help="default: the variable OUT")
     parser.add_argument("--minutes", type=float, default=9.5, help="of everything")
-    parser.add_argument("--train-minutes", type=float, default=6.0, help="compiling among them; 0 trains nothing")
+    parser.add_argument("--train-minutes", type=float, default=0.0, help="compiling among them; 0 trains nothing")
     parser.add_argument("--width", default="large", choices=("nano", "large", "tiny"))
     parser.add_argument("--batch", type=int, default=256, help="samples of half a crop's side; late ones are a quarter")
     parser.add_argument("--rate", type=float, default=1e-3, help="the highest learning rate")
@@ -166,14 +208,22 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-compile", action="store_true", help="a GPU compiles otherwise")
     parser.add_argument("--init", type=Path, help="weights to begin with, of the same width")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--replica", choices=REPLICAS, default="sdxl", help="timed with the minutes that are left")
-    parser.add_argument("--step", choices=("train", "measure"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--network", choices=("sdxl", "tiny"), default="sdxl", help="tiny tries the script out on a CPU"
+    )
+    parser.add_argument("--only", default=",".join(STEPS), metavar="STEP", help=f"one, or several: {', '.join(STEPS)}")
+    parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--ends-in", type=float, default=600.0, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    options.only = options.only.split(",")
+    if unknown := sorted({*options.only} - {*STEPS}):
+        parser.error(f"no step {unknown[0]}: choose of {', '.join(STEPS)}")
     if options.out is None:
         parser.error("no folder for results: give --out, or set OUT")
-    if (options.pack is None) == (options.photos is None) and options.train_minutes > 0:
-        parser.error("give --pack PHOTOS or --photos FOLDER")
+    if options.photos is None and options.train_minutes > 0:
+        parser.error("no photographs to train on: give --photos FOLDER")
+    if options.only == ["train"] and not options.train_minutes and options.pack is None:
+        parser.error("nothing to do: give --train-minutes")
     options.out = Path(options.out)
     options.ends = time.monotonic() + options.ends_in
     return options

@@ -148,7 +148,7 @@ def measure(restorer: Restorer, options: argparse.Namespace, windows: int) -> li
             restorer.unet.core.compile()
         for batch in batches:
             for chosen in dict.fromkeys(int(value) or batch * windows for value in options.window_batches.split(",")):
-                cases.append(Case(mode, batch, chosen, _ours(restorer, images[:batch], chosen)))
+                cases.append(Case(mode, batch, chosen, ours(restorer, images[:batch], chosen)))
         for case in cases:
             results = case.first_call(restorer.device)
             if case.row["way"] == "reference":
@@ -171,7 +171,8 @@ def picture(size: int, seed: int) -> np.ndarray:
     return np.clip(0.5 + 0.4 * waves + rng.normal(0, 0.02, waves.shape), 0, 1).astype(np.float32)
 
 
-def _ours(restorer: Restorer, images: list[np.ndarray], window_batch: int) -> Callable[[], list[np.ndarray]]:
+def ours(restorer: Restorer, images: list[np.ndarray], window_batch: int) -> Callable[[], list[np.ndarray]]:
+    """What restores `images` without prompts, `window_batch` windows in a UNet call."""
     chosen = restorer.with_options(window_batch=window_batch)
     return lambda: chosen.restore(images, [""] * len(images), list(range(len(images))))
 

@@ -1,11 +1,8 @@
-"""The script for the first minutes with a GPU: packed, run from end to end on the CPU, without Ray, Prefect and pydantic."""
+"""The script for the first minutes with a GPU: photographs packed, the training run from end to end on the CPU, the clock."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from archive_steps import picture, save_photo
+from bare_pytorch import bare_environment, run_script
 from gpu_network import LIMIT, WIDTHS, load_restorer, network_of, save_half, saved_network
 from gpu_pack import pack
 from safetensors.torch import load_file, save_file
@@ -25,21 +23,6 @@ from faithdiff_model.network.unet import assemble_unet
 from faithdiff_model.presets import ORIGINS
 from faithdiff_model.presets.nano import NANO
 from faithdiff_model.weights.checkpoint import save_published
-
-FORBIDDEN = ("ray", "prefect", "pydantic")
-# Python runs this at the start of every process, so of those that the script starts as well.
-_HOOK = f"""
-import sys
-
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {FORBIDDEN!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-
-sys.meta_path.insert(0, Absent())
-"""
 
 
 def photographs(folder: Path) -> Path:
@@ -55,30 +38,16 @@ def packed(tmp_path: Path, megabytes: float = 1.0) -> Path:
 
 
 @pytest.mark.timeout(600)
-def test_it_runs_beside_a_bare_pytorch(tmp_path: Path) -> None:
-    """A dry run in processes that have neither Ray, Prefect nor pydantic: everything but the GPU."""
+def test_it_trains_beside_a_bare_pytorch(tmp_path: Path) -> None:
+    """The training's whole run, with everything but the GPU."""
     photos, out = packed(tmp_path), tmp_path / "out"
-    (tmp_path / "hook").mkdir()
-    (tmp_path / "hook" / "sitecustomize.py").write_text(_HOOK)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "hook"), "OUT": str(out), "OMP_NUM_THREADS": "1"}
-    for name in FORBIDDEN:
-        code = [sys.executable, "-c", f"import {name}"]
-        refused = subprocess.run(code, env=environment, capture_output=True, text=True, check=False)
-        assert f"No module named '{name}'" in refused.stderr
-    small = "--width tiny --batch 4 --crop 64 --pool 16 --workers 1 --write-minutes 0.001 --device cpu --replica tiny"
-    command = [sys.executable, "tests/benchmarks/gpu.py", "--photos", str(photos), "--train-minutes", "0.1"]
-    done = subprocess.run(
-        [*command, "--minutes", "8", *small.split()],
-        cwd=gpu.ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    small = "--width tiny --batch 4 --crop 64 --pool 16 --workers 1 --write-minutes 0.001 --only train"
+    environment = {**bare_environment(tmp_path), "OUT": str(out)}
+    done = run_script(f"--photos {photos} --train-minutes 0.1 --minutes 8 {small}", environment)
     told = (out / gpu.OUTPUT).read_text()
     assert done.returncode == 0, done.stderr + told
     rows = [json.loads(line) for line in (out / gpu.RESULTS).read_text().splitlines()]
-    assert [row["what"] for row in rows] == ["training begins", "train", "measure", "step", "step"], told
+    assert [row["what"] for row in rows] == ["training begins", "train", "measure", "step"], told
     check_rows(rows, told)
     weights = out / "joint" / "FaithDiff.safetensors"
     assert rows[1]["steps"] == json.loads((out / "joint" / "log.jsonl").read_text().splitlines()[-1])["step"]
@@ -86,8 +55,6 @@ def test_it_runs_beside_a_bare_pytorch(tmp_path: Path) -> None:
     assert {tensor.dtype for tensor in load_file(weights).values()} == {torch.float16}
     restored = load_restorer(weights).restore([picture(40, 56)], [""], [0])[0]
     assert restored.shape == (40, 56, 3)
-    (replica,) = out.glob("replica-tiny-*.json")
-    assert json.loads(replica.read_text())["rows"]
     files = [path for path in out.rglob("*") if path.is_file()]
     assert len(files) <= 8  # as many come back from a lent machine
     assert max(path.stat().st_size for path in files) <= LIMIT
@@ -107,7 +74,7 @@ def check_rows(rows: list[dict[str, Any]], told: str) -> None:
     for row in (begins, trained, measured):
         assert {"command", "gpu", "torch", "diffusers", "cores"} <= set(row["machine"])
         assert "--train-minutes 0.1" in row["machine"]["command"]
-    assert [(step["name"], step["exit"]) for step in steps] == [("train and measure", 0), ("replica", 0)], told
+    assert [(step["name"], step["exit"]) for step in steps] == [("train and measure", 0)], told
 
 
 def test_a_pack_fits_and_keeps_what_is_measured_whole(tmp_path: Path) -> None:
@@ -156,6 +123,15 @@ def test_a_step_that_fails_does_not_keep_the_next_from_running(tmp_path: Path) -
     rows, _ = run_of(tmp_path, 5, *steps)
     assert [row["exit"] for row in rows] == [3, 0]
     assert "well" in (tmp_path / gpu.OUTPUT).read_text()
+
+
+def test_the_others_leave_the_training_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "_LEAST_TRAINING", 1)
+    steps = [gpu.Step("speed", ("-c", "raise SystemExit(1)")), gpu.Step("train and measure", ("-c", ""))]
+    run = gpu.Run(tmp_path, 1.0, steps, reserve=20)
+    run.run()
+    assert [row.get("exit", row.get("left_out")) for row in gpu.rows(tmp_path)] == ["10 s left", 0]
+    assert run.failed == []
 
 
 def test_a_measured_run_is_not_measured_again(tmp_path: Path) -> None:

@@ -8,17 +8,16 @@ import golden
 import numpy as np
 import pytest
 import torch
+from golden import LOOP, SINGLE
 
 import faithdiff_model.restorer
 from faithdiff_model.image.colour import adain, wavelet
 from faithdiff_model.image.colour_statistics import ColourStatistics
 from faithdiff_model.image.windows import Rect, WindowGrid, window_weights
-from faithdiff_model.network.text import TextEmbedding
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.restorer import Restorer
 from faithdiff_model.sampling.merging import WindowMerger
 
-SINGLE, LOOP = 2e-4, 2e-3  # tolerances of tests/data/README.md
 TIMESTEP = 501
 
 
@@ -136,19 +135,6 @@ def test_colour_fixes() -> None:
     assert error(wavelet(restored, lq), found["wavelet"][0]) <= 1e-5
 
 
-class _ReferenceText:
-    """The reference's own embeddings in place of text encoders, which it did not publish numbers for."""
-
-    def __init__(self, found: dict[str, torch.Tensor]) -> None:
-        self.found = found
-
-    def encode(self, prompt: str) -> TextEmbedding:
-        return TextEmbedding(self.found["prompt"][0], self.found["pooled"][0])
-
-    def encode_negative(self, prompt: str, empty: str = "") -> TextEmbedding:
-        return TextEmbedding(self.found["negative_prompt"][0], self.found["negative_pooled"][0])
-
-
 @pytest.mark.parametrize("start", ["lr", "noise"])
 @pytest.mark.parametrize("sampler", ["euler", "ddim"])
 def test_whole_restoration(sampler: str, start: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +152,7 @@ def test_whole_restoration(sampler: str, start: str, monkeypatch: pytest.MonkeyP
         config=golden.network_config(),
         unet=golden.network(),
         vae=golden.vae(),
-        prompt_encoder=_ReferenceText(found),  # type: ignore[arg-type]
+        prompt_encoder=golden.ReferenceText(found),  # type: ignore[arg-type]
         options=RestoreOptions(steps=4, sampler=sampler, start=start, colour_fix="none", window_batch=2),  # type: ignore[arg-type]
         device=torch.device("cpu"),
         digest="golden",

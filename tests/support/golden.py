@@ -15,10 +15,15 @@ from torch import Tensor
 
 from faithdiff_model.build import build_vae
 from faithdiff_model.network.config import AlignmentConfig, AttentionMode, NetworkConfig
+from faithdiff_model.network.text import TextEmbedding
 from faithdiff_model.network.unet import FaithDiffUNet, assemble_unet
 from faithdiff_model.weights.checkpoint_keys import to_published
 
 DATA = Path(__file__).parents[1] / "data"
+SINGLE, LOOP = (
+    2e-4,
+    2e-3,
+)  # largest absolute errors that tests/data/README.md allows: one forward; four steps of denoising
 
 
 def tensors(name: str) -> dict[str, Tensor]:
@@ -28,6 +33,19 @@ def tensors(name: str) -> dict[str, Tensor]:
 
 def configs() -> dict[str, Any]:
     return json.loads((DATA / "configs.json").read_text())
+
+
+class ReferenceText:
+    """The reference's own embeddings in place of text encoders, which it did not publish numbers for."""
+
+    def __init__(self, found: dict[str, Tensor]) -> None:
+        self.found = found
+
+    def encode(self, prompt: str) -> TextEmbedding:
+        return TextEmbedding(self.found["prompt"][0], self.found["pooled"][0])
+
+    def encode_negative(self, prompt: str, empty: str = "") -> TextEmbedding:
+        return TextEmbedding(self.found["negative_prompt"][0], self.found["negative_pooled"][0])
 
 
 @lru_cache
