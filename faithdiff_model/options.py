@@ -36,7 +36,7 @@ class RestoreOptions:
         overlap: step between windows as a part of their side, in (0, 1].
         scan_share: share of the scan itself in the result, 0 to below 1, which steadies a small network.
         grain: `reduce` leaves it to the network; `keep` puts the scan's fine grain back (`image.grain`).
-        window_batch: windows in one UNet call; part of what makes two runs give the same bits.
+        window_batch: most windows in one UNet call; part of what makes two runs give the same bits.
     """
 
     steps: int = 20

@@ -163,6 +163,7 @@ class Restorer:
             pooled=torch.stack([t.pooled for t in texts]) if texts else None,
             time_ids=torch.tensor(job.time_ids, dtype=dtype, device=self.device),
             scheduler=scheduler,
+            shares_calls=min(job.windows[0].height, job.windows[0].width) == self.config.window,
         )
 
     def _texts(self, prompt: str) -> list[TextEmbedding]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
-__all__ = ["Rect", "Tile", "TilePlacement", "WindowGrid", "plan_tiles", "window_weights"]
+__all__ = ["Rect", "Tile", "TilePlacement", "WindowGrid", "axis_weights", "plan_tiles", "window_weights"]
+
+_VARIANCE = 0.01  # of a window's Gaussian weights, in units of its side
 
 
 @dataclass(frozen=True, order=True)
@@ -191,12 +194,15 @@ class TilePlacement:
     tile: Tile
 
 
-def window_weights(height: int, width: int) -> np.ndarray:
-    """Gaussian weights of a window [height, width], float64, variance 0.01 in units of the window's side.
+def axis_weights(length: int, axis: Literal["down", "across"]) -> np.ndarray:
+    """Gaussian weights along one side of a window [length], float64, variance 0.01 in units of the side, 1 in the middle.
 
     The middle is (width - 1) / 2 across and height / 2 down: half a pixel apart, as in the reference.
     """
-    variance = 0.01
-    across = np.exp(-(((np.arange(width) - (width - 1) / 2) / width) ** 2) / (2 * variance))
-    down = np.exp(-(((np.arange(height) - height / 2) / height) ** 2) / (2 * variance))
-    return np.outer(down, across) / (2 * np.pi * variance)
+    middle = length / 2 if axis == "down" else (length - 1) / 2
+    return np.exp(-(((np.arange(length) - middle) / length) ** 2) / (2 * _VARIANCE))
+
+
+def window_weights(height: int, width: int) -> np.ndarray:
+    """Gaussian weights of a window [height, width], float64: `axis_weights` down times across, normed as in the reference."""
+    return np.outer(axis_weights(height, "down"), axis_weights(width, "across")) / (2 * np.pi * _VARIANCE)

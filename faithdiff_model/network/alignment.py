@@ -52,8 +52,9 @@ class AlignmentBlock(nn.Module):
 
     def _attend(self, tokens_NLC: Tensor) -> Tensor:
         N, L, C = tokens_NLC.shape
-        if L == 1:  # softmax over one token is 1: the attention is its value
-            return self.attention_out(self.qkv(tokens_NLC)[..., 2 * C :])
+        if L == 1:  # softmax over one token is 1: the attention is its value, and nobody asks for queries and keys
+            value = functional.linear(tokens_NLC, self.qkv.weight[2 * C :], self.qkv.bias[2 * C :])
+            return self.attention_out(value)
         query, key, value = self.qkv(tokens_NLC).view(N, L, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
         attended = functional.scaled_dot_product_attention(query, key, value)
         return self.attention_out(attended.transpose(1, 2).reshape(N, L, C))

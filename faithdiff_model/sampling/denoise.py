@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -93,7 +94,7 @@ def start_latent(encoded_Chw: Tensor | None, noise_Chw: Tensor, scheduler: Any) 
     if encoded_Chw is None:
         return noise
     # The reference scales the noise for its scheduler first and then adds it to the unscaled latent.
-    kept = scheduler.alphas_cumprod[START_TIMESTEP].to(noise_Chw.device)
+    kept = scheduler.alphas_cumprod[START_TIMESTEP]  # one number on the CPU: no copy to wait for
     return kept.sqrt() * encoded_Chw + (1 - kept).sqrt() * noise
 
 
@@ -109,7 +110,9 @@ class Canvas:
             None for a network without text.
         pooled: [copies, C]; None likewise.
         time_ids: [windows, 6].
-        scheduler: this image's own, since multistep samplers keep history.
+        scheduler: this image's own, since multistep samplers keep history. Its tables stay on the CPU, where it looks up a
+            step's few numbers without waiting for the device.
+        shares_calls: whether few windows wait for other images' to fill a UNet call (`call_sizes`).
     """
 
     latent: Tensor
@@ -119,6 +122,7 @@ class Canvas:
     pooled: Tensor | None
     time_ids: Tensor
     scheduler: Any
+    shares_calls: bool = True
     merger: WindowMerger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,6 +141,15 @@ class Canvas:
 
 
 Work = tuple[Canvas, int]  # a canvas and the number of one of its windows
+
+
+class Call(NamedTuple):
+    """The windows of one UNet call, and how many it is made for: the rest is filled up with copies of the last."""
+
+    work: list[Work]
+    size: int
+
+
 # Told before a UNet call: its windows, and the call's row with the first one's prompt; the others follow row by row.
 Observer = Callable[[Sequence[Work], int], None]
 
@@ -156,45 +169,70 @@ def denoise(
         unet: the network.
         canvases: images or tiles whose schedulers have the same timesteps.
         guidance_scale: noise = unconditional + scale * (conditional - unconditional); ignored where text has one copy.
-        window_batch: windows in one UNet call. Every call has exactly this many, the last ones filled up with a copy, so
-            that a window meets the same kernels, and gives the same bits, whatever shares its call.
+        window_batch: most windows in one UNet call (`call_sizes`).
         observe: follows which windows each UNet call holds.
+
+    Nothing in a step waits for the device, so that the next calls are queued while one is at work; of the samplers UniPC alone
+    does, since it solves its small systems there.
     """
-    batches = batch_windows(canvases, window_batch)
-    for timestep in canvases[0].scheduler.timesteps if canvases else ():
+    if not canvases:
+        return
+    calls = batch_windows(canvases, window_batch)
+    timesteps = canvases[0].scheduler.timesteps
+    for timestep, on_device in zip(timesteps, timesteps.to(canvases[0].latent.device), strict=True):
         scaled = {id(c): c.scheduler.scale_model_input(c.latent, timestep) for c in canvases}
         merged = {id(c): c.merger.empty(c.latent.shape[0], c.latent.device) for c in canvases}
-        for batch in batches:
+        for call in calls:
             if observe is not None:
                 # Behind the unconditional copies, if there are any (see `predict_noise`).
-                observe(batch, (batch[0][0].copies - 1) * window_batch)
-            noise = predict_noise(unet, batch, scaled, timestep, guidance_scale, window_batch)
-            for row, (canvas, index) in enumerate(batch):
+                observe(call.work, (call.work[0][0].copies - 1) * call.size)
+            noise = predict_noise(unet, call, scaled, on_device, guidance_scale)
+            for row, (canvas, index) in enumerate(call.work):
                 canvas.merger.add(merged[id(canvas)], index, noise[row])
         for canvas in canvases:
             step = canvas.scheduler.step(merged[id(canvas)][None], timestep, canvas.latent[None], return_dict=False)
             canvas.latent = step[0][0]
 
 
-def batch_windows(canvases: Sequence[Canvas], window_batch: int) -> list[list[Work]]:
-    """All windows of all canvases in batches of at most `window_batch`, each of one window shape and number of copies."""
-    alike: dict[tuple[int, ...], list[Work]] = {}
+def call_sizes(count: int, window_batch: int, *, shares_calls: bool = True) -> list[int]:
+    """The sizes of the UNet calls that take an image's windows, one after the other.
+
+    A window meets the same kernels, and gives the same bits, whatever shares its call: its call's size depends on its own image
+    alone. An image of `window_batch` windows or more has full calls, and for its last windows calls of 4, 2 and 1 (the powers
+    of two in what remains), so that nothing is computed for nothing and few shapes are met. One of fewer waits for company in a
+    full call, which is filled up with copies if there is none; or it takes calls of its own size, where company is unlikely.
+
+    Args:
+        count: windows of the image.
+        window_batch: most windows in one call.
+        shares_calls: fewer windows than `window_batch` wait for company.
+    """
+    if count < window_batch and shares_calls:
+        return [window_batch]
+    full, rest = divmod(count, window_batch)
+    powers = [1 << bit for bit in reversed(range(rest.bit_length())) if rest >> bit & 1]
+    return [window_batch] * full + powers
+
+
+def batch_windows(canvases: Sequence[Canvas], window_batch: int) -> list[Call]:
+    """All windows of all canvases in calls (`call_sizes`), each of one window shape and one number of copies."""
+    alike: dict[tuple[int, tuple[int, int], int], list[Work]] = {}
     for canvas in canvases:
-        work = ((canvas, i) for i in range(len(canvas.windows)))
-        alike.setdefault((*canvas.window_shape, canvas.copies), []).extend(work)
-    return [work[i : i + window_batch] for work in alike.values() for i in range(0, len(work), window_batch)]
+        windows = ((canvas, number) for number in range(len(canvas.windows)))
+        for size in call_sizes(len(canvas.windows), window_batch, shares_calls=canvas.shares_calls):
+            alike.setdefault((canvas.copies, canvas.window_shape, size), []).extend(islice(windows, size))
+    return [
+        Call(work[first : first + size], size)
+        for (_, _, size), work in alike.items()
+        for first in range(0, len(work), size)
+    ]
 
 
 def predict_noise(
-    unet: FaithDiffUNet,
-    batch: list[Work],
-    scaled: Mapping[int, Tensor],
-    timestep: Tensor,
-    guidance_scale: float,
-    window_batch: int,
+    unet: FaithDiffUNet, call: Call, scaled: Mapping[int, Tensor], timestep: Tensor, guidance_scale: float
 ) -> Tensor:
-    """Predicted noise [len(batch), 4, h, w], float32, of windows cut out of `scaled` latents (by canvas id)."""
-    full = batch + [batch[-1]] * (window_batch - len(batch))
+    """Predicted noise [len(call.work), 4, h, w], float32, of windows cut out of `scaled` latents (by canvas id)."""
+    full = call.work + [call.work[-1]] * (call.size - len(call.work))
     dtype = full[0][0].lq_embeddings.dtype
     latents = torch.stack([scaled[id(c)][:, c.windows[i].slices[0], c.windows[i].slices[1]] for c, i in full])
     embeddings = torch.stack([c.lq_embeddings[i] for c, i in full])
@@ -209,7 +247,7 @@ def predict_noise(
     if copies == 2:
         unconditional, conditional = noise.chunk(2)
         noise = unconditional + guidance_scale * (conditional - unconditional)
-    return noise[: len(batch)]
+    return noise[: len(call.work)]
 
 
 def _rows(texts: Sequence[Tensor | None], copies: int) -> Tensor | None:
