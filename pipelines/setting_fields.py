@@ -13,6 +13,7 @@ from pipelines.setting_types import (
     FrameRate,
     NodeLabels,
     PresetName,
+    TileSide,
     film_result,
     setting,
 )
@@ -118,8 +119,14 @@ class SettingFields(BaseModel):
     window_batch: int = setting(
         0, "Sampling", "Windows in one UNet call; 0 is 4 on a GPU and 1 elsewhere.", ge=0, le=256, result=True
     )
-    tile: int = setting(
-        4096, "Sampling", "Largest side of a tile in result pixels.", ge=64, le=65536, result=True, of="photo"
+    tile: TileSide = setting(
+        0,
+        "Sampling",
+        "Largest side of a tile in result pixels; 0 is the preset's: 8192 of sdxl, 4096 of nano.",
+        ge=0,
+        le=65536,
+        result=True,
+        of="photo",
     )
     tile_halo: int = setting(
         512,

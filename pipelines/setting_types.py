@@ -20,6 +20,7 @@ __all__ = [
     "FrameRate",
     "NodeLabels",
     "PresetName",
+    "TileSide",
     "film_result",
     "node_labels",
     "setting",
@@ -107,6 +108,12 @@ def node_labels(value: str) -> dict[str, str]:
     return {key.strip(): label.strip() for key, _, label in pairs}
 
 
+def _tile_side(value: int) -> int:
+    if 0 < value < 64:
+        raise ValueError(f"{value} is too small for a tile: choose 64 or more, or 0 for the preset's")
+    return value
+
+
 def _labels(value: str) -> str:
     return ",".join(f"{key}={label}" for key, label in node_labels(value).items())
 
@@ -116,3 +123,4 @@ DeviceName = Annotated[str, AfterValidator(_known_device)]
 FrameRate = Annotated[str, AfterValidator(_rate)]
 FilmCopies = Annotated[str, AfterValidator(_copies)]
 NodeLabels = Annotated[str, AfterValidator(_labels)]
+TileSide = Annotated[int, AfterValidator(_tile_side)]

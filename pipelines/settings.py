@@ -11,7 +11,7 @@ from faithdiff_model.conversation import VICUNA_V1
 from faithdiff_model.damage.shipped import detector_digest
 from faithdiff_model.image.tone_weights import tone_digest
 from faithdiff_model.options import RestoreOptions
-from faithdiff_model.presets import DEFAULTS, DETAIL, PRESETS
+from faithdiff_model.presets import DEFAULTS, DETAIL, PRESETS, TILE
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.weights.files import model_digest
 from pipelines.setting_fields import GIB, SettingFields
@@ -64,6 +64,11 @@ class Settings(SettingFields):
         """The formats that results are written in."""
         return Formats(self.format, self.film_format)
 
+    @property
+    def tile_side(self) -> int:
+        """Largest side of a tile in result pixels."""
+        return self.tile or TILE[self.preset]
+
     def model_spec(self) -> ModelSpec:
         """Which network to build."""
         return ModelSpec(
@@ -114,11 +119,17 @@ class Settings(SettingFields):
         if chosen.get("repair_damage", "off") != "off":
             chosen["damage_detector"] = detector_digest()
         if self.captions == "llava":
+<<<<<<< HEAD
             chosen |= {"captioner": self.captioner, "conversation": VICUNA_V1.name}
         if self.cleans_for_captions:
             chosen["caption_cleaner"] = model_digest(CLEANER)
         else:
             del chosen["caption_cleaned"]
+=======
+            chosen["captioner"] = self.captioner
+        if "tile" in chosen:
+            chosen["tile"] = self.tile_side
+>>>>>>> 60e3b75 (Restore with sdxl in one piece up to 8192 pixels a side)
         if chosen.get("tone") == "restore":
             chosen["tone_weights"] = tone_digest()
         options = self.restore_options(1)  # recorded as what is done, whoever chose it

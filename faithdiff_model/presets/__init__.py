@@ -38,6 +38,9 @@ ORIGINS: dict[str, Origin] = {
 UNTRAINED: frozenset[str] = frozenset({"tiny"})
 # Where each stands between its faithful and its crisp end (`ModelSpec.detail`); 0 of those that have no crisp end.
 DETAIL: dict[str, float] = {"nano": 0.0, "sdxl": 0.0, "tiny": 0.0}
+# Largest side of a tile in result pixels (`pipelines/setting_fields.py: tile`). Cutting an 8000x6000 result in four costs sdxl
+# half as many windows again (252 for 165); the small ones' windows are cheap, and memory and rows for many replicas count.
+TILE: dict[str, int] = {"nano": 4096, "sdxl": 8192, "tiny": 4096}
 # How each samples best. nano restores in one step and keeps the scan's colours by itself.
 DEFAULTS: dict[str, RestoreOptions] = {
     "nano": RestoreOptions(steps=1, guidance_scale=1.0, colour_fix="none", scan_share=0.0),

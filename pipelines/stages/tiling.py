@@ -23,7 +23,7 @@ def tile_places(width: int, height: int, settings: Settings) -> tuple[TilePlacem
     scale = config.pixels_per_latent
     result_height, result_width = height * settings.upscale, width * settings.upscale
     grid = config.grid(result_height, result_width, settings.window_overlap)
-    tiles = plan_tiles(grid, tile=max(1, settings.tile // scale), halo=settings.tile_halo // scale)
+    tiles = plan_tiles(grid, tile=max(1, settings.tile_side // scale), halo=settings.tile_halo // scale)
     return tuple(
         TilePlacement(
             height=grid.height,
