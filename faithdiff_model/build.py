@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from faithdiff_model.network.compiled import compile_parts
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.network.text import PromptEncoder, random_prompt_encoder
 from faithdiff_model.network.unet import FaithDiffUNet, assemble_unet
@@ -44,12 +45,13 @@ def build_restorer(spec: ModelSpec, options: RestoreOptions) -> Restorer:
     check_vae_dtype(spec, str(dtype).removeprefix("torch."))
     unet, vae, prompts = _from_files(spec, config, dtype) if spec.trained else random_parts(config, SEED)
     unet = unet.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    vae = torch.nn.Module.to(vae, device=device, dtype=dtype).eval().requires_grad_(False)
     if spec.compile:
-        unet.core.compile()
+        compile_parts(unet, vae, config)
     return Restorer(
         config=config,
         unet=unet,
-        vae=torch.nn.Module.to(vae, device=device, dtype=dtype).eval().requires_grad_(False),
+        vae=vae,
         prompt_encoder=prompts.to(device, dtype) if prompts is not None else None,
         options=options,
         device=device,

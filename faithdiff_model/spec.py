@@ -28,7 +28,7 @@ class ModelSpec:
         attention: alignment attention; None takes the preset's, which is what its weights were trained with.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto` (float16 on a GPU as in the reference, float32 elsewhere), `float32`, `float16` or `bfloat16`.
-        compile: compile the UNet with torch.compile (minutes at start, faster windows).
+        compile: compile UNet, LQ encoder and VAE with torch.compile (minutes at start, faster windows).
     """
 
     preset: str = "sdxl"

@@ -78,7 +78,7 @@ class SettingFields(BaseModel):
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = setting(
         "auto", "Model", "Arithmetic; auto is float16 on a GPU, float32 elsewhere.", result=True
     )
-    compile: bool = setting(False, "Model", "Compile the UNet: minutes at start, faster after.", result=True)
+    compile: bool = setting(False, "Model", "Compile the network: minutes at start, faster after.", result=True)
 
     steps: int = setting(
         0,

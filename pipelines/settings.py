@@ -119,17 +119,13 @@ class Settings(SettingFields):
         if chosen.get("repair_damage", "off") != "off":
             chosen["damage_detector"] = detector_digest()
         if self.captions == "llava":
-<<<<<<< HEAD
             chosen |= {"captioner": self.captioner, "conversation": VICUNA_V1.name}
         if self.cleans_for_captions:
             chosen["caption_cleaner"] = model_digest(CLEANER)
         else:
             del chosen["caption_cleaned"]
-=======
-            chosen["captioner"] = self.captioner
         if "tile" in chosen:
             chosen["tile"] = self.tile_side
->>>>>>> 60e3b75 (Restore with sdxl in one piece up to 8192 pixels a side)
         if chosen.get("tone") == "restore":
             chosen["tone_weights"] = tone_digest()
         options = self.restore_options(1)  # recorded as what is done, whoever chose it

@@ -13,6 +13,7 @@ import torch
 from gpu import add
 from networks import NETWORKS, random_restorer
 
+from faithdiff_model.network.compiled import compile_parts
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.restorer import Restorer
@@ -88,9 +89,8 @@ def random_network(
 
 
 def compile_network(restorer: Restorer) -> None:
-    """As `--compile` does, for shapes that are known."""
-    torch._dynamo.config.automatic_dynamic_shapes = False  # each case is one shape
-    restorer.unet.core.compile()
+    """As `--compile` does."""
+    compile_parts(restorer.unet, restorer.vae, restorer.config)
 
 
 def ways(options: argparse.Namespace, device: torch.device) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from facts import RESULTS, text_table, write_results
 from networks import NETWORKS, Cost, count_cost, random_restorer
 from reference_style import restore_like_reference
 
+from faithdiff_model.network.compiled import compile_parts
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.restorer import Restorer
 
@@ -144,8 +145,7 @@ def measure(restorer: Restorer, options: argparse.Namespace, windows: int) -> li
         if mode == "eager" and not options.no_reference:
             cases.append(Case("reference", 1, 1, lambda: [restore_like_reference(restorer, images[0], "", 0)]))
         if mode == "compiled":
-            torch._dynamo.config.automatic_dynamic_shapes = False  # a replica meets one shape; here each case is one
-            restorer.unet.core.compile()
+            compile_parts(restorer.unet, restorer.vae, restorer.config)
         for batch in batches:
             for chosen in dict.fromkeys(int(value) or batch * windows for value in options.window_batches.split(",")):
                 cases.append(Case(mode, batch, chosen, ours(restorer, images[:batch], chosen)))
