@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from faithdiff_model.image.colour import adain, wavelet, with_colour
 from faithdiff_model.image.colour_statistics import Colour, ColourStatistics
@@ -21,6 +23,7 @@ from faithdiff_model.options import RestoreOptions
 from faithdiff_model.sampling.denoise import Canvas, Observer, denoise, make_scheduler, start_latent
 from faithdiff_model.sampling.latents import decode_latent, embed_windows, encode_latent, to_model_range
 from faithdiff_model.sampling.noise import position_noise
+from faithdiff_model.sampling.transfer import HostCopy, ahead, to_device
 
 
 class Restorer:
@@ -109,15 +112,17 @@ class Restorer:
         places = places or [None] * len(images)
         if not len(images) == len(prompts) == len(seeds) == len(places):
             raise ValueError(f"{len(images)} images, {len(prompts)} prompts, {len(seeds)} seeds, {len(places)} places")
-        jobs = [
-            PreparedImage(self.config, image, place, self.options.overlap, mask)
-            for image, place, mask in zip(images, places, masks or [None] * len(images), strict=True)
-        ]
         scheduler = make_scheduler(self.options.sampler, self.config.noise_schedule, self.options.steps)
-        canvases = [
-            self._canvas(job, prompt, seed, noise, scheduler)
-            for job, prompt, seed, noise in zip(jobs, prompts, seeds, noises or [None] * len(jobs), strict=True)
-        ]
+        nothing = [None] * len(images)
+        texts = [self._texts(prompt) for prompt in prompts]
+        jobs: list[PreparedImage] = []
+        canvases: list[Canvas] = []
+        for image, place, mask, text, seed, noise in zip(
+            images, places, masks or nothing, texts, seeds, noises or nothing, strict=True
+        ):
+            # One by one: a GPU encodes the image before while the host prepares the next.
+            jobs.append(PreparedImage(self.config, image, place, self.options.overlap, mask))
+            canvases.append(self._canvas(jobs[-1], text, seed, noise, scheduler))
         denoise(
             self.unet,
             canvases,
@@ -125,8 +130,9 @@ class Restorer:
             window_batch=self.options.window_batch,
             observe=observe,
         )
-        wanted = colours or [None] * len(jobs)
-        return [self._finish(*each) for each in zip(jobs, canvases, wanted, strict=True)]
+        wanted = colours or nothing
+        # Here, too: a GPU decodes the next image while the host finishes the one before.
+        return [finish() for finish in ahead(self._decode(*each) for each in zip(jobs, canvases, wanted, strict=True))]
 
     @property
     def latent_channels(self) -> int:
@@ -138,30 +144,32 @@ class Restorer:
         grid = self.grid(height, width)
         return grid.height, grid.width
 
-    def _canvas(self, job: PreparedImage, prompt: str, seed: int, given: np.ndarray | None, scheduler: Any) -> Canvas:
+    def _canvas(
+        self, job: PreparedImage, texts: list[TextEmbedding], seed: int, given: np.ndarray | None, scheduler: Any
+    ) -> Canvas:
         dtype = next(self.unet.parameters()).dtype
-        drawn = position_noise(seed, job.tile.region, self.latent_channels) if given is None else given
         shape = (self.latent_channels, job.tile.region.height, job.tile.region.width)
-        if drawn.shape != shape:
-            raise ValueError(f"noise of shape {drawn.shape}: this image takes {shape}")
-        noise = torch.from_numpy(np.ascontiguousarray(drawn, np.float32))
-        image = to_model_range(job.padded.to(self.device))
+        if given is not None and given.shape != shape:
+            raise ValueError(f"noise of shape {given.shape}: this image takes {shape}")
+        image = to_model_range(to_device(job.padded, self.device))
         pieces: dict[str, Any] = {"whole": job.in_one_piece, "pixels_per_latent": self.config.pixels_per_latent}
-        seen = image if job.mask is None else torch.cat([image, job.mask.to(self.device)])
+        seen = image if job.mask is None else torch.cat([image, to_device(job.mask, self.device)])
         embeddings = embed_windows(self.unet, seen.to(dtype), job.windows, **pieces)
         encoded = None
         if self.options.start == "lr":
             encoded = encode_latent(
                 self.vae, image.to(self.vae.dtype), job.windows, scaling_factor=self.config.scaling_factor, **pieces
             )
-        texts = self._texts(prompt)
+        # Drawn while a GPU encodes.
+        drawn = position_noise(seed, job.tile.region, self.latent_channels) if given is None else given
+        noise = torch.from_numpy(np.ascontiguousarray(drawn, np.float32))
         return Canvas(
-            latent=start_latent(encoded, noise.to(self.device), scheduler),
+            latent=start_latent(encoded, to_device(noise, self.device), scheduler),
             windows=job.windows,
             lq_embeddings=embeddings,
             text=torch.stack([t.text for t in texts]) if texts else None,
             pooled=torch.stack([t.pooled for t in texts]) if texts else None,
-            time_ids=torch.tensor(job.time_ids, dtype=dtype, device=self.device),
+            time_ids=to_device(torch.tensor(job.time_ids, dtype=dtype), self.device),
             scheduler=scheduler,
             shares_calls=min(job.windows[0].height, job.windows[0].width) == self.config.window,
         )
@@ -179,7 +187,8 @@ class Restorer:
         unwanted = self.prompt_encoder.encode_negative(options.negative_prompt, options.empty_negative)
         return [wanted] if wanted.equals(unwanted) else [unwanted, wanted]
 
-    def _finish(self, job: PreparedImage, canvas: Canvas, colour: Colour | None = None) -> np.ndarray:
+    def _decode(self, job: PreparedImage, canvas: Canvas, colour: Colour | None) -> Callable[[], np.ndarray]:
+        """Queue what the device does after denoising; the result, when called, is the restored image."""
         restored = decode_latent(
             self.vae,
             canvas.latent,
@@ -192,7 +201,7 @@ class Restorer:
         by_wavelet, scan_share = self.options.colour_fix == "wavelet", self.options.scan_share
         padded = job.padded if colour is None else with_colour(job.padded, colour)
         if by_wavelet or scan_share:
-            scan = padded.to(self.device).permute(2, 0, 1)
+            scan = to_device(padded, self.device).permute(2, 0, 1)
             if by_wavelet:
                 # Clamped before a grey source's channels are mixed, since a tile's core is stored in [0, 1] before that, too.
                 restored = wavelet(restored, scan).clamp(0, 1)
@@ -201,9 +210,14 @@ class Restorer:
         if self.options.grain == "keep":
             restored = with_grain(restored, padded)  # of the whole padded tile, whose halo its edges need
         restored = restored[:, job.core_pixels.slices[0], job.core_pixels.slices[1]]
+        return partial(self._finish, job, HostCopy(restored), padded)
+
+    def _finish(self, job: PreparedImage, decoded: HostCopy, padded: Tensor) -> np.ndarray:
+        """Statistics, rounding and layout, on the host. `padded` is the scan in the colours that the result takes."""
+        restored = decoded.wait()
         if job.place is not None:
-            return job.with_alpha(restored.permute(1, 2, 0).cpu().numpy())
+            return job.with_alpha(restored.permute(1, 2, 0).numpy())
         if self.options.colour_fix == "adain":
             lq = padded[job.core_pixels.slices].permute(2, 0, 1)
-            restored = adain(restored, ColourStatistics.of(restored.cpu().numpy()), ColourStatistics.of(lq.numpy()))
-        return job.like_source(restored.permute(1, 2, 0).cpu().numpy())
+            restored = adain(restored, ColourStatistics.of(restored.numpy()), ColourStatistics.of(lq.numpy()))
+        return job.like_source(restored.permute(1, 2, 0).numpy())

@@ -48,7 +48,7 @@ def restore_like_reference(restorer: Restorer, image: np.ndarray, prompt: str, s
     scheduler = make_scheduler(options.sampler, config.noise_schedule, options.steps)
     state = _start(restorer, job, prompt, seed, scheduler)
     _denoise(restorer, state, scheduler)
-    return restorer._finish(job, state)  # type: ignore[arg-type]  # it takes the latent alone
+    return restorer._decode(job, state, None)()  # type: ignore[arg-type]  # it takes the latent alone
 
 
 def _start(restorer: Restorer, job: PreparedImage, prompt: str, seed: int, scheduler: Any) -> _Image:

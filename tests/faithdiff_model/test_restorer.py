@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -212,3 +215,22 @@ def test_compiled_gives_the_same(restorer: Restorer) -> None:
     compiled = build_restorer(ModelSpec(preset="tiny"), RestoreOptions(steps=3))
     compiled.unet.core.compile(fullgraph=True, backend="aot_eager")
     assert np.abs(compiled.restore([IMAGES[1]], [""], [0])[0] - eager).max() <= LIMIT
+
+
+def test_the_next_image_is_decoded_before_the_one_before_is_finished(
+    restorer: Restorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a GPU works while the host counts, rounds and lays out. Each result is still its own."""
+    steps: list[str] = []
+    decode, finish = Restorer._decode, Restorer._finish
+
+    def noted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *given: (steps.append(name), call(*given))[1]
+
+    images = [picture(64, 64, seed=seed) for seed in range(3)]
+    expected = [restorer.restore([image], [""], [0])[0] for image in images]
+    monkeypatch.setattr(Restorer, "_decode", noted("decode", decode))
+    monkeypatch.setattr(Restorer, "_finish", noted("finish", finish))
+    results = restorer.restore(images, [""] * 3, [0] * 3)
+    assert steps == ["decode", "decode", "finish", "decode", "finish", "finish"]
+    assert all(np.array_equal(result, one) for result, one in zip(results, expected, strict=True))
