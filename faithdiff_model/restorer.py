@@ -127,6 +127,7 @@ class Restorer:
             self.unet,
             canvases,
             guidance_scale=self.options.guidance_scale,
+            guided_steps=self.options.guided_steps,
             window_batch=self.options.window_batch,
             observe=observe,
         )

@@ -91,6 +91,22 @@ class SettingFields(BaseModel):
     guidance_scale: float = setting(
         5.0, "Sampling", "Guidance by the prompt; 1 or less is off and halves the work.", ge=0, le=50, result=True
     )
+    guidance_start: float = setting(
+        0.0,
+        "Sampling",
+        "Part of the steps before which nothing is guided, which halves their work.",
+        ge=0,
+        lt=1,
+        result=True,
+    )
+    guidance_end: float = setting(
+        1.0,
+        "Sampling",
+        "Part of the steps after which nothing is guided, which halves their work.",
+        gt=0,
+        le=1,
+        result=True,
+    )
     sampler: Literal["preset", "euler", "ddim", "dpmpp_2m", "unipc"] = setting(
         "preset", "Sampling", "Sampler; preset is what suits the network.", result=True
     )

@@ -35,6 +35,8 @@ AS_BEFORE: dict[str, object] = {
     "detail": 0.0,
     "empty_negative": "zeros",
     "grain": "reduce",
+    "guidance_end": 1.0,
+    "guidance_start": 0.0,
     "repair_damage": "off",
     "tone": "keep",
 }

@@ -54,6 +54,14 @@ class Settings(SettingFields):
             )
         return self
 
+    @model_validator(mode="after")
+    def _guidance_ends_after_its_start(self) -> Settings:
+        if self.guidance_start >= self.guidance_end:
+            raise ValueError(
+                f"guidance_start is {self.guidance_start} and guidance_end {self.guidance_end}: choose a start before the end"
+            )
+        return self
+
     @property
     def cleans_for_captions(self) -> bool:
         """Whether a captioner is to see what `CLEANER` makes of the scan."""
@@ -89,6 +97,8 @@ class Settings(SettingFields):
         return RestoreOptions(
             steps=own.steps if PRESETS[self.preset].one_step else self.steps or own.steps,
             guidance_scale=self.guidance_scale if PRESETS[self.preset].text_input else 1.0,
+            guidance_start=self.guidance_start,
+            guidance_end=self.guidance_end,
             sampler=own.sampler if self.sampler == "preset" else self.sampler,
             start=self.start,
             colour_fix=own.colour_fix if self.colour_fix == "preset" else self.colour_fix,
@@ -131,6 +141,8 @@ class Settings(SettingFields):
         options = self.restore_options(1)  # recorded as what is done, whoever chose it
         done = ("steps", "guidance_scale", "sampler", "colour_fix", "scan_share", "negative_prompt")
         chosen |= {name: getattr(options, name) for name in done} | {"detail": self.model_spec().detail}
+        if not options.guided:
+            chosen |= {name: AS_BEFORE[name] for name in ("guidance_start", "guidance_end")}
         if not options.guided or options.negative_prompt:  # then nothing is made of an empty one
             chosen["empty_negative"] = AS_BEFORE["empty_negative"]
         return {name: value for name, value in chosen.items() if name not in AS_BEFORE or value != AS_BEFORE[name]}

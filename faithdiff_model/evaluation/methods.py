@@ -78,7 +78,10 @@ def network_method(name: str, restorer: Restorer) -> Method:
 
     options = asdict(restorer.options)
     if not restorer.config.text_input:  # without a prompt nothing is guided
-        del options["guidance_scale"], options["negative_prompt"], options["empty_negative"]
+        for setting in ("guidance_scale", "negative_prompt", "empty_negative"):
+            del options[setting]
+    if not restorer.config.text_input or (options["guidance_start"], options["guidance_end"]) == (0.0, 1.0):
+        del options["guidance_start"], options["guidance_end"]  # as before there was a choice
     return Method(
         name=name,
         run=restore,

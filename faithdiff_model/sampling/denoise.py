@@ -8,7 +8,7 @@ keep their history in image coordinates.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
@@ -161,6 +161,7 @@ def denoise(
     *,
     guidance_scale: float,
     window_batch: int,
+    guided_steps: Container[int] | None = None,
     observe: Observer | None = None,
 ) -> None:
     """Denoise all canvases in place, in step with each other.
@@ -170,6 +171,7 @@ def denoise(
         canvases: images or tiles whose schedulers have the same timesteps.
         guidance_scale: noise = unconditional + scale * (conditional - unconditional); ignored where text has one copy.
         window_batch: most windows in one UNet call (`call_sizes`).
+        guided_steps: the steps, from 0, that are guided; others take the conditional copy alone. None guides all.
         observe: follows which windows each UNet call holds.
 
     Nothing in a step waits for the device, so that the next calls are queued while one is at work; of the samplers UniPC alone
@@ -179,19 +181,21 @@ def denoise(
         return
     calls = batch_windows(canvases, window_batch)
     timesteps = canvases[0].scheduler.timesteps
-    for timestep, on_device in zip(timesteps, timesteps.to(canvases[0].latent.device), strict=True):
+    on_device = timesteps.to(canvases[0].latent.device)
+    for step, timestep in enumerate(timesteps):
+        guided = guided_steps is None or step in guided_steps
         scaled = {id(c): c.scheduler.scale_model_input(c.latent, timestep) for c in canvases}
         merged = {id(c): c.merger.empty(c.latent.shape[0], c.latent.device) for c in canvases}
         for call in calls:
             if observe is not None:
                 # Behind the unconditional copies, if there are any (see `predict_noise`).
-                observe(call.work, (call.work[0][0].copies - 1) * call.size)
-            noise = predict_noise(unet, call, scaled, on_device, guidance_scale)
+                observe(call.work, (call.work[0][0].copies - 1) * call.size if guided else 0)
+            noise = predict_noise(unet, call, scaled, on_device[step], guidance_scale if guided else None)
             for row, (canvas, index) in enumerate(call.work):
                 canvas.merger.add(merged[id(canvas)], index, noise[row])
         for canvas in canvases:
-            step = canvas.scheduler.step(merged[id(canvas)][None], timestep, canvas.latent[None], return_dict=False)
-            canvas.latent = step[0][0]
+            stepped = canvas.scheduler.step(merged[id(canvas)][None], timestep, canvas.latent[None], return_dict=False)
+            canvas.latent = stepped[0][0]
 
 
 def call_sizes(count: int, window_batch: int, *, shares_calls: bool = True) -> list[int]:
@@ -229,28 +233,31 @@ def batch_windows(canvases: Sequence[Canvas], window_batch: int) -> list[Call]:
 
 
 def predict_noise(
-    unet: FaithDiffUNet, call: Call, scaled: Mapping[int, Tensor], timestep: Tensor, guidance_scale: float
+    unet: FaithDiffUNet, call: Call, scaled: Mapping[int, Tensor], timestep: Tensor, guidance_scale: float | None
 ) -> Tensor:
-    """Predicted noise [len(call.work), 4, h, w], float32, of windows cut out of `scaled` latents (by canvas id)."""
+    """Predicted noise [len(call.work), 4, h, w], float32, of windows cut out of `scaled` latents (by canvas id).
+
+    Without a guidance scale, of the conditional copy alone.
+    """
     full = call.work + [call.work[-1]] * (call.size - len(call.work))
     dtype = full[0][0].lq_embeddings.dtype
     latents = torch.stack([scaled[id(c)][:, c.windows[i].slices[0], c.windows[i].slices[1]] for c, i in full])
     embeddings = torch.stack([c.lq_embeddings[i] for c, i in full])
     # Aligned once: the guidance copies differ by their text alone, which the alignment does not see.
     aligned = unet.alignment(latents.to(dtype), embeddings)
-    copies = full[0][0].copies
+    copies = 1 if guidance_scale is None else full[0][0].copies
     # Rows: all windows unconditional, then all conditional.
     text = _rows([c.text for c, _ in full], copies)
     pooled = _rows([c.pooled for c, _ in full], copies)
     time_ids = torch.stack([c.time_ids[i] for c, i in full]).repeat(copies, 1)
     noise = unet.predict(aligned.repeat(copies, 1, 1, 1), timestep, text, pooled, time_ids).float()
-    if copies == 2:
+    if guidance_scale is not None and copies == 2:
         unconditional, conditional = noise.chunk(2)
         noise = unconditional + guidance_scale * (conditional - unconditional)
     return noise[: len(call.work)]
 
 
 def _rows(texts: Sequence[Tensor | None], copies: int) -> Tensor | None:
-    """Each canvas's first copy, then each one's second; None for a network without text."""
-    given = [text for text in texts if text is not None]
+    """Each canvas's first copy, then each one's second, or the last alone; None for a network without text."""
+    given = [text[-copies:] for text in texts if text is not None]
     return torch.stack([text[copy] for copy in range(copies) for text in given]) if given else None

@@ -23,10 +23,15 @@ CHANGE_BYTES = {
     "tile", "tile_halo", "captions", "cpu_threads",
 }  # fmt: skip
 # Later ones, left out where results are as before them.
-LATER = {"caption_cleaned": True, "detail": 0.5, "empty_negative": "encoded", "grain": "keep", "tone": "restore"}
+LATER = {
+    "caption_cleaned": True, "detail": 0.5, "empty_negative": "encoded", "grain": "keep",
+    "guidance_end": 0.5, "guidance_start": 0.25, "tone": "restore",
+}  # fmt: skip
 # With which others they change something.
 GUIDED, DESCRIBED = {"preset": "sdxl"}, {"preset": "sdxl", "captions": "llava"}
-BESIDE: dict[str, dict[str, Any]] = {"caption_cleaned": DESCRIBED, "empty_negative": GUIDED}
+BESIDE: dict[str, dict[str, Any]] = {
+    "caption_cleaned": DESCRIBED, "empty_negative": GUIDED, "guidance_end": GUIDED,
+    "guidance_start": GUIDED}  # fmt: skip
 RECORDED_WITH = {
     "caption_cleaned": {"caption_cleaner": model_digest(ModelSpec(preset="nano"))},
     "tone": {"tone_weights": tone_digest()},

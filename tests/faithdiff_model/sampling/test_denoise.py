@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from faithdiff_model.image.windows import Rect, WindowGrid
 from faithdiff_model.network.unet import FaithDiffUNet, assemble_unet
-from faithdiff_model.options import SAMPLERS, Sampler
+from faithdiff_model.options import SAMPLERS, RestoreOptions, Sampler
 from faithdiff_model.presets.tiny import TINY
 from faithdiff_model.sampling.denoise import Canvas, batch_windows, call_sizes, denoise, make_scheduler
 
@@ -75,6 +75,73 @@ def test_small_photographs_share_calls_and_nothing_is_filled_up_without_need() -
 def test_other_shapes_and_copies_never_share_a_call() -> None:
     calls = batch_windows([stub_canvas(2), stub_canvas(2, copies=2), stub_canvas(2, side=12)], 4)
     assert [[canvas.copies for canvas, _ in call.work] for call in calls] == [[1, 1], [2, 2], [1, 1]]
+
+
+# --- guidance in an interval ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "steps", "guided"),
+    [(0.0, 1.0, 20, range(20)), (0.25, 0.5, 20, range(5, 10)), (0.3, 0.7, 4, range(2, 3)), (0.0, 0.01, 4, range(1))],
+)
+def test_guided_steps(start: float, end: float, steps: int, guided: range) -> None:
+    assert RestoreOptions(steps=steps, guidance_start=start, guidance_end=end).guided_steps == guided
+
+
+def test_an_interval_that_does_not_begin_before_it_ends_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"starts at 0\.5 and ends at 0\.5: choose parts of the steps from 0 to 1"):
+        RestoreOptions(guidance_start=0.5, guidance_end=0.5)
+
+
+class TextAlone:
+    """A network whose noise is its row's text; counts its rows."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+
+    def alignment(self, latents: torch.Tensor, _embeddings: torch.Tensor) -> torch.Tensor:
+        return latents
+
+    def predict(self, aligned: torch.Tensor, _timestep: object, text: torch.Tensor, *_: object) -> torch.Tensor:
+        self.rows.append(len(text))
+        return text[:, :1, :1, None].expand_as(aligned)
+
+
+class Kept:
+    """A schedule of three steps that keeps the noises and leaves the latent."""
+
+    timesteps = torch.tensor([3.0, 2.0, 1.0])
+
+    def __init__(self) -> None:
+        self.noises: list[float] = []
+
+    def scale_model_input(self, latent: torch.Tensor, _timestep: object) -> torch.Tensor:
+        return latent
+
+    def step(self, noise: torch.Tensor, _timestep: object, latent: torch.Tensor, **_: object) -> tuple[torch.Tensor]:
+        self.noises.append(round(float(noise.mean()), 5))
+        return (latent,)
+
+
+@pytest.mark.parametrize(
+    ("guided_steps", "noises", "rows"),
+    [(None, [7, 7, 7], [4, 4, 4]), (range(1, 2), [3, 7, 3], [2, 4, 2]), (range(0), [3, 3, 3], [2, 2, 2])],
+)
+def test_outside_its_interval_nothing_is_guided(guided_steps: range | None, noises: list[int], rows: list[int]) -> None:
+    network = TextAlone()
+    canvas = Canvas(
+        latent=torch.zeros(4, 16, 24), windows=WindowGrid(height=16, width=24, window=16, overlap=0.5).windows(),
+        lq_embeddings=torch.zeros(2, 1), text=torch.tensor([2.0, 3.0])[:, None, None].expand(2, 5, 6),
+        pooled=torch.zeros(2, 3), time_ids=torch.zeros(2, 6), scheduler=Kept(),
+    )  # fmt: skip
+    heard: list[int] = []
+    denoise(
+        cast(FaithDiffUNet, network), [canvas], guidance_scale=5.0, window_batch=2, guided_steps=guided_steps,
+        observe=lambda _work, first: heard.append(first),
+    )  # fmt: skip
+    assert canvas.scheduler.noises == noises  # 2 + 5 * (3 - 2), and 3 alone
+    assert network.rows == rows
+    assert heard == [count - 2 for count in rows]  # where the prompt's copies begin
 
 
 # --- waiting for the device -----------------------------------------------------------------------------------------------
