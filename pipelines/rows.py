@@ -110,6 +110,7 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("damage_marks", _INT, "marks of damage that were found"),
     Column("damage_mask_sha256", _TEXT, "fixity of the mask beside the restored file; empty where no mark was found"),
     Column("lq_psnr_db", _REAL, "faithfulness: PSNR of source and result at the source's size, outside damage, dB"),
+    Column("disclosure", _TEXT, "IPTC Digital Source Type that the restored file states; empty where it states none"),
     Column(
         "tone_curve", _TEXT, "JSON: slopes of the curves that changed the result's tone; empty where it is the scan's"
     ),

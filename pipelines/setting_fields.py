@@ -13,6 +13,7 @@ from pipelines.setting_types import (
     FrameRate,
     NodeLabels,
     PresetName,
+    SourceType,
     TileSide,
     film_result,
     setting,
@@ -63,6 +64,15 @@ class SettingFields(BaseModel):
         "Tone: kept as scanned, or fading and casts taken out of photographs; films always keep it.",
         result=True,
         of="photo",
+    )
+    disclosure: bool = setting(
+        True, "Result", "Say in each result, in XMP, that a machine restored it, which, and from what.", result=True
+    )
+    undisclosed_because: str = setting(
+        "", "Result", "Why results may say nothing of their making; without it disclosure cannot be switched off."
+    )
+    source_type: SourceType = setting(
+        "auto", "Result", "IPTC Digital Source Type of results; auto chooses by what was done.", result=True
     )
 
     preset: PresetName = setting(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Annotated, Any, NamedTuple, TypeVar, cast
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, cast
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic.config import JsonDict
@@ -20,24 +21,35 @@ __all__ = [
     "FrameRate",
     "NodeLabels",
     "PresetName",
+    "SourceType",
     "TileSide",
+    "absolute_if_there",
     "film_result",
     "node_labels",
     "setting",
 ]
 
 T = TypeVar("T")
+# Words of IPTC's vocabulary Digital Source Type that a restoration can be; `auto` chooses by what was done.
+SourceType = Literal[
+    "auto",
+    "algorithmicallyEnhanced",
+    "compositeWithTrainedAlgorithmicMedia",
+    "trainedAlgorithmicMedia",
+]
 FILM_FORMATS = ("ffv1", "prores", "h264")
 # Result settings that came later, and the value at which results are as before: left out of the record and the digest there,
 # so that what was restored before they came counts as done.
 AS_BEFORE: dict[str, object] = {
     "caption_cleaned": False,
     "detail": 0.0,
+    "disclosure": True,  # results of before have none: what is in a file stands in the column `disclosure`
     "empty_negative": "zeros",
     "grain": "reduce",
     "guidance_end": 1.0,
     "guidance_start": 0.0,
     "repair_damage": "off",
+    "source_type": "auto",
     "tone": "keep",
 }
 # As Ray and Kubernetes take them.
@@ -92,6 +104,11 @@ def _copies(value: str) -> str:
     if unknown:
         raise ValueError(f"{unknown[0]!r} is no kind of film copy: choose {', '.join(FILM_FORMATS)}, joined by commas")
     return ",".join(dict.fromkeys(kinds))
+
+
+def absolute_if_there(location: str) -> str:
+    """A path that exists, made absolute; URLs, hub ids and what is not there stay as they are."""
+    return str(Path(location).resolve()) if location and Path(location).exists() else location
 
 
 def node_labels(value: str) -> dict[str, str]:

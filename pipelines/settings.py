@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 from pydantic import model_validator
 
@@ -15,7 +16,7 @@ from faithdiff_model.presets import DEFAULTS, DETAIL, PRESETS, TILE
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.weights.files import model_digest
 from pipelines.setting_fields import GIB, SettingFields
-from pipelines.setting_types import AS_BEFORE, Formats
+from pipelines.setting_types import AS_BEFORE, Formats, absolute_if_there
 
 __all__ = ["CLEANER", "GIB", "Settings"]
 
@@ -32,6 +33,15 @@ class Settings(SettingFields):
             raise ValueError(
                 f"segment_overlap is {self.segment_overlap} and segment_frames {self.segment_frames}: choose an overlap of at "
                 "most a third of a segment"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _disclosed(self) -> Settings:
+        if not self.disclosure and not self.undisclosed_because.strip():
+            raise ValueError(
+                "disclosure is off: marks of machine-made content are required by law in many places; keep it on, or say in "
+                "undisclosed_because why these results need none"
             )
         return self
 
@@ -76,6 +86,16 @@ class Settings(SettingFields):
     def tile_side(self) -> int:
         """Largest side of a tile in result pixels."""
         return self.tile or TILE[self.preset]
+
+    def with_absolute_paths(self) -> Settings:
+        """The same settings with no path that depends on the current folder: Ray's workers run in a folder of their own.
+
+        Stores are made absolute unless they are URLs; weights only where there is such a path, since `owner/name` is also how
+        the hub names a repository. The captioner stays as given: its name is a part of what the manifest records of a result.
+        """
+        stores = {name: _absolute_store(getattr(self, name)) for name in ("source", "output")}
+        weights = {name: absolute_if_there(getattr(self, name)) for name in ("base", "vae", "faithdiff")}
+        return self.model_copy(update=stores | weights)
 
     def model_spec(self) -> ModelSpec:
         """Which network to build."""
@@ -156,3 +176,7 @@ class Settings(SettingFields):
         """
         content = {**self.result_settings(kind), "described_by": described_by}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _absolute_store(url: str) -> str:
+    return url if not url or "://" in url or "::" in url else str(Path(url).expanduser().absolute())

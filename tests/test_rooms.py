@@ -19,7 +19,7 @@ _PIPELINES = {
     WORDS: {MODEL},
     "store": {f"{MODEL}.redaction", "pipelines.errors"},
     "media": {"pipelines.errors"},
-    "manifest": {"store", "pipelines.media.kinds"},
+    "manifest": {"store", "pipelines.media.kinds", "pipelines.media.xmp"},
     "telemetry": {"store"},
     "film": {"manifest", "media", "store"},
     "capacity": {"manifest", "store"},

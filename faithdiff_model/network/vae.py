@@ -50,7 +50,9 @@ def load_vae(folder: Path, config: NetworkConfig, dtype: torch.dtype) -> Any:
         check_loaded(told, str(folder))
         own, expected = vae.config.scaling_factor, config.vae["scaling_factor"]
         if own != expected:
-            raise ValueError(f"its scaling_factor is {own} and the network's {expected}: it is of another family of models")
+            raise ValueError(
+                f"its scaling_factor is {own} and the network's {expected}: it is of another family of models"
+            )
         return vae
     vae = torch.nn.Module.to(build_vae(config), dtype=dtype)
     vae.load_state_dict(load_file(folder / VAE_FILE), strict=True)

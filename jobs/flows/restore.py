@@ -108,6 +108,8 @@ def run_task(plan: Plan, settings: Settings, lease: Lease, flow_run_id: str) -> 
 def commit_task(settings: Settings, run_id: str, summary: Summary) -> None:
     """Publish the run's record: the mark that the run came to its end and all its rows are in the manifest."""
     record = {**summary, "only": settings.only, "settings": settings.result_settings()}
+    if not settings.disclosure:
+        record["undisclosed_because"] = settings.undisclosed_because
     write_run_record(stores_of(settings).output, run_id, record)
 
 

@@ -18,7 +18,6 @@ from pipelines.audit.findings import Findings
 from pipelines.audit.fixity import COLUMNS, Answer, Check
 from pipelines.manifest.index import Choose, ManifestIndex, open_index, read_block
 from pipelines.rows import RESTORED
-from pipelines.run.locations import with_absolute_paths
 from pipelines.run.streaming import StreamOptions, tables
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
@@ -132,7 +131,7 @@ def _draw(name: str, salt: str) -> float:
 
 def _checker(settings: Settings, results_only: bool) -> Callable[[pa.Table], pa.Table]:
     """The stage as a function for stateless tasks; each process opens its own stores, once."""
-    located = with_absolute_paths(settings)
+    located = settings.with_absolute_paths()
     source_url, output_url, seconds = located.source, located.output, located.retry_seconds
 
     def call(block: pa.Table) -> pa.Table:

@@ -11,8 +11,10 @@ import numpy as np
 from pipelines.film.plan import FilmPlan
 from pipelines.film.sinks import ComparisonSink, FileSink, OutputRecord, SequenceSink, Sink
 from pipelines.film.source import film_opener, open_film, reading_film
+from pipelines.manifest.disclosure import disclosure_of
 from pipelines.manifest.naming import EXTENSIONS, output_format
 from pipelines.media.film.write.comparison import ComparisonWriter
+from pipelines.media.film.write.statement import NOTHING, Statement
 from pipelines.media.film.write.writer import FilmWriter
 from pipelines.rows import Row
 from pipelines.settings import Settings
@@ -31,11 +33,17 @@ class FilmOutputs(AbstractContextManager["FilmOutputs"]):
         plan: of the film.
         settings: formats and copies.
         source, output: the stores.
+
+    Attributes:
+        disclosure: IPTC Digital Source Type that the outputs state; None where they state none.
     """
 
     def __init__(self, row: Row, plan: FilmPlan, settings: Settings, source: Store, output: Store) -> None:
         self._row, self._plan, self._settings, self._source, self._output = row, plan, settings, source, output
         self._stack = ExitStack()
+        stated = disclosure_of(row, settings.source_type) if settings.disclosure else None
+        self._stated = Statement(stated.tags(), stated.xmp()) if stated else NOTHING
+        self.disclosure = stated.source_type if stated else None
         self._sinks: list[Sink] = []
 
     def __enter__(self) -> FilmOutputs:
@@ -43,7 +51,9 @@ class FilmOutputs(AbstractContextManager["FilmOutputs"]):
         kind = output_format(self._row["source_path"], settings.formats)
         with ExitStack() as stack:
             if kind == "sequence":
-                self._sinks.append(SequenceSink(self._row, self._plan, settings, self._source, self._output))
+                self._sinks.append(
+                    SequenceSink(self._row, self._plan, settings, self._source, self._output, self._stated.xmp)
+                )
             else:
                 self._sinks.append(self._film(stack, path, kind))
             for copy in filter(None, settings.film_copies.split(",")):
@@ -83,6 +93,7 @@ class FilmOutputs(AbstractContextManager["FilmOutputs"]):
                 carried=film_opener(self._source, self._row["source_path"]),
                 name=self._row["source_path"],
                 bits=None if settings.film_bits == "auto" else int(settings.film_bits),
+                stated=self._stated,
             )
         )
         return FileSink(path, kind.upper(), local, writer)
@@ -98,6 +109,7 @@ class FilmOutputs(AbstractContextManager["FilmOutputs"]):
                 timeline=self._plan.timeline,
                 carried=film_opener(self._source, self._row["source_path"]),
                 name=self._row["source_path"],
+                stated=self._stated,
             )
         )
         return ComparisonSink(path, local, writer, self._sources(stack))

@@ -21,7 +21,7 @@ from pipelines.media.limits import limits_of
 from pipelines.rows import Row
 from pipelines.settings import Settings
 from pipelines.store.large_files import file_digest
-from pipelines.store.layout import sidecar_path
+from pipelines.store.layout import sidecar_path, xmp_path
 from pipelines.store.store import Store
 
 __all__ = ["ComparisonSink", "FileSink", "OutputRecord", "SequenceSink", "Sink"]
@@ -106,9 +106,13 @@ class SequenceSink:
         plan: of the film.
         settings: for the limits of the source's files.
         source, output: the stores.
+        xmp: packet that says how the frames were made, for a file beside the list; none if empty.
     """
 
-    def __init__(self, row: Row, plan: FilmPlan, settings: Settings, source: Store, output: Store) -> None:
+    def __init__(
+        self, row: Row, plan: FilmPlan, settings: Settings, source: Store, output: Store, xmp: bytes = b""
+    ) -> None:
+        self._xmp = xmp
         self._row, self._plan, self._source, self._output = row, plan, source, output
         reader = open_film(source, row["source_path"], settings)
         assert isinstance(reader, SequenceReader)
@@ -131,6 +135,10 @@ class SequenceSink:
 
     def finish(self) -> OutputRecord:
         data = "".join(self._lines).encode()
+        if self._xmp:
+            self._output.publish(xmp_path(self._row["output_path"]), self._xmp)
+        else:
+            self._output.retract(xmp_path(self._row["output_path"]))
         self._output.publish(self._row["output_path"], data)
         return {
             "path": self._row["output_path"],

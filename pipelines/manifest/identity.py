@@ -11,9 +11,16 @@ from functools import lru_cache
 __all__ = ["identity", "software_versions"]
 
 
-def identity(source_sha256: str, settings_digest: str, model_digest: str, seed: int) -> str:
-    """What determines a result (DESIGN.md, contract 3), as 64 hexadecimal digits."""
-    return hashlib.sha256(f"{source_sha256}\n{settings_digest}\n{model_digest}\n{seed}".encode()).hexdigest()
+def identity(source_sha256: str, settings_digest: str, model_digest: str, seed: int, *, disclosed: bool = False) -> str:
+    """What determines a result (DESIGN.md, contract 3), as 64 hexadecimal digits.
+
+    Args:
+        source_sha256, settings_digest, model_digest, seed: of the row.
+        disclosed: the file says how it was made. It is no part of the settings' digest, where results of the time before it
+            would count as outdated.
+    """
+    parts = [source_sha256, settings_digest, model_digest, str(seed), *(["disclosed"] if disclosed else [])]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)

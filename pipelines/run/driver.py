@@ -19,7 +19,6 @@ from pipelines.plan.pending import PendingRows
 from pipelines.plan.plan import Plan
 from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, RESTORED, Row, fail, whole_row
 from pipelines.run.assembly import build_assembly, build_film_stream, build_stream, final_rows
-from pipelines.run.locations import with_absolute_paths
 from pipelines.run.outage import OutageWatch
 from pipelines.run.pools import cluster_pools
 from pipelines.run.run_observer import Observer
@@ -134,7 +133,7 @@ class _Run:
         on_part: OnRow | None,
         stamp: dict[str, str],
     ) -> None:
-        self.plan, self.settings, self.lease = plan, with_absolute_paths(settings), lease
+        self.plan, self.settings, self.lease = plan, settings.with_absolute_paths(), lease
         self.stop, self.stamp = stop, stamp
         self.observer = observer
         self.on_row, self.on_part = on_row, on_part

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.training.config import DataConfig, StageConfig
-from pipelines.run.locations import absolute_if_there
+from pipelines.setting_types import absolute_if_there
 
 if TYPE_CHECKING:
     from ray.train import UserCallback

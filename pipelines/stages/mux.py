@@ -72,6 +72,7 @@ class Mux:
                 "output_size": written[0]["size"],
                 "output_sha256": written[0]["sha256"],
                 "output_format": written[0]["format"],
+                "disclosure": outputs.disclosure,
                 "warnings": [*whole["warnings"], *(text for each in written for text in each["warnings"])],
                 "seconds_write": time.monotonic() - started,
                 "finished_at": datetime.now(UTC),

@@ -15,6 +15,7 @@ import numpy as np
 from faithdiff_model.image.tone_curve import ToneCurve
 from faithdiff_model.redaction import redact
 from pipelines.errors import ItemError
+from pipelines.manifest.disclosure import disclosure_of
 from pipelines.manifest.naming import output_format
 from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.media.photo.encode import encode
@@ -50,12 +51,14 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
         pixels_HWC = ToneCurve.from_json(row["tone_curve"]).apply(pixels_HWC, depth)
     kind = output_format(row["source_path"], settings.formats)
     mask = row["damage_mask"]
+    stated = disclosure_of(row, settings.source_type) if settings.disclosure else None
     data = encode(
         pixels_HWC,
         format=kind.upper(),
         icc_profile=row["icc_profile"],
         dpi=_enlarged_dpi(row, settings.upscale),
         jpeg_quality=settings.jpeg_quality,
+        xmp=stated.xmp() if stated else b"",
     )
     row.update(
         {
@@ -64,6 +67,7 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
             "output_height": pixels_HWC.shape[0],
             "output_width": pixels_HWC.shape[1],
             "output_format": kind.upper(),
+            "disclosure": stated.source_type if stated else None,
             "damage_mask_sha256": hashlib.sha256(mask).hexdigest() if mask else None,
             "status": RESTORED,
         }

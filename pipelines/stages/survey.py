@@ -58,7 +58,13 @@ class SurveyFilm:
             row["source_state"] = source_state(self.source, path)  # what segments compare with
         row["seconds_read"] = time.monotonic() - started
         started = time.monotonic()
-        row["identity"] = identity(row["source_sha256"], row["settings_digest"], row["model_digest"], row["seed"])
+        row["identity"] = identity(
+            row["source_sha256"],
+            row["settings_digest"],
+            row["model_digest"],
+            row["seed"],
+            disclosed=self.settings.disclosure,
+        )
         plan = load_plan(self.output, row["identity"], self.settings)
         reader: FilmReader | None = None
         if plan is None or self.settings.redo:

@@ -53,7 +53,13 @@ class Tile:
                 f"{row['source_path']}: {width}x{height} pixels enlarged {settings.upscale}x is below {MIN_SIDE} a side; "
                 "raise --upscale",
             )
-        row["identity"] = identity(row["source_sha256"], row["settings_digest"], row["model_digest"], row["seed"])
+        row["identity"] = identity(
+            row["source_sha256"],
+            row["settings_digest"],
+            row["model_digest"],
+            row["seed"],
+            disclosed=self.settings.disclosure,
+        )
         tiles = tile_places(width, height, settings)
         source, filled = get_pixels(row), self._filled(row)
         # A curve that stretches 8 bits leaves gaps between levels; enlarging has values between them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = [
     "BESIDE", "COMPACTIONS", "DAMAGE_SUFFIX", "FRAME_LIST", "LEASES", "MANIFEST", "PARTIAL", "PARTS", "PRIVATE", "PROGRESS",
     "REBUILDS", "REPORTS", "RUNS", "SET_ASIDE", "SIDECAR_SUFFIX", "STARTED", "VERIFICATIONS", "damage_path", "lease_path",
-    "parts_folder", "progress_path", "sidecar_path",
+    "parts_folder", "progress_path", "sidecar_path", "xmp_path",
 ]  # fmt: skip
 
 PRIVATE = "_faitharchive"  # our own folder; nothing else in a store that we write to begins so
@@ -25,6 +25,7 @@ PARTIAL = ".faitharchive-partial-"  # begins the name of a local file that is no
 SIDECAR_SUFFIX = ".restoration.json"
 DAMAGE_SUFFIX = ".damage.png"  # of the mask of a photograph's damage
 BESIDE = (SIDECAR_SUFFIX, DAMAGE_SUFFIX)  # endings of the files that lie beside a result and belong to it
+XMP_SUFFIX = ".xmp"  # of what a restored sequence says of its making; no result has this ending
 FRAME_LIST = ".sha256"  # ending of the list of a restored sequence's frames; they lie in a folder beside it
 
 
@@ -36,6 +37,11 @@ def sidecar_path(output_path: str) -> str:
 def damage_path(output_path: str) -> str:
     """Where the mask of a restored file's damage is, if any was found."""
     return output_path + DAMAGE_SUFFIX
+
+
+def xmp_path(output_path: str) -> str:
+    """Where a restored sequence says how it was made, as XMP."""
+    return output_path + XMP_SUFFIX
 
 
 def parts_folder(identity: str) -> str:

@@ -24,14 +24,15 @@ CHANGE_BYTES = {
 }  # fmt: skip
 # Later ones, left out where results are as before them.
 LATER = {
-    "caption_cleaned": True, "detail": 0.5, "empty_negative": "encoded", "grain": "keep",
-    "guidance_end": 0.5, "guidance_start": 0.25, "tone": "restore",
+    "caption_cleaned": True, "detail": 0.5, "disclosure": False, "empty_negative": "encoded", "grain": "keep",
+    "guidance_end": 0.5, "guidance_start": 0.25, "source_type": "trainedAlgorithmicMedia", "tone": "restore",
 }  # fmt: skip
 # With which others they change something.
 GUIDED, DESCRIBED = {"preset": "sdxl"}, {"preset": "sdxl", "captions": "llava"}
 BESIDE: dict[str, dict[str, Any]] = {
-    "caption_cleaned": DESCRIBED, "empty_negative": GUIDED, "guidance_end": GUIDED,
-    "guidance_start": GUIDED}  # fmt: skip
+    "caption_cleaned": DESCRIBED, "disclosure": {"undisclosed_because": "a test"}, "empty_negative": GUIDED,
+    "guidance_end": GUIDED, "guidance_start": GUIDED,
+}  # fmt: skip
 RECORDED_WITH = {
     "caption_cleaned": {"caption_cleaner": model_digest(ModelSpec(preset="nano"))},
     "tone": {"tone_weights": tone_digest()},
@@ -49,7 +50,7 @@ CHANGE_NOTHING = {
     "replicas", "min_replicas", "caption_replicas", "gpus_per_replica", "gpus_per_captioner", "replica_label",
     "caption_label", "rows_per_call", "object_store_mb", "steal_lease", "max_frames",
     "max_seconds", "retry_seconds", "lease_seconds", "drain_seconds", "films", "sequences", "max_film_bytes",
-    "max_film_frames", "budget_hours", "log_format", "log_level", "metrics_port",
+    "max_film_frames", "budget_hours", "undisclosed_because", "log_format", "log_level", "metrics_port",
 }  # fmt: skip
 
 

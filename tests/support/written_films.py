@@ -14,6 +14,7 @@ import numpy as np
 
 from pipelines.media.film.facts import FilmFacts, Timeline
 from pipelines.media.film.picture.planes import LUMA_WEIGHTS
+from pipelines.media.film.write.statement import NOTHING, Statement
 from pipelines.media.film.write.streams import payload
 from pipelines.media.film.write.writer import FilmWriter
 
@@ -48,6 +49,7 @@ def write(
     carried: Path | None = None,
     frame: Callable[[int], np.ndarray] = picture,
     bits: int | None = None,
+    stated: Statement = NOTHING,
 ) -> FilmWriter:
     height, width = frame(0).shape[:2]
     with FilmWriter(
@@ -60,6 +62,7 @@ def write(
         carried=partial(str, carried) if carried else None,
         name="reels/film.mov",
         bits=bits,
+        stated=stated,
     ) as writer:
         for number in range(len(times)):
             writer.write(frame(number))

@@ -7,18 +7,19 @@ from collections.abc import Callable
 
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from pipelines.errors import ItemError
 from pipelines.media.photo.colour_profile import fits
-from pipelines.media.photo.png_writer import write_png16
+from pipelines.media.photo.png_writer import XMP_KEYWORD, write_png16
 
 __all__ = ["encode", "on_white", "to_8_bits"]
 
 # Longest side by format: WebP's 14 bits; libjpeg's own limit, a little under the 65535 of the file format.
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "PNG": 2**31 - 1, "TIFF": 2**31 - 1}
 _STRIP_BYTES = 1 * 2**20  # of one TIFF strip before compression: readers can take a strip at a time
-_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _XMP = 282, 283, 296, 700  # TIFF tags
+_Dpi = tuple[float, float] | None
 
 
 def encode(
@@ -28,6 +29,7 @@ def encode(
     icc_profile: bytes | None = None,
     dpi: tuple[float, float] | None = None,
     jpeg_quality: int = 95,
+    xmp: bytes = b"",
 ) -> bytes:
     """One image file. The same arguments give the same bytes, with the same libraries.
 
@@ -40,6 +42,7 @@ def encode(
         icc_profile: embedded as it is; of grey for one or two channels, else of RGB.
         dpi: pixels an inch (horizontal, vertical).
         jpeg_quality: 1 to 100.
+        xmp: an XMP packet, embedded as it is where each format keeps one; none if empty.
 
     Raises:
         ItemError: "encode_error": the image does not fit the format, or the encoder failed.
@@ -66,7 +69,7 @@ def encode(
         )
         raise ItemError("encode_error", reason)
     try:
-        return _ENCODERS[format](pixels, icc_profile, dpi, jpeg_quality)
+        return _ENCODERS[format](pixels, icc_profile, dpi, jpeg_quality, xmp)
     except MemoryError:
         reason = f"not enough memory to encode {width} x {height} pixels as {format}; use a larger machine"
     except Exception as error:
@@ -74,13 +77,17 @@ def encode(
     raise ItemError("encode_error", reason)
 
 
-def _png(pixels: np.ndarray, icc_profile: bytes | None, dpi: tuple[float, float] | None, _quality: int) -> bytes:
+def _png(pixels: np.ndarray, icc_profile: bytes | None, dpi: _Dpi, _quality: int, xmp: bytes) -> bytes:
     if pixels.dtype == np.uint16:
-        return write_png16(pixels, icc_profile, dpi)
-    return _save(_image(pixels), "PNG", icc_profile, dpi=dpi) if dpi else _save(_image(pixels), "PNG", icc_profile)
+        return write_png16(pixels, icc_profile, dpi, xmp)
+    options: dict[str, object] = {"dpi": dpi} if dpi else {}
+    if xmp:
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt(XMP_KEYWORD, xmp.decode())
+    return _save(_image(pixels), "PNG", icc_profile, **options)
 
 
-def _tiff(pixels: np.ndarray, icc_profile: bytes | None, dpi: tuple[float, float] | None, _quality: int) -> bytes:
+def _tiff(pixels: np.ndarray, icc_profile: bytes | None, dpi: _Dpi, _quality: int, xmp: bytes) -> bytes:
     height, width, channels = pixels.shape
     file = io.BytesIO()
     tifffile.imwrite(
@@ -99,28 +106,31 @@ def _tiff(pixels: np.ndarray, icc_profile: bytes | None, dpi: tuple[float, float
         iccprofile=icc_profile,
         resolution=dpi or (1, 1),
         resolutionunit="INCH" if dpi else "NONE",
+        extratags=[(_XMP, "B", len(xmp), xmp, True)] if xmp else (),
     )
     return file.getvalue()
 
 
-def _jpeg(pixels: np.ndarray, icc_profile: bytes | None, dpi: tuple[float, float] | None, quality: int) -> bytes:
+def _jpeg(pixels: np.ndarray, icc_profile: bytes | None, dpi: _Dpi, quality: int, xmp: bytes) -> bytes:
     image = _image(to_8_bits(on_white(pixels)))
     # JFIF holds whole pixels an inch, in 16 bits.
     density = tuple(min(max(round(value), 1), 65535) for value in dpi) if dpi else (0, 0)
-    return _save(image, "JPEG", icc_profile, quality=quality, subsampling="4:4:4", dpi=density)
+    return _save(
+        image, "JPEG", icc_profile, quality=quality, subsampling="4:4:4", dpi=density, **({"xmp": xmp} if xmp else {})
+    )
 
 
-def _webp(pixels: np.ndarray, icc_profile: bytes | None, dpi: tuple[float, float] | None, _quality: int) -> bytes:
+def _webp(pixels: np.ndarray, icc_profile: bytes | None, dpi: _Dpi, _quality: int, xmp: bytes) -> bytes:
     channels = pixels.shape[2]
     image = _image(to_8_bits(pixels)).convert("RGBA" if channels in (2, 4) else "RGB")
     exif = Image.Exif()  # WebP has no other place for the resolution
     if dpi:
         exif[_X_RESOLUTION], exif[_Y_RESOLUTION], exif[_RESOLUTION_UNIT] = dpi[0], dpi[1], 2
     # exact: colour under full transparency is kept, as in every other lossless format here.
-    return _save(image, "WEBP", icc_profile, lossless=True, exact=True, exif=exif.tobytes() if dpi else b"")
+    return _save(image, "WEBP", icc_profile, lossless=True, exact=True, exif=exif.tobytes() if dpi else b"", xmp=xmp)
 
 
-_ENCODERS: dict[str, Callable[[np.ndarray, bytes | None, tuple[float, float] | None, int], bytes]] = {
+_ENCODERS: dict[str, Callable[[np.ndarray, bytes | None, _Dpi, int, bytes], bytes]] = {
     "PNG": _png,
     "TIFF": _tiff,
     "JPEG": _jpeg,

@@ -9,7 +9,9 @@ import numpy as np
 
 from pipelines.media.photo.png_chunks import SIGNATURE
 
-__all__ = ["write_png16"]
+__all__ = ["XMP_KEYWORD", "write_png16"]
+
+XMP_KEYWORD = "XML:com.adobe.xmp"  # of the text chunk that holds an XMP packet
 
 # Colour type by number of channels.
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
@@ -17,13 +19,16 @@ _LEVEL = 6
 _BAND_BYTES = 8 * 2**20  # rows are filtered in bands of about this size, to bound memory
 
 
-def write_png16(pixels: np.ndarray, icc_profile: bytes | None, dpi: tuple[float, float] | None) -> bytes:
+def write_png16(
+    pixels: np.ndarray, icc_profile: bytes | None, dpi: tuple[float, float] | None, xmp: bytes = b""
+) -> bytes:
     """A PNG file of 16 bits a sample; the same input gives the same bytes.
 
     Args:
         pixels: HWC uint16, C 1 to 4, straight alpha last.
         icc_profile: embedded as it is.
         dpi: pixels an inch (horizontal, vertical).
+        xmp: an XMP packet; none if empty.
     """
     height, width, channels = pixels.shape
     parts = [SIGNATURE, _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0))]
@@ -32,6 +37,8 @@ def write_png16(pixels: np.ndarray, icc_profile: bytes | None, dpi: tuple[float,
     if dpi is not None:
         metre = [max(1, round(value / 0.0254)) for value in dpi]
         parts.append(_chunk(b"pHYs", struct.pack(">IIB", *metre, 1)))
+    if xmp:
+        parts.append(_chunk(b"iTXt", XMP_KEYWORD.encode() + b"\0\0\0\0\0" + xmp))  # uncompressed, no language
     packer = zlib.compressobj(_LEVEL)
     row_bytes = width * channels * 2
     band = max(1, _BAND_BYTES // row_bytes)

@@ -34,7 +34,10 @@ def prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 @pytest.mark.parametrize(
     ("wrap", "named"),
     [
-        (lambda state: {"state_dict": prefixed(state, "module."), **COUNTERS}, ["level state_dict", "epoch", "module."]),
+        (
+            lambda state: {"state_dict": prefixed(state, "module."), **COUNTERS},
+            ["level state_dict", "epoch", "module."],
+        ),
         (lambda state: {"module": state}, ["level module"]),
         (lambda state: {"state_dict": {"unet": state}}, ["level state_dict", "level unet"]),
         (lambda state: prefixed(state, "module.unet."), ["module.unet."]),
@@ -89,7 +92,10 @@ def test_tensors_that_cannot_matter_are_left_out_and_named(
     ("change", "words"),
     [
         (lambda state: state.pop("module.conv_in.bias"), r"1 missing \(conv_in.bias\)"),
-        (lambda state: state.update({"module.conv_in.bias": torch.zeros(3)}), r"conv_in.bias is \[3\], expected \[16\]"),
+        (
+            lambda state: state.update({"module.conv_in.bias": torch.zeros(3)}),
+            r"conv_in.bias is \[3\], expected \[16\]",
+        ),
         (lambda state: state.update({"module.head.weight": torch.zeros(3)}), r"1 unknown \(head.weight\)"),
         (lambda state: state.update({"vae.head.weight": torch.zeros(3)}), r"\d+ unknown \(module\."),
     ],

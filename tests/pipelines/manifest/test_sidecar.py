@@ -104,6 +104,7 @@ def test_an_identity_changes_with_each_of_its_parts() -> None:
     }
     assert len({known, *others}) == 5
     assert identity("a", "b", "c", 1) == NEVER_CHANGES
+    assert identity(*parts, disclosed=True) not in {known, *others}
 
 
 def test_software_versions() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipelines.media.film.facts import FilmFacts, Opener, Timeline
 from pipelines.media.film.picture.planes import FULL
+from pipelines.media.film.write.statement import NOTHING, Statement
 from pipelines.media.film.write.writer import FilmWriter
 
 __all__ = ["ComparisonWriter"]
@@ -32,6 +33,7 @@ class ComparisonWriter(AbstractContextManager["ComparisonWriter"]):
         timeline: of the result; as many frames have to be written.
         carried: opens the source for its sound; None where it has none.
         name: of the source, for reasons.
+        stated: what the file says of how it was made.
 
     Raises:
         ItemError: encode_error or unreadable, on entering.
@@ -47,6 +49,7 @@ class ComparisonWriter(AbstractContextManager["ComparisonWriter"]):
         timeline: Timeline,
         carried: Opener | None,
         name: str,
+        stated: Statement = NOTHING,
     ) -> None:
         scale = min(1.0, MOST_LINES / height)
         # H.264 has even sides: up to a pixel more is repeated at the edge, and none is taken.
@@ -62,6 +65,7 @@ class ComparisonWriter(AbstractContextManager["ComparisonWriter"]):
             timeline=timeline,
             carried=carried,
             name=name,
+            stated=stated,
         )
 
     def __enter__(self) -> ComparisonWriter:

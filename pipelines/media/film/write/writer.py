@@ -22,6 +22,7 @@ from pipelines.media.film.picture.planes import video_frame
 from pipelines.media.film.write.check import Expected, check_film
 from pipelines.media.film.write.matroska_aspect import RESERVE, write_pixel_aspect
 from pipelines.media.film.write.segment_file import THREADS, ffv1_options
+from pipelines.media.film.write.statement import NOTHING, Statement, append_statement, tag_statement, without_statement
 from pipelines.media.film.write.streams import FILM_FORMATS, PassthroughStreams
 from pipelines.media.film.write.tags import Tags, lost_tags
 
@@ -66,6 +67,7 @@ class FilmWriter(AbstractContextManager["FilmWriter"]):
         carried: opens the source for its other streams; None where it has none, as a sequence.
         name: of the source, for reasons.
         bits: 10 or 16 of FFV1; None is 10 for sources of up to 10 bits, else 16.
+        stated: what the file says of how it was made.
 
     Attributes:
         warnings: what became different, a line each; whole after `close`.
@@ -87,7 +89,9 @@ class FilmWriter(AbstractContextManager["FilmWriter"]):
         carried: Opener | None,
         name: str,
         bits: int | None = None,
+        stated: Statement = NOTHING,
     ) -> None:
+        self._stated = stated
         self._path, self._facts, self._timeline, self._name = path, facts, timeline, name
         self._kind = _KINDS[kind]
         self._size = height, width
@@ -152,6 +156,7 @@ class FilmWriter(AbstractContextManager["FilmWriter"]):
                 self._container.close()
                 if self._reshaped:
                     write_pixel_aspect(self._path, self._size[1], self._size[0], self._aspect)
+                append_statement(self._path, self._kind.container, self._stated)
             self._open = False
         finally:
             self._abandon()
@@ -199,6 +204,7 @@ class FilmWriter(AbstractContextManager["FilmWriter"]):
             context.thread_type = "SLICE"
         self._picture.tag(context)
         self._carried.describe(self._container, self._stream)
+        tag_statement(self._container, kind.container, self._stated)
         if self._facts.timecode:
             self._stream.metadata["timecode"] = self._facts.timecode
         if self._reshaped:
@@ -240,7 +246,9 @@ class FilmWriter(AbstractContextManager["FilmWriter"]):
         streams = [(dict(stream.metadata), int(stream.disposition)) for stream in self._container.streams]
         for name in RESERVE if self._reshaped else ():
             del streams[self._stream.index][0][name]
-        return Tags(film=dict(self._container.metadata), streams=streams, chapters=len(self._container.chapters()))
+        return Tags(
+            film=without_statement(self._container.metadata), streams=streams, chapters=len(self._container.chapters())
+        )
 
     def _abandon(self) -> None:
         """Let go of both files, whatever state they are in."""
