@@ -202,6 +202,7 @@ class Row(TypedDict):
     damage_share: float | None
     damage_marks: int | None
     damage_mask_sha256: str | None
+    disclosure: str | None
     lq_psnr_db: float | None
     tone_curve: str | None
     seconds_read: float | None

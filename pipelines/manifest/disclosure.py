@@ -92,7 +92,7 @@ def disclosure_of(row: Row, source_type: SourceType = "auto") -> Disclosure:
             changes what the scan holds (nano's faithful end), `compositeWithTrainedAlgorithmicMedia` where it draws what the
             scan does not hold (diffusion, a crisp end, filled damage).
     """
-    settings = json.loads(row["settings"])
+    settings = json.loads(row["settings"] or "{}")
     filled = settings.get("repair_damage") == "fill" and bool(row["damage_marks"])
     drawn = not PRESETS[settings["preset"]].one_step or settings.get("detail", 0.0) > 0 or filled
     chosen = (

@@ -82,8 +82,9 @@ def _png(pixels: np.ndarray, icc_profile: bytes | None, dpi: _Dpi, _quality: int
         return write_png16(pixels, icc_profile, dpi, xmp)
     options: dict[str, object] = {"dpi": dpi} if dpi else {}
     if xmp:
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add_itxt(XMP_KEYWORD, xmp.decode())
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt(XMP_KEYWORD, xmp.decode())
+        options["pnginfo"] = text
     return _save(_image(pixels), "PNG", icc_profile, **options)
 
 

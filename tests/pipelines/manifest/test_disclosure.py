@@ -127,7 +127,7 @@ def test_results_say_it_unless_a_reason_is_given(tmp_path: Path) -> None:
 
 
 def test_silence_needs_a_reason() -> None:
-    with pytest.raises(ValueError, match="disclosure is off: .* say in undisclosed_because why"):
+    with pytest.raises(ValueError, match=r"disclosure is off: .* say in undisclosed_because why"):
         Settings(disclosure=False)
     with pytest.raises(ValueError, match="undisclosed_because"):
         Settings(disclosure=False, undisclosed_because=" ")
