@@ -23,7 +23,6 @@ from faithdiff_model.weights.blend import blend
 from faithdiff_model.weights.checkpoint import load_published, read_tensors
 from faithdiff_model.weights.download import WeightsError
 from faithdiff_model.weights.files import (
-    TEXT_FOLDERS,
     base_folder,
     check_vae_dtype,
     detail_file,
@@ -31,6 +30,8 @@ from faithdiff_model.weights.files import (
     vae_folder,
     weights_file,
 )
+from faithdiff_model.weights.revisions import pin_model
+from faithdiff_model.weights.selection import TEXT_FOLDERS, TRANSFORMERS_STEM, variant
 from faithdiff_model.weights.wrappings import check_loaded
 
 
@@ -41,9 +42,10 @@ def build_restorer(spec: ModelSpec, options: RestoreOptions) -> Restorer:
         WeightsError: weights are missing, incomplete, misshapen or unsafe.
         ValueError: an unusable device.
     """
+    spec, _ = pin_model(spec)  # all parts of one commit, and the hub is asked once
     config, device, dtype = spec.network(), spec.torch_device(), spec.torch_dtype()
     check_vae_dtype(spec, str(dtype).removeprefix("torch."))
-    unet, vae, prompts = _from_files(spec, config, dtype) if spec.trained else random_parts(config, SEED)
+    unet, vae, prompts = _from_files(spec, config) if spec.trained else random_parts(config, SEED)
     unet = unet.to(device=device, dtype=dtype).eval().requires_grad_(False)
     vae = torch.nn.Module.to(vae, device=device, dtype=dtype).eval().requires_grad_(False)
     if spec.compile:
@@ -88,9 +90,9 @@ def random_parts(config: NetworkConfig, seed: int) -> tuple[FaithDiffUNet, Any, 
         return unet, vae, random_prompt_encoder(*config.text_encoders) if config.text_input else None
 
 
-def _from_files(
-    spec: ModelSpec, config: NetworkConfig, dtype: torch.dtype
-) -> tuple[FaithDiffUNet, Any, PromptEncoder | None]:
+def _from_files(spec: ModelSpec, config: NetworkConfig) -> tuple[FaithDiffUNet, Any, PromptEncoder | None]:
+    """The parts with the weights that their digest is of: of a published network rounded, of ours as they are."""
+    dtype = spec.torch_dtype() if spec.named_by_bytes else getattr(torch, spec.weights_dtype)
     if config.text_input:
         base_folder(spec)
     # What is missing is said before anything is loaded.
@@ -100,7 +102,7 @@ def _from_files(
     vae = build_vae(config)
     if vae_at is not None:
         with load_errors(f"VAE {redact_url(spec.origin.vae)}:"):
-            vae = load_vae(vae_at, config, dtype)
+            vae = load_vae(vae_at, config, dtype, half=spec.weights_dtype == "float16")
     with torch.device("meta"):
         unet = assemble_unet(config)
     tensors = read_tensors(weights)
@@ -114,17 +116,17 @@ def load_prompts(spec: ModelSpec, dtype: torch.dtype) -> PromptEncoder:
     """The text encoders of a base model. Raises WeightsError: missing or unreadable."""
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-    base = base_folder(spec)
+    base, half = base_folder(spec), spec.weights_dtype == "float16"
     with load_errors(f"base {redact_url(spec.origin.base)}:"):
         tokenizers = tuple(CLIPTokenizer.from_pretrained(base / name) for name in TEXT_FOLDERS[:2])
         encoders = (
-            _text_encoder(CLIPTextModel, base / "text_encoder", dtype),
-            _text_encoder(CLIPTextModelWithProjection, base / "text_encoder_2", dtype),
+            _text_encoder(CLIPTextModel, base / "text_encoder", dtype, half),
+            _text_encoder(CLIPTextModelWithProjection, base / "text_encoder_2", dtype, half),
         )
     return PromptEncoder((tokenizers[0], tokenizers[1]), encoders)
 
 
-def _text_encoder(kind: type[Any], folder: Path, dtype: torch.dtype) -> Any:
+def _text_encoder(kind: type[Any], folder: Path, dtype: torch.dtype, half: bool) -> Any:
     """A text encoder, complete. Raises OSError, ValueError, RuntimeError: it is not."""
     # Sizes that differ are let through here and stopped below, where they can be named.
     encoder, told = kind.from_pretrained(
@@ -133,7 +135,7 @@ def _text_encoder(kind: type[Any], folder: Path, dtype: torch.dtype) -> Any:
         use_safetensors=True,
         output_loading_info=True,
         ignore_mismatched_sizes=True,
-        **variant(folder, "model"),
+        **variant(folder, TRANSFORMERS_STEM, half=half),
     )
     check_loaded(told, str(folder))
     return encoder.eval()
@@ -147,9 +149,3 @@ def load_errors(what: str) -> Iterator[None]:
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{what} could not be loaded ({reason})") from error
-
-
-def variant(folder: Path, stem: str) -> dict[str, str]:
-    """Which files of a model to read, by their stem: some SDXL repositories carry half-precision files alone."""
-    half_only = (folder / f"{stem}.fp16.safetensors").is_file() and not (folder / f"{stem}.safetensors").is_file()
-    return {"variant": "fp16"} if half_only else {}

@@ -20,10 +20,10 @@ class ModelSpec:
 
     Attributes:
         preset: a name in `PRESETS`.
-        base: SDXL base model with tokenizers and text encoders: local folder, fsspec URL or hub id. Here and below, empty is
-            the preset's own.
+        base: SDXL base model with tokenizers and text encoders: local folder, fsspec URL or hub id (`owner/name`,
+            `owner/name@revision`, `owner/name@revision/folder`). Here and below, empty is the preset's own.
         vae: likewise, the VAE (a folder with its config.json, or one whose `vae` subfolder has it).
-        faithdiff: the weights file (or a folder or hub id that holds it).
+        faithdiff: the weights file (or a folder or hub id that holds it, or `owner/name@revision/file`).
         detail: between the faithful end of the weights (0) and the crisp one (1), where there are two (nano).
         attention: alignment attention; None takes the preset's, which is what its weights were trained with.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
@@ -63,6 +63,21 @@ class ModelSpec:
         """Where the weights of a trained preset are, the preset's own where nothing else is named."""
         own = ORIGINS.get(self.preset, Origin(base="", vae="", faithdiff=""))
         return Origin(base=self.base or own.base, vae=self.vae or own.vae, faithdiff=self.faithdiff or own.faithdiff)
+
+    @property
+    def weights_dtype(self) -> str:
+        """What the weights of a published network are rounded to when they are loaded, before they are what is computed in.
+
+        It follows from the settings alone, so that a machine without a GPU plans under the same name what one with a GPU
+        restores, and the float16 copy of a network serves both: `auto` computes in float16 on a GPU, and with the same weights
+        elsewhere.
+        """
+        return "float16" if self.dtype == "auto" else self.dtype
+
+    @property
+    def named_by_bytes(self) -> bool:
+        """Whether the weights are one file of ours, of which there are no other copies, and loaded as they are."""
+        return not self.network().text_input and self.network().coefficients is not None
 
     def network(self) -> NetworkConfig:
         """The preset with this spec's choices."""

@@ -98,6 +98,11 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("model_preset", _TEXT, "the network"),
     Column("model_trained", pa.bool_(), "false where the weights are random: not a restoration"),
     Column("model_digest", _TEXT, "SHA-256 of the network and its weights"),
+    Column(
+        "model_revision",
+        _TEXT,
+        "JSON: hub repository and commit of each part of the weights; empty where none is from the hub",
+    ),
     Column("seed", _INT, "seed of the noise"),
     Column("identity", _TEXT, "SHA-256 of source, settings, model and seed: equal identities, equal results"),
     Column("parts", pa.int32(), "tiles or segments that the result was restored in"),
@@ -193,6 +198,7 @@ class Row(TypedDict):
     model_preset: str | None
     model_trained: bool | None
     model_digest: str
+    model_revision: str | None
     seed: int
     identity: str
     parts: int
@@ -202,8 +208,8 @@ class Row(TypedDict):
     damage_share: float | None
     damage_marks: int | None
     damage_mask_sha256: str | None
-    disclosure: str | None
     lq_psnr_db: float | None
+    disclosure: str | None
     tone_curve: str | None
     seconds_read: float | None
     seconds_decode: float | None

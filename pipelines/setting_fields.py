@@ -78,9 +78,13 @@ class SettingFields(BaseModel):
     preset: PresetName = setting(
         "nano", "Model", f"Network: {', '.join(PRESETS)}. nano is ours and small; tiny is untrained.", result=True
     )
-    base: str = setting("", "Model", "SDXL base model: folder, URL or hub id; empty is the preset's own.")
-    vae: str = setting("", "Model", "VAE: folder, URL or hub id; empty is the preset's own.")
-    faithdiff: str = setting("", "Model", "FaithDiff weights: file, folder, URL or hub id; empty is the preset's own.")
+    base: str = setting(
+        "", "Model", "SDXL base model: folder, URL or hub id (owner/name@revision); empty is the preset's own."
+    )
+    vae: str = setting("", "Model", "VAE: folder, URL or hub id, as base; empty is the preset's own.")
+    faithdiff: str = setting(
+        "", "Model", "FaithDiff weights: file, folder, URL or hub id, as base; empty is the preset's own."
+    )
     attention: Literal["preset", "guidance_pair", "spatial"] = setting(
         "preset", "Model", "Alignment attention; preset is what the weights were trained with.", result=True
     )
@@ -203,7 +207,7 @@ class SettingFields(BaseModel):
     captioner: str = setting(
         "llava-hf/llava-1.5-13b-hf",
         "Captions",
-        "LLaVA 1.5: folder or hub id; llava-hf/llava-1.5-7b-hf takes half the memory.",
+        "LLaVA 1.5: folder or hub id, as base; llava-hf/llava-1.5-7b-hf takes half the memory.",
     )
     caption_cleaned: bool = setting(
         False, "Captions", "LLaVA sees what nano makes of the scan, and not the scan.", result=True

@@ -15,6 +15,7 @@ from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets import DEFAULTS, DETAIL, PRESETS, TILE
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.weights.files import model_digest
+from faithdiff_model.weights.revisions import CAPTIONER, at_revision, repository
 from pipelines.setting_fields import GIB, SettingFields
 from pipelines.setting_types import AS_BEFORE, Formats, absolute_if_there
 
@@ -111,6 +112,13 @@ class Settings(SettingFields):
             compile=self.compile,
         )
 
+    def at_revisions(self, model_revision: str | None) -> Settings:
+        """The same settings with hub repositories at the commits that a row names in its column `model_revision`."""
+        revisions: dict[str, str] = json.loads(model_revision) if model_revision else {}
+        origin = self.model_spec().origin
+        given = {"base": origin.base, "vae": origin.vae, "faithdiff": origin.faithdiff, CAPTIONER: self.captioner}
+        return self.model_copy(update={part: at_revision(given[part], text) for part, text in revisions.items()})
+
     def restore_options(self, window_batch: int) -> RestoreOptions:
         """How to sample: the preset's own where nothing is chosen, and the window batch that `window_batch` 0 stands for."""
         own = DEFAULTS[self.preset]
@@ -149,7 +157,7 @@ class Settings(SettingFields):
         if chosen.get("repair_damage", "off") != "off":
             chosen["damage_detector"] = detector_digest()
         if self.captions == "llava":
-            chosen |= {"captioner": self.captioner, "conversation": VICUNA_V1.name}
+            chosen |= {"captioner": repository(self.captioner), "conversation": VICUNA_V1.name}
         if self.cleans_for_captions:
             chosen["caption_cleaner"] = model_digest(CLEANER)
         else:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.network.dct_codec import DCTCodec
 from faithdiff_model.network.norms import remove_norms
+from faithdiff_model.weights.selection import DIFFUSERS_STEM, variant
 from faithdiff_model.weights.wrappings import check_loaded
 
 VAE_FILE = "diffusion_pytorch_model.safetensors"
@@ -35,8 +36,14 @@ def build_vae(config: NetworkConfig) -> Any:
     return vae
 
 
-def load_vae(folder: Path, config: NetworkConfig, dtype: torch.dtype) -> Any:
+def load_vae(folder: Path, config: NetworkConfig, dtype: torch.dtype, *, half: bool = False) -> Any:
     """The VAE in a folder with `config.json` and safetensors, as diffusers saves it.
+
+    Args:
+        folder: where it is.
+        config: of the network.
+        dtype: what the weights become.
+        half: the float16 copy will do, where there are two.
 
     Raises:
         OSError, ValueError, RuntimeError: missing or unreadable files, tensors that do not fit.
@@ -45,7 +52,11 @@ def load_vae(folder: Path, config: NetworkConfig, dtype: torch.dtype) -> Any:
         from diffusers import AutoencoderKL
 
         vae, told = AutoencoderKL.from_pretrained(
-            folder, torch_dtype=dtype, use_safetensors=True, output_loading_info=True
+            folder,
+            torch_dtype=dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            **variant(folder, DIFFUSERS_STEM, half=half),
         )
         check_loaded(told, str(folder))
         own, expected = vae.config.scaling_factor, config.vae["scaling_factor"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from faithdiff_model.network.config import NetworkConfig
 
-# Where the weights are looked for unless a setting says otherwise.
+# Where the weights are looked for unless a setting says otherwise: at a commit, where one is known to be whole.
 DEFAULT_BASE = "SG161222/RealVisXL_V4.0"
 FIXED_VAE = "madebyollin/sdxl-vae-fp16-fix"  # SDXL's, trained on so that it does not overflow in float16
-DEFAULT_VAE = FIXED_VAE
-DEFAULT_FAITHDIFF = "jychen9811/FaithDiff"
+DEFAULT_VAE = f"{FIXED_VAE}@207b116dae70ace3637169f1ddd2434b91b3a8cd"
+DEFAULT_FAITHDIFF = "jychen9811/FaithDiff@36161f73a33efabe8fee5c22115ab1be69b48d11"
 FAITHDIFF_FILES = ("FaithDiff.safetensors", "FaithDiff.bin")
 
 SDXL = NetworkConfig(

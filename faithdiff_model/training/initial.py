@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from faithdiff_model.build import load_errors, load_prompts, variant
+from faithdiff_model.build import load_errors, load_prompts
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.network.text import PromptEncoder, random_prompt_encoder
 from faithdiff_model.network.unet import FaithDiffUNet, assemble_unet
@@ -21,6 +22,7 @@ from faithdiff_model.weights.checkpoint import read_tensors
 from faithdiff_model.weights.checkpoint_keys import to_ours
 from faithdiff_model.weights.download import WeightsError
 from faithdiff_model.weights.files import unet_folder, vae_folder
+from faithdiff_model.weights.selection import DIFFUSERS_STEM, variant
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ def training_parts(
     Raises:
         WeightsError: weights are missing or of another network.
     """
+    spec = replace(spec, dtype="float32")  # the finest copy of what is published
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet = assemble_unet(network)
@@ -112,7 +115,7 @@ def _load_base(unet: FaithDiffUNet, spec: ModelSpec) -> None:
     folder = unet_folder(spec)
     with load_errors(f"base {folder}: its UNet"):
         base = UNet2DConditionModel.from_pretrained(
-            folder, use_safetensors=True, **variant(folder, "diffusion_pytorch_model")
+            folder, use_safetensors=True, **variant(folder, DIFFUSERS_STEM, half=False)
         )
     state = base.state_dict()
     first = {name.removeprefix("conv_in."): state.pop(name) for name in list(state) if name.startswith("conv_in.")}

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 from faithdiff_model.presets.sdxl import FAITHDIFF_FILES, FIXED_VAE
 from faithdiff_model.presets.tiny import SEED
 from faithdiff_model.redaction import redact_url
 from faithdiff_model.spec import ModelSpec
-from faithdiff_model.weights.download import WeightsError, files_digest, resolve_file, resolve_folder
+from faithdiff_model.weights.digests import Part, config_part, file_part, parts_digest, tensors_part
+from faithdiff_model.weights.download import WeightsError, resolve_file, resolve_folder
+from faithdiff_model.weights.selection import (
+    Picked,
+    file_names,
+    pick_captioner,
+    pick_text,
+    pick_unet,
+    pick_vae,
+)
 
 __all__ = [
-    "TEXT_FOLDERS",
     "base_folder",
     "captioner_digest",
     "captioner_folder",
@@ -25,51 +34,29 @@ __all__ = [
 ]
 
 _SUFFIX, _DETAIL = ".safetensors", "-detail"
-TEXT_FOLDERS = ("tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2")
-_BASE_PATTERNS = tuple(f"{folder}/*" for folder in TEXT_FOLDERS)
-
-_CAPTIONER_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.jinja")
-_CAPTIONER_NEEDS = (
-    ("config.json",),
-    ("*.safetensors",),
-    ("tokenizer.json", "tokenizer.model"),
-    ("processor_config.json", "preprocessor_config.json"),
-)
 
 
 def model_digest(spec: ModelSpec) -> str:
-    """Identifies the weights and the network, without loading them. Two equal digests restore alike.
+    """Identifies the weights and the network, without loading them. Two equal digests restore alike (`weights.digests`).
 
     Raises:
-        WeightsError: weights are missing.
+        WeightsError: weights are missing, damaged or unsafe.
     """
     config = spec.network()
     check_vae_dtype(spec, spec.dtype)
     if not spec.trained:
-        return files_digest(f"{config.digest()} seed {SEED}", ())
-    return files_digest(config.digest() + (f" detail {spec.detail}" if spec.detail else ""), _files(spec))
+        return parts_digest(f"{config.digest()} seed {SEED}", ())
+    return parts_digest(config.digest() + (f" detail {spec.detail}" if spec.detail else ""), _parts(spec))
 
 
 def base_folder(spec: ModelSpec) -> Path:
     """The SDXL base model's folder. Raises WeightsError: missing, or without tokenizers or text encoders."""
-    base = resolve_folder(spec.origin.base, _BASE_PATTERNS)
-    absent = [folder for folder in TEXT_FOLDERS if not (base / folder).is_dir()]
-    if absent:
-        raise WeightsError(
-            f"base {redact_url(spec.origin.base)}: has no {', '.join(absent)}; give a whole SDXL model folder"
-        )
-    return base
+    return _text(spec)[0]
 
 
 def vae_folder(spec: ModelSpec) -> Path:
     """The VAE's folder. Raises WeightsError: missing."""
-    folder = resolve_folder(spec.origin.vae, ("config.json", "vae/*", "diffusion_pytorch_model.safetensors"))
-    for candidate in (folder, folder / "vae"):
-        if (candidate / "config.json").is_file():
-            return candidate
-    raise WeightsError(
-        f"VAE {redact_url(spec.origin.vae)}: no config.json in it or in its vae folder; give the VAE's own folder"
-    )
+    return _vae(spec)[0]
 
 
 def check_vae_dtype(spec: ModelSpec, dtype: str) -> None:
@@ -100,9 +87,9 @@ def check_vae_dtype(spec: ModelSpec, dtype: str) -> None:
 
 def unet_folder(spec: ModelSpec) -> Path:
     """The base model's own UNet, which training starts from. Raises WeightsError: missing."""
-    base = resolve_folder(spec.origin.base, ("unet/*",))
-    if not (base / "unet" / "config.json").is_file():
-        raise WeightsError(f"base {redact_url(spec.origin.base)}: has no unet folder; give a whole SDXL model folder")
+    pick = partial(pick_unet, half=_half(spec))
+    base = resolve_folder(spec.origin.base, pick)
+    _check_whole(f"base {redact_url(spec.origin.base)}", pick(file_names(base)), "give a whole SDXL model folder")
     return base / "unet"
 
 
@@ -127,29 +114,68 @@ def detail_file(spec: ModelSpec) -> Path:
 
 def captioner_folder(location: str) -> Path:
     """A LLaVA's folder. Raises WeightsError: missing or incomplete; safetensors alone are accepted."""
-    folder = resolve_folder(location, _CAPTIONER_PATTERNS)
-    # Without its config.json transformers would build its default LLaVA, of seven thousand million random parameters.
-    for wanted in _CAPTIONER_NEEDS:
-        if not any(next(folder.glob(pattern), None) for pattern in wanted):
-            raise WeightsError(f"captioner {location}: has no {' or '.join(wanted)}; give a whole LLaVA folder")
+    folder = resolve_folder(location, pick_captioner)
+    _check_whole(f"captioner {location}", pick_captioner(file_names(folder)), "give a whole LLaVA folder")
     return folder
 
 
 def captioner_digest(location: str) -> str:
-    """Identifies a captioner by its files. Raises WeightsError as `captioner_folder`."""
+    """Identifies a captioner by the files that are read. Raises WeightsError as `captioner_folder`."""
     folder = captioner_folder(location)
-    return files_digest("llava", [(path.name, path) for path in sorted(folder.iterdir()) if path.is_file()])
+    return parts_digest("llava", [file_part(name, folder / name) for name in pick_captioner(file_names(folder)).files])
 
 
-def _files(spec: ModelSpec) -> list[tuple[str, Path]]:
-    """Every file that the weights come from: (name within the model, local path)."""
-    files: list[tuple[str, Path]] = []
+def _text(spec: ModelSpec) -> tuple[Path, list[str]]:
+    """The base model's folder, and the files of it that are read."""
+    pick = partial(pick_text, half=_half(spec))
+    base = resolve_folder(spec.origin.base, pick)
+    files = pick(file_names(base))
+    _check_whole(f"base {redact_url(spec.origin.base)}", files, "give a whole SDXL model folder")
+    return base, files.files
+
+
+def _vae(spec: ModelSpec) -> tuple[Path, list[str]]:
+    """The VAE's folder, and the files of it that are read."""
+    pick = partial(pick_vae, half=_half(spec))
+    folder = resolve_folder(spec.origin.vae, pick)
+    files = pick(file_names(folder))
+    _check_whole(f"VAE {redact_url(spec.origin.vae)}", files, "give the VAE's own folder, or a whole SDXL model folder")
+    inner = (folder / files.files[0]).parent
+    return inner, [Path(name).name for name in files.files]
+
+
+def _half(spec: ModelSpec) -> bool:
+    return spec.weights_dtype == "float16"
+
+
+def _check_whole(what: str, picked: Picked, remedy: str) -> None:
+    if picked.lacking:
+        raise WeightsError(f"{what}: has no {', '.join(picked.lacking)}; {remedy}")
+
+
+def _parts(spec: ModelSpec) -> list[Part]:
+    """Everything that the weights come from."""
+    files = [("faithdiff", weights_file(spec))] + ([("detail", detail_file(spec))] if spec.detail else [])
+    if spec.named_by_bytes:
+        return [file_part(name, path) for name, path in files]
+    parts = [tensors_part(name, [path], spec.weights_dtype) for name, path in files]
     if spec.network().text_input:
-        base = base_folder(spec)
-        texts = [path for folder in TEXT_FOLDERS for path in sorted((base / folder).glob("*")) if path.is_file()]
-        files = [(f"base/{path.relative_to(base).as_posix()}", path) for path in texts]
+        parts += _model_parts("base", *_text(spec), spec.weights_dtype)
     if spec.network().coefficients is None:
-        vae = vae_folder(spec)
-        files += [(f"vae/{path.name}", path) for path in (vae / "config.json", *sorted(vae.glob("*.safetensors")))]
-    files.append(("faithdiff", weights_file(spec)))
-    return [*files, ("detail", detail_file(spec))] if spec.detail else files
+        parts += _model_parts("vae", *_vae(spec), spec.weights_dtype)
+    return parts
+
+
+def _model_parts(prefix: str, folder: Path, files: list[str], dtype: str) -> list[Part]:
+    """A folder's files: a model's tensors are one part, whatever files they are in; of tokenizers every byte counts."""
+    parts: list[Part] = []
+    tensors: dict[str, list[Path]] = {}
+    for name in files:
+        model = str(PurePosixPath(prefix, PurePosixPath(name).parent))
+        if name.endswith(_SUFFIX):
+            tensors.setdefault(model, []).append(folder / name)
+        elif Path(name).name == "config.json":
+            parts.append(config_part(f"{model} config", folder / name))
+        elif not name.endswith(".json") or ".safetensors.index" not in name:
+            parts.append(file_part(f"{prefix}/{name}", folder / name))
+    return parts + [tensors_part(f"{model} tensors", paths, dtype) for model, paths in tensors.items()]

@@ -48,8 +48,10 @@ class TrainSettings(BaseModel):
     shards: int = setting(64, "Data", "Shards of 512 crops that the cache holds.", ge=1, le=100_000)
 
     preset: PresetName = setting("nano", "Model", f"Network: {', '.join(PRESETS)}.")
-    base: str = setting("", "Model", "SDXL base model: folder, URL or hub id; empty is the preset's own.")
-    vae: str = setting("", "Model", "VAE: folder, URL or hub id; empty is the preset's own.")
+    base: str = setting(
+        "", "Model", "SDXL base model: folder, URL or hub id (owner/name@revision); empty is the preset's own."
+    )
+    vae: str = setting("", "Model", "VAE: folder, URL or hub id, as base; empty is the preset's own.")
     init: str = setting("", "Model", "Weights to begin with: an earlier stage's FaithDiff.safetensors.")
     attention: Literal["preset", "guidance_pair", "spatial"] = setting("preset", "Model", "Alignment attention.")
     ablation: Ablation = setting("none", "Model", "One thing taken away, as in the paper's tables 5 and 6.")

@@ -13,8 +13,11 @@ __all__ = ["ADDED", "NewerSidecarError", "SidecarError", "json_bytes", "parse_si
 
 _TIMES = ("started_at", "finished_at")
 # Columns that sidecars of an earlier day do not have.
-ADDED = ("film", "damage_share", "damage_marks", "damage_mask_sha256", "tone_curve", "seconds_damage", "disclosure")
-_JSON_OR_NONE = ("film", "tone_curve")
+ADDED = (
+    "model_revision", "film", "damage_share", "damage_marks", "damage_mask_sha256", "tone_curve", "seconds_damage",
+    "disclosure",
+)  # fmt: skip
+_JSON_OR_NONE = ("model_revision", "film", "tone_curve")
 # Controls beyond those that JSON escapes by itself, line separators, and marks that change the direction of writing.
 _MISLEADING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # What no restored file can be without.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -11,11 +12,12 @@ from pipelines.manifest.naming import folded, refusal, suffix_of
 from pipelines.manifest.reader import manifest_files, read_manifest_file
 from pipelines.manifest.scratch import BATCH
 from pipelines.plan.tables import ADOPTED_RECORDS, FILES, RECORD_COLUMNS, RECORDS, SIDECARS, PlanDatabase
+from pipelines.rows import RESTORED
 from pipelines.store.concurrency import map_threaded
 from pipelines.store.layout import PRIVATE, SIDECAR_SUFFIX
 from pipelines.store.store import Store, StoreError
 
-__all__ = ["as_records", "load_manifest", "load_output"]
+__all__ = ["as_records", "load_manifest", "load_output", "recorded_revisions"]
 
 _READERS = 8  # manifest files read at a time, about a megabyte each
 _LONGEST = 4096
@@ -55,6 +57,29 @@ def load_manifest(database: PlanDatabase, output: Store) -> list[str]:
     if waiting:
         database.insert(RECORDS, pa.concat_tables(waiting))
     return files
+
+
+def recorded_revisions(database: PlanDatabase) -> list[dict[str, str]]:
+    """The hub commits that results were made with, by part of the model, those of the newest run first.
+
+    Args:
+        database: with `records` and `adopted` filled.
+    """
+    column = f"select run_id, model_revision from {{}} where model_revision <> '' and status = '{RESTORED}'"
+    texts = database.column(
+        f"select model_revision from ({column.format('records')} union all {column.format('adopted')}) "
+        "group by model_revision order by max(run_id) desc, model_revision"
+    )
+    return [found for text in texts if (found := _revisions(text))]
+
+
+def _revisions(text: str) -> dict[str, str]:
+    """What a row says of commits; nothing where another program wrote something else."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return {part: value for part, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
 
 
 def as_records(table: pa.Table, file: int, positions: Sequence[int]) -> pa.Table:

@@ -63,10 +63,20 @@ class RowBuilder:
         settings_digest: of rows without their own.
         model_digest: what the rows will be restored with.
         seed: of the noise.
+        model_revision: the commits of its weights, in JSON; None where none is from the hub.
     """
 
-    def __init__(self, source: Store, output: Store, *, settings_digest: str, model_digest: str, seed: int) -> None:
-        self.source, self.output = source, output
+    def __init__(
+        self,
+        source: Store,
+        output: Store,
+        *,
+        settings_digest: str,
+        model_digest: str,
+        seed: int,
+        model_revision: str | None = None,
+    ) -> None:
+        self.source, self.output, self.model_revision = source, output, model_revision
         self.settings_digest, self.model_digest, self.seed = settings_digest, model_digest, seed
 
     def __call__(self, table: pa.Table) -> list[Row]:
@@ -89,6 +99,7 @@ class RowBuilder:
             caption_source="catalogue" if caption else "none",
             settings_digest=values["settings_digest"] or self.settings_digest,
             model_digest=self.model_digest,
+            model_revision=self.model_revision,
             seed=self.seed,
             attempt=values["attempt"],
         )

@@ -8,6 +8,7 @@ why not).
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections import Counter
@@ -16,12 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from faithdiff_model.weights.files import captioner_digest, model_digest
+from faithdiff_model.weights.revisions import pin_captioner, pin_model
 from pipelines.errors import first_line
 from pipelines.manifest.scratch import scratch_database
-from pipelines.plan.catalogue import load_catalogue
+from pipelines.plan.catalogue import Catalogue, load_catalogue
 from pipelines.plan.discover import discover
 from pipelines.plan.final_rows import FinalRows
-from pipelines.plan.inventory import load_manifest, load_output
+from pipelines.plan.inventory import load_manifest, load_output, recorded_revisions
 from pipelines.plan.orphans import OrphanSidecars
 from pipelines.plan.output_names import assign_output_names
 from pipelines.plan.pending import PENDING_SCHEMA, ArrowSpill, CompactRows, PendingRows, RowBuilder
@@ -88,15 +90,7 @@ def make_plan(
     began = time.time()
     stores = stores or open_stores(settings)
     source, output = stores.source, stores.output
-    model = model_digest(settings.model_spec())
-    described_by = captioner_digest(settings.captioner) if settings.captions == "llava" else None
-    digest, film_digest = (settings.result_digest(described_by, kind) for kind in ("photo", "film"))
-    catalogue = None
-    if settings.captions == "catalogue":
-        catalogue = load_catalogue(
-            settings.catalogue, path_column=settings.catalogue_path, text_column=settings.catalogue_text
-        )
-    builder = RowBuilder(source, output, settings_digest=digest, model_digest=model, seed=settings.seed)
+    catalogue = _catalogue(settings)
     skipped: Counter[str] = Counter()
     with _database(memory) as database:
         # 1. what is there, and what was recorded of it
@@ -105,13 +99,19 @@ def make_plan(
         # 2. results of which no manifest row tells: their sidecars do
         orphans = OrphanSidecars(database, output)
         orphans.read_unlisted()
-        # 3. sources, each with the output that it gets
+        # 3. the model, of the commits that results were made with before
+        model, described_by, revision = _model(settings, recorded_revisions(database))
+        digest, film_digest = (settings.result_digest(described_by, kind) for kind in ("photo", "film"))
+        builder = RowBuilder(
+            source, output, settings_digest=digest, model_digest=model, seed=settings.seed, model_revision=revision
+        )
+        # 4. sources, each with the output that it gets
         final = FinalRows(database, output, builder)
         discover(database, source, output, settings, catalogue, skipped, final.add, film_digest=film_digest)
         assign_output_names(database, settings.formats)
-        # 4. done or not
+        # 5. done or not
         decide(database, orphans, source, output, settings, digest=digest, model=model, damaged=damaged)
-        # 5. rows for the manifest, and rows to restore
+        # 6. rows for the manifest, and rows to restore
         final.quarantine()
         final.record_versions(manifest_files)
         final.adopt(orphans.rows.table())
@@ -125,6 +125,23 @@ def make_plan(
             began=began,
             ended=time.time(),
         )
+
+
+def _catalogue(settings: Settings) -> Catalogue | None:
+    """The catalogue's descriptions, where they are wanted. Raises ValueError: it cannot be used."""
+    if settings.captions != "catalogue":
+        return None
+    return load_catalogue(settings.catalogue, path_column=settings.catalogue_path, text_column=settings.catalogue_text)
+
+
+def _model(settings: Settings, recorded: list[dict[str, str]]) -> tuple[str, str | None, str | None]:
+    """Digest of the model, digest of the captioner where there is one, and the commits of both in JSON where they have any."""
+    spec, revisions = pin_model(settings.model_spec(), recorded)
+    described_by = None
+    if settings.captions == "llava":
+        captioner, revision = pin_captioner(settings.captioner, recorded)
+        described_by, revisions = captioner_digest(captioner), revisions | revision
+    return model_digest(spec), described_by, json.dumps(revisions, sort_keys=True) if revisions else None
 
 
 @contextmanager

@@ -56,7 +56,8 @@ SIDECARS = Table("sidecars", pa.schema([("path", _TEXT)]))
 # What a plan needs of a manifest row.
 RECORD_COLUMNS = (
     "item_id", "source_path", "source_size", "source_version", "source_sha256", "output_path", "output_size", "status",
-    "attempt", "settings_digest", "model_digest", "seed", "error_code", "error_reason", "run_id", "damage_marks", "finished_at",
+    "attempt", "settings_digest", "model_digest", "seed", "error_code", "error_reason", "run_id", "damage_marks",
+    "model_revision", "finished_at",
 )  # fmt: skip
 _RECORD_SCHEMA = pa.schema(
     [

@@ -61,7 +61,7 @@ def build_stream(
         context: of the run.
         isolated: a row a block and a call, so that whichever kills its process takes no other row with it.
     """
-    together = 1 if isolated else resources.rows_per_call
+    together, revision = 1 if isolated else resources.rows_per_call, rows.builder.model_revision
     # 1. planned rows, small ones several a block                                            (driver)
     spread = len(rows) if isolated else 4 * resources.replicas
     ds = ray.data.from_arrow(list(blocks(rows.table, spread=spread)))
@@ -74,13 +74,13 @@ def build_stream(
         ds = ds.map_batches(repair.task(), batch_size=None, batch_format="pyarrow", **_TASK)
     # 4. describe                                         1:1, LLaVA actors, a GPU each; left out without LLaVA
     if settings.captions == "llava":
-        ds = _on_actors(ds, CaptionStage, resources.caption, settings, context, rows=together)
+        ds = _on_actors(ds, CaptionStage, resources.caption, settings, context, rows=together, revision=revision)
     # 5. enlarge and cut into tiles                       1:N, a CPU task, one with step 2 where nothing stands between
     tile = StageRunner(Tile, settings, context)
     ds = ds.map_batches(tile.task(), batch_size=None, batch_format="pyarrow", **_TASK)
     # 6. restore                                          1:1, FaithDiff actors, a replica each, windows of rows batched
     model = {"threads": resources.threads, "digest": rows.builder.model_digest}
-    ds = _on_actors(ds, Restore, resources.restore, settings, context, rows=together, **model)
+    ds = _on_actors(ds, Restore, resources.restore, settings, context, rows=together, revision=revision, **model)
     # 7. publish: a photograph with its sidecar, or a durable tile               1:1, a CPU task, goes on while draining
     write = StageRunner(Write, settings, context, writes=True)
     return ds.map_batches(write.task(), batch_size=None, batch_format="pyarrow", **_TASK)
@@ -96,7 +96,7 @@ def build_film_stream(
     isolated: bool = False,
 ) -> Dataset:
     """Planned films -> a lazy Ray dataset of rows of durable segments, or of films that failed. Arguments as `build_stream`."""
-    together = 1 if isolated else resources.rows_per_call
+    together, revision = 1 if isolated else resources.rows_per_call, rows.builder.model_revision
     # 1. planned rows, a film a block                                                         (driver)
     ds = ray.data.from_arrow(list(blocks(rows.table, spread=len(rows))))
     # 2. read each once: hash, facts, timeline, shots     1:N, a row a shot; a CPU task a film
@@ -104,7 +104,7 @@ def build_film_stream(
     ds = ds.map_batches(survey.task(), batch_size=None, batch_format="pyarrow", **_TASK)
     # 3. describe each shot by its key frame               1:1, LLaVA actors, a GPU each; left out without LLaVA
     if settings.captions == "llava":
-        ds = _on_actors(ds, CaptionStage, resources.caption, settings, context, rows=together)
+        ds = _on_actors(ds, CaptionStage, resources.caption, settings, context, rows=together, revision=revision)
     # 4. cut shots into segments                           1:N, a CPU task; no frames travel
     cut = StageRunner(Cut, settings, context)
     ds = ds.map_batches(cut.task(), batch_size=None, batch_format="pyarrow", **_TASK)
@@ -112,7 +112,7 @@ def build_film_stream(
     ds = ds.repartition(target_num_rows_per_block=1)
     # 6. read, restore and publish a segment as a part     1:1, FaithDiff actors, a replica each, frame by frame
     model = {"threads": resources.threads, "digest": rows.builder.model_digest, "writing_fence": context.fence}
-    return _on_actors(ds, RestoreFilm, resources.restore, settings, context, rows=1, **model)
+    return _on_actors(ds, RestoreFilm, resources.restore, settings, context, rows=1, revision=revision, **model)
 
 
 def build_assembly(rows: list[Row], settings: Settings, context: RunContext) -> Dataset:
@@ -147,11 +147,13 @@ def _on_actors(
     context: RunContext,
     *,
     rows: int,
+    revision: str | None,
     **arguments: object,
 ) -> Dataset:
     """A stage with a model on a pool of actors, each given `rows` rows at a time. The pool grows while it is busy and there is
-    room, and shrinks when idle."""
-    runner = StageRunner(stage, settings.model_copy(update={"device": pool.device}), context, arguments=arguments)
+    room, and shrinks when idle. All load the weights of the plan's `revision`."""
+    own = settings.at_revisions(revision).model_copy(update={"device": pool.device})
+    runner = StageRunner(stage, own, context, arguments=arguments)
     return ds.map_batches(
         runner.actor(),
         fn_constructor_kwargs={"runner": runner},

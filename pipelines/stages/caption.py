@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from faithdiff_model.weights.revisions import repository
 from pipelines.rows import Row, get_pixels
 from pipelines.settings import CLEANER, Settings
 
@@ -45,7 +46,7 @@ class CaptionStage:
             settings.captioner, device=str(device), dtype=spec.torch_dtype()
         )
         self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-        self.model = settings.captioner
+        self.model = repository(settings.captioner)
         self.cleaner = _load_cleaner(settings) if settings.cleans_for_captions else None
 
     def core(self, row: Row) -> Iterator[Row]:

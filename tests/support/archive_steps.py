@@ -124,6 +124,7 @@ def full_row(**changes: Any) -> Row:
         settings='{"steps": 1}',
         software='{"torch": "2"}',
         film='{"segments": 2}',
+        model_revision='{"vae": "o/n@1"}',
         tone_curve='{"slopes": [[1.0]]}',
     )
     return row | changes

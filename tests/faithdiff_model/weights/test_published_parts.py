@@ -2,70 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from published_model import TEXT, VAE, add_preset, change_config, change_tensors, publish, spec
 
-import faithdiff_model.presets
-from faithdiff_model.build import build_restorer, load_prompts, random_parts
+from faithdiff_model.build import build_restorer, load_prompts
 from faithdiff_model.network.vae import load_vae
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets.tiny import TINY
-from faithdiff_model.spec import ModelSpec
-from faithdiff_model.weights.checkpoint import save_published
 from faithdiff_model.weights.download import WeightsError
 from faithdiff_model.weights.files import check_vae_dtype, model_digest
-
-VAE = "vae/diffusion_pytorch_model.safetensors"
-TEXT = "base/text_encoder_2/model.safetensors"
 
 
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """base/, vae/ and FaithDiff.safetensors of a small network."""
-    monkeypatch.setitem(faithdiff_model.presets.PRESETS, "small", dataclasses.replace(TINY, name="small"))
-    unet, vae, prompts = random_parts(TINY, 5)
-    assert prompts is not None
-    for number, name in enumerate(("", "_2")):
-        prompts.tokenizers[number].save_pretrained(tmp_path / "base" / f"tokenizer{name}")
-        prompts.encoders[number].save_pretrained(tmp_path / "base" / f"text_encoder{name}")
-    vae.save_pretrained(tmp_path / "vae")
-    save_published(unet, tmp_path / "FaithDiff.safetensors")
-    return tmp_path
-
-
-def spec(at: Path, **choices: str) -> ModelSpec:
-    return ModelSpec(
-        preset="small",
-        base=str(at / "base"),
-        vae=str(at / "vae"),
-        faithdiff=str(at / "FaithDiff.safetensors"),
-        device="cpu",
-        **choices,
-    )
-
-
-def change_config(folder: Path, **values: object) -> None:
-    file = folder / "config.json"
-    config = {name: value for name, value in json.loads(file.read_text()).items() if name not in values}
-    file.write_text(json.dumps(config | {name: value for name, value in values.items() if value is not None}))
-
-
-def change_tensors(file: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    tensors = load_file(file)
-    change(tensors)
-    save_file(tensors, file, metadata={"format": "pt"})
+    add_preset(monkeypatch)
+    return publish(tmp_path)
 
 
 @pytest.mark.parametrize("declared", [True, None])
 def test_a_vae_that_overflows_in_float16_is_refused_with_the_fix(published: Path, declared: bool | None) -> None:
     """SDXL's own has force_upcast true; without the key it counts as true, as in diffusers."""
-    change_config(published / "vae", force_upcast=declared)
+    change_config(published / "vae/config.json", force_upcast=declared)
     for refused in (
         lambda: model_digest(spec(published, dtype="float16")),
         lambda: build_restorer(spec(published, dtype="float16"), RestoreOptions()),
@@ -81,13 +41,15 @@ def test_a_vae_that_overflows_in_float16_is_refused_with_the_fix(published: Path
 
 
 def test_the_published_fix_is_taken_in_float16(published: Path) -> None:
-    change_config(published / "vae", force_upcast=False)
+    change_config(published / "vae/config.json", force_upcast=False)
     check_vae_dtype(spec(published), "float16")
     assert build_restorer(spec(published, dtype="float16"), RestoreOptions()).vae.dtype is torch.float16
 
 
 def test_a_vae_of_another_family_is_refused(published: Path) -> None:
-    change_config(published / "vae", scaling_factor=0.18215)  # Stable Diffusion 1.5: equal shapes, other latents
+    change_config(
+        published / "vae/config.json", scaling_factor=0.18215
+    )  # Stable Diffusion 1.5: equal shapes, other latents
     with pytest.raises(WeightsError, match=r"its scaling_factor is 0.18215 and the network's 0.13025"):
         build_restorer(spec(published), RestoreOptions())
 

@@ -14,17 +14,19 @@ from typing import Any
 
 import pytest
 
-from faithdiff_model.weights import download as weights
-from faithdiff_model.weights.download import WeightsError, files_digest, resolve_file
+from faithdiff_model.weights import digests
+from faithdiff_model.weights.digests import file_part, parts_digest
+from faithdiff_model.weights.download import WeightsError, resolve_file
 
 ROOT = Path(__file__).parents[3]
 DATA = os.urandom(3 << 20)
 _RESOLVE = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-from faithdiff_model.weights.download import files_digest, resolve_file
+from faithdiff_model.weights.digests import file_part, parts_digest
+from faithdiff_model.weights.download import resolve_file
 path = resolve_file(sys.argv[1], ["w.safetensors"])
-print(path, len(path.read_bytes()), files_digest("config", [("w", path)]))
+print(path, len(path.read_bytes()), parts_digest("config", [file_part("w", path)]))
 """
 
 
@@ -102,13 +104,14 @@ def test_a_download_that_breaks_off_is_told_and_taken_up_again(server: Server, c
 def test_replaced_weights_have_another_digest(tmp_path: Path, cache: Path) -> None:
     file = tmp_path / "w.safetensors"
     file.write_bytes(b"one")
-    before = files_digest("config", [("w", file)])
+    before = parts_digest("config", [file_part("w", file)])
     file.write_bytes(b"two, longer")
-    assert files_digest("config", [("w", file)]) != before
+    assert parts_digest("config", [file_part("w", file)]) != before
 
 
 def test_a_cache_that_cannot_be_written_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(b"")
-    monkeypatch.setattr(weights, "cache_folder", lambda: tmp_path / "file" / "cache")
+    monkeypatch.setattr(digests, "cache_folder", lambda: tmp_path / "file" / "cache")
     (tmp_path / "w").write_bytes(b"one")
-    assert files_digest("config", [("w", tmp_path / "w")]) == files_digest("config", [("w", tmp_path / "w")])
+    part = file_part("w", tmp_path / "w")
+    assert parts_digest("config", [part]) == parts_digest("config", [part])
