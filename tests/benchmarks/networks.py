@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -110,7 +111,8 @@ def _build(config: NetworkConfig, device: torch.device, dtype: torch.dtype) -> t
 class Cost:
     """Floating-point operations (a multiplication and an addition are two), in TFLOP.
 
-    `embedding`, `alignment` and `unet` are of one window without and `unet` with its guidance pair; the codec is of an image.
+    `embedding` and `alignment` are of one window without its guidance pair, `alignment_pair` and `unet` with it; the codec is
+    of an image.
     """
 
     lq_encoder: float
@@ -118,6 +120,7 @@ class Cost:
     vae_decode: float
     embedding: float
     alignment: float
+    alignment_pair: float
     unet: float
     windows: int
     parameters: int
@@ -126,7 +129,7 @@ class Cost:
         """TFLOP of one image, in our way of working or the reference's."""
         codec = self.lq_encoder + self.vae_encode + self.vae_decode
         if reference:
-            a_window = steps * (copies * (self.embedding + self.alignment) + self.unet)
+            a_window = steps * (copies * self.embedding + self.alignment_pair + self.unet)
         else:
             a_window = self.embedding + steps * (self.alignment + self.unet)
         return codec + self.windows * a_window
@@ -167,6 +170,9 @@ def count_cost(config: NetworkConfig, size: int, options: RestoreOptions) -> Cos
             vae_decode=_tflop(vae.decode, latent),
             embedding=_tflop(unet.alignment.lq_embedding, features[:, :, :h, :w]),
             alignment=_tflop(unet.alignment, window, embedding),
+            alignment_pair=_tflop(
+                partial(unet.alignment, pair=copies), *(part.repeat(copies, 1, 1, 1) for part in (window, embedding))
+            ),
             unet=_tflop(unet.predict, *pair),
             windows=len(grid.windows()),
             parameters=sum(p.numel() for p in (*unet.parameters(), *vae.parameters())),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nano_cpu
 import numpy as np
 import pytest
 import replica
@@ -64,3 +65,12 @@ def test_table() -> None:
     table = text_table([{"a": 1, "b": 0.123456}, {"a": 2, "b": np.pi * 1000}], ["a", "b", "c"])
     assert table.splitlines()[0] == "| a | b      | c |"
     assert table.splitlines()[2:] == ["| 1 | 0.1235 | - |", "| 2 | 3142   | - |"]
+
+
+def test_a_cpu_computes_nano_alike_in_every_way() -> None:
+    rows = nano_cpu.main(["--size", "48", "--ways", "float32,channels-last", "--repeats", "1"])
+    assert [row["way"] for row in rows] == ["float32", "channels-last"]
+    assert all(row["same_bits"] and row["cpu_s"] > 0 for row in rows)
+    assert rows[0]["difference"] == 0 <= rows[1]["difference"] < 1e-4
+    with pytest.raises(ValueError, match="choose one of float32, channels-last, bfloat16, compiled"):
+        nano_cpu.prepared("int8")
