@@ -26,6 +26,7 @@ FAST: dict[str, Any] = {
     "preset": "nano", "replicas": 1, "upscale": 1, "cpu_threads": 1,
     "segment_frames": 8, "segment_overlap": 2,
 }  # fmt: skip
+STATED = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicallyEnhanced"  # nano draws nothing
 
 
 def settings_of(folder: Path, **changes: Any) -> Settings:
@@ -71,6 +72,7 @@ def test_a_film_comes_back_whole(tmp_path: Path, ray_session: None) -> None:
         path = tmp_path / "out" / output["path"]
         assert hashlib.sha256(path.read_bytes()).hexdigest() == output["sha256"]
         assert len(times_and_sound(path)[0]) == 28
+        assert STATED.encode() in path.read_bytes()
     assert not list((tmp_path / "out/_faitharchive/parts").rglob("*.mkv"))
     assert source.read_bytes() == before
     again = make_plan(settings)
@@ -108,6 +110,8 @@ def test_a_sequence_comes_back_as_one(tmp_path: Path, ray_session: None) -> None
     )
     assert checked.returncode == 0, checked.stdout
     assert checked.stdout.count(": OK") == 10
+    assert row["disclosure"] == STATED
+    assert STATED in (tmp_path / "out/reel/f.sha256.xmp").read_text(encoding="utf-8")
     assert make_plan(settings).done == 1
 
 
