@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from faithdiff_model.memory import PlacedParts, Weights, available_memory, choose_placement, store_as_float8
 from faithdiff_model.network.compiled import compile_parts
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.network.text import PromptEncoder, random_prompt_encoder
@@ -35,30 +37,49 @@ from faithdiff_model.weights.selection import TEXT_FOLDERS, TRANSFORMERS_STEM, v
 from faithdiff_model.weights.wrappings import check_loaded
 
 
-def build_restorer(spec: ModelSpec, options: RestoreOptions) -> Restorer:
-    """Load or make all parts on the spec's device.
+def build_restorer(spec: ModelSpec, options: RestoreOptions, *, fewer_windows: bool = False) -> Restorer:
+    """Load or make all parts on the spec's device, or, where that has not the memory, ready to come there in turn.
+
+    Args:
+        spec: which network, from what, on what.
+        options: how to sample.
+        fewer_windows: a call may hold fewer windows than `options` say, so that the network stays on the device.
 
     Raises:
         WeightsError: weights are missing, incomplete, misshapen or unsafe.
-        ValueError: an unusable device.
+        ValueError: an unusable device; compiling in less memory than the network takes.
     """
     spec, _ = pin_model(spec)  # all parts of one commit, and the hub is asked once
     config, device, dtype = spec.network(), spec.torch_device(), spec.torch_dtype()
     check_vae_dtype(spec, str(dtype).removeprefix("torch."))
     unet, vae, prompts = _from_files(spec, config) if spec.trained else random_parts(config, SEED)
-    unet = unet.to(device=device, dtype=dtype).eval().requires_grad_(False)
-    vae = torch.nn.Module.to(vae, device=device, dtype=dtype).eval().requires_grad_(False)
+    unet = unet.to(dtype=dtype).eval().requires_grad_(False)
+    vae = torch.nn.Module.to(vae, dtype=dtype).eval().requires_grad_(False)
+    if prompts is not None:
+        prompts = prompts.to(torch.device("cpu"), dtype)
+    if spec.float8_storage:
+        store_as_float8(unet, dtype)
+    placement, windows = choose_placement(
+        Weights.of(unet, vae, prompts),
+        config,
+        memory=available_memory(spec, device),
+        windows=options.window_batch,
+        fewer=fewer_windows,
+        width=dtype.itemsize,
+    )
+    parts = PlacedParts(unet, vae, prompts, device, placement, movable=not spec.compile)
     if spec.compile:
         compile_parts(unet, vae, config)
     return Restorer(
         config=config,
         unet=unet,
         vae=vae,
-        prompt_encoder=prompts.to(device, dtype) if prompts is not None else None,
-        options=options,
+        prompt_encoder=prompts,
+        options=replace(options, window_batch=windows),
         device=device,
         digest=model_digest(spec),
         trained=spec.trained,
+        parts=parts,
     )
 
 

@@ -16,6 +16,7 @@ from faithdiff_model.image.colour_statistics import Colour, ColourStatistics
 from faithdiff_model.image.grain import with_grain
 from faithdiff_model.image.prepared import PreparedImage
 from faithdiff_model.image.windows import TilePlacement, WindowGrid
+from faithdiff_model.memory import PlacedParts
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.network.text import PromptEncoder, TextEmbedding
 from faithdiff_model.network.unet import FaithDiffUNet
@@ -35,6 +36,7 @@ class Restorer:
         options: how to sample.
         digest: identifies the weights; equal digests mean equal weights.
         trained: False for random weights, which only prove the plumbing.
+        parts: where its parts are; None where they stay on `device`.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Restorer:
         device: torch.device,
         digest: str,
         trained: bool,
+        parts: PlacedParts | None = None,
     ) -> None:
         if options.start not in config.starts:
             raise ValueError(
@@ -61,6 +64,7 @@ class Restorer:
         self.device = device
         self.digest = digest
         self.trained = trained
+        self.parts = parts
 
     def with_options(self, **changes: Any) -> Restorer:
         """The same network with other sampling options."""
@@ -106,8 +110,7 @@ class Restorer:
             colour fix (AdaIN): float32 [h, w, 3 or 4].
 
         Raises:
-            ValueError: an image or a mask of a wrong shape, an image below `config.min_side` pixels a side; lists of different
-                lengths.
+            ValueError: images or masks of a wrong shape, sides below `config.min_side` pixels; lists of different lengths.
         """
         places = places or [None] * len(images)
         if not len(images) == len(prompts) == len(seeds) == len(places):
@@ -190,6 +193,8 @@ class Restorer:
 
     def _decode(self, job: PreparedImage, canvas: Canvas, colour: Colour | None) -> Callable[[], np.ndarray]:
         """Queue what the device does after denoising; the result, when called, is the restored image."""
+        if self.parts is not None:
+            self.parts.denoised()
         restored = decode_latent(
             self.vae,
             canvas.latent,

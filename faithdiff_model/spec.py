@@ -11,6 +11,7 @@ from faithdiff_model.presets import ORIGINS, PRESETS, UNTRAINED, Origin
 if TYPE_CHECKING:
     import torch
 
+MEMORY = ("auto", "8", "12", "16", "24", "80")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
@@ -29,6 +30,8 @@ class ModelSpec:
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto` (float16 on a GPU as in the reference, float32 elsewhere), `float32`, `float16` or `bfloat16`.
         compile: compile UNet, LQ encoder and VAE with torch.compile (minutes at start, faster windows).
+        memory: GiB that the device has for this, `auto` what is free there; decides where parts lie (`memory.PlacedParts`).
+        float8_storage: store the UNet's weights in float8; arithmetic stays as it is, results change.
     """
 
     preset: str = "sdxl"
@@ -40,12 +43,20 @@ class ModelSpec:
     device: str = "auto"
     dtype: str = "auto"
     compile: bool = False
+    memory: str = "auto"
+    float8_storage: bool = False
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise ValueError(f"preset is {self.preset!r}: choose one of {', '.join(PRESETS)}")
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype is {self.dtype!r}: choose one of {', '.join(DTYPES)}")
+        if self.memory not in MEMORY:
+            raise ValueError(f"memory is {self.memory!r}: choose one of {', '.join(MEMORY)}")
+        if self.float8_storage and PRESETS[self.preset].one_step:
+            raise ValueError(f"preset {self.preset} has no weights to store as float8: leave it out, or choose sdxl")
+        if self.float8_storage and self.compile:
+            raise ValueError("weights stored as float8 cannot be compiled: choose one of the two")
         if not 0 <= self.detail <= 1:
             raise ValueError(f"detail is {self.detail}: choose a value from 0 to 1")
         if self.detail and not PRESETS[self.preset].one_step:

@@ -94,6 +94,13 @@ class SettingFields(BaseModel):
     )
     compile: bool = setting(False, "Model", "Compile the network: minutes at start, faster after.", result=True)
 
+    memory: Literal["auto", "8", "12", "16", "24", "80"] = setting(
+        "auto", "Model", "GiB of the GPU, for where the network's parts lie; auto is what is free."
+    )
+    float8_storage: bool = setting(
+        False, "Model", "Store the UNet's weights of sdxl in float8: half the memory, other results.", result=True
+    )
+
     steps: int = setting(
         0,
         "Sampling",

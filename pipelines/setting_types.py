@@ -45,6 +45,7 @@ AS_BEFORE: dict[str, object] = {
     "detail": 0.0,
     "disclosure": True,  # results of before have none: what is in a file stands in the column `disclosure`
     "empty_negative": "zeros",
+    "float8_storage": False,
     "grain": "reduce",
     "guidance_end": 1.0,
     "guidance_start": 0.0,

@@ -59,6 +59,8 @@ class Settings(SettingFields):
             raise ValueError(
                 f"captions is {self.captions} but preset {self.preset} takes no text: choose preset sdxl, or captions none"
             )
+        if self.float8_storage:
+            self.model_spec()  # says what it cannot be used with
         if self.start not in network.starts:
             raise ValueError(
                 f"start is {self.start} but preset {self.preset} takes {' or '.join(network.starts)} alone"
@@ -110,6 +112,8 @@ class Settings(SettingFields):
             device=self.device,
             dtype=self.dtype,
             compile=self.compile,
+            memory=self.memory,
+            float8_storage=self.float8_storage,
         )
 
     def at_revisions(self, model_revision: str | None) -> Settings:

@@ -26,7 +26,7 @@ _FLOAT32 = 4  # bytes
 _DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _TEXT_TOKENS = 77
 # SDXL's two text encoders (CLIP ViT-L and OpenCLIP bigG), which stand frozen beside the network.
-_SDXL_TEXT_PARAMETERS = 123_060_480 + 694_659_840
+SDXL_TEXT_PARAMETERS = 123_060_480 + 694_659_840
 
 # Of autocast's lists for CUDA, what this network calls: in the compute precision, and in float32 whatever comes in.
 _LOWER = frozenset({functional.linear, functional.conv2d, torch.bmm, torch.baddbmm, torch.matmul})
@@ -100,7 +100,7 @@ def _text_parameters(network: NetworkConfig) -> int:
     if not network.text_input:
         return 0
     if not network.text_encoders:  # they come with the base model
-        return _SDXL_TEXT_PARAMETERS
+        return SDXL_TEXT_PARAMETERS
     with torch.device("meta"):
         encoders = random_prompt_encoder(*network.text_encoders).encoders
     return sum(_count(encoder.parameters()) for encoder in encoders)

@@ -25,11 +25,13 @@ class Replica:
         restorer: the model.
         kind: of device, such as `cuda`.
         device: the device's name, for the record.
+        window_batch: windows in a UNet call where memory does not matter.
     """
 
     restorer: Restorer
     kind: str
     device: str
+    window_batch: int
 
 
 def load_replica(settings: Settings, threads: int, planned: str) -> Replica:
@@ -52,11 +54,12 @@ def load_replica(settings: Settings, threads: int, planned: str) -> Replica:
         torch.set_num_threads(threads)
     spec = settings.model_spec()
     device = spec.torch_device()
-    restorer = build_restorer(spec, settings.restore_options(_WINDOW_BATCH.get(device.type, 1)))
+    options = settings.restore_options(_WINDOW_BATCH.get(device.type, 1))
+    restorer = build_restorer(spec, options, fewer_windows=not settings.window_batch)
     if planned and restorer.digest != planned:
         raise WeightsError(
             f"weights on {socket.gethostname()}: are {restorer.digest[:12]}, and the run was planned with {planned[:12]}; give "
             "all nodes the same files and run again"
         )
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return Replica(restorer, device.type, name)
+    return Replica(restorer, device.type, name, options.window_batch)

@@ -42,6 +42,7 @@ class Restore:
     def __init__(self, settings: Settings, threads: int = 0, digest: str = "") -> None:
         replica = load_replica(settings, threads, digest)
         self.settings, self.device = settings, replica.device
+        self.window_batch = replica.window_batch
         self.whole = replica.restorer
         self.restorer = self.whole  # or, short of memory, the same with fewer windows a call
 
@@ -49,8 +50,8 @@ class Restore:
         """Restore one row.
 
         Raises:
-            ItemError: `out_of_memory`, where nothing smaller can be made of it. The windows were not the reason then, and the
-                rows that follow get as many in a call as at first.
+            ItemError: `out_of_memory`, where nothing smaller can be made of it. Windows and placement were not the reason
+                then, and the rows that follow get them as at first.
         """
         import torch  # the driver imports this module too, and has no use for it
 
@@ -58,6 +59,8 @@ class Restore:
             self.core_batch([row])
         except Exception as error:
             self.restorer = self.whole
+            if self.restorer.parts is not None:
+                self.restorer.parts.reset()
             if isinstance(error, torch.OutOfMemoryError):
                 raise ItemError("out_of_memory", describe(error, row)) from error
             raise
@@ -66,7 +69,8 @@ class Restore:
     def core_batch(self, rows: list[Row]) -> list[Row]:
         """Restore rows together. Raises what the model raises, and leaves the rows as they were.
 
-        Out of memory, fewer windows share a UNet call, down to one; what fits then is used for the rows that follow, too.
+        Out of memory, fewer windows share a UNet call, down to one, and then parts of the network leave the device while they
+        do not compute; what fits then is used for the rows that follow, too.
         """
         seconds = self._restore_in_memory(rows)
         for row in rows:
@@ -75,11 +79,17 @@ class Restore:
             row["software"] = software_versions()
             row["model_preset"] = self.settings.preset
             row["model_trained"] = self.restorer.trained
-            if self.restorer is not self.whole:
-                few, many = self.restorer.options.window_batch, self.whole.options.window_batch
-                warning = f"{few} windows a call instead of {many}, as the device's memory was too small"
-                row["warnings"] = [*row["warnings"], warning]
+            row["warnings"] = [*row["warnings"], *self._short_of_memory()]
         return rows
+
+    def _short_of_memory(self) -> list[str]:
+        """What is otherwise than with more memory."""
+        few, parts, told = self.restorer.options.window_batch, self.restorer.parts, []
+        if few != self.window_batch:
+            told.append(f"{few} windows a call instead of {self.window_batch}, as the device's memory was too small")
+        if parts is not None and parts.placement != "resident":
+            told.append(f"slower by {parts.placement}, as the device's memory was too small; no result changes by it")
+        return told
 
     def _restore_in_memory(self, rows: list[Row]) -> float:
         """Restore rows with as many windows in a call as the device's memory takes; the seconds that it took in the end."""
@@ -92,9 +102,10 @@ class Restore:
             except torch.OutOfMemoryError:
                 torch.cuda.empty_cache()
                 half = self.restorer.options.window_batch // 2
-                if not half:
+                if half:
+                    self.restorer = self.restorer.with_options(window_batch=half)
+                elif self.restorer.parts is None or not self.restorer.parts.fall_back():
                     raise
-                self.restorer = self.restorer.with_options(window_batch=half)
             else:
                 return time.monotonic() - started
 

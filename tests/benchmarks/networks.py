@@ -81,7 +81,7 @@ def random_restorer(
 ) -> Restorer:
     """A replica with random weights, made on `device` in `dtype` without a copy elsewhere."""
     torch.manual_seed(0)
-    unet, vae = _build(config, device, dtype)
+    unet, vae = build_on(config, device, dtype)
     return Restorer(
         config=config,
         unet=unet,
@@ -94,7 +94,8 @@ def random_restorer(
     )
 
 
-def _build(config: NetworkConfig, device: torch.device, dtype: torch.dtype) -> tuple[FaithDiffUNet, Any]:
+def build_on(config: NetworkConfig, device: torch.device, dtype: torch.dtype) -> tuple[FaithDiffUNet, Any]:
+    """UNet and VAE with fresh weights made on `device` in `dtype`, without a copy elsewhere."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
@@ -150,7 +151,7 @@ def count_cost(config: NetworkConfig, size: int, options: RestoreOptions) -> Cos
     h, w, channels = grid.window_height, grid.window_width, config.unet["block_out_channels"][0]
     copies = 2 if options.guided else 1
     meta = torch.device("meta")
-    unet, vae = _build(config, meta, torch.float32)
+    unet, vae = build_on(config, meta, torch.float32)
     with meta, torch.inference_mode():
         image, latent = torch.empty(1, 3, size, size), torch.empty(1, 4, size // scale, size // scale)
         features = unet.lq_encoder(image)

@@ -9,10 +9,13 @@ import nano_cpu
 import numpy as np
 import pytest
 import replica
+import torch
 from archive import make_archive
 from facts import text_table
+from memory_modes import count_activations, peak_numbers
 from networks import NETWORKS, count_cost
 
+from faithdiff_model.memory import RESERVE, needed
 from faithdiff_model.options import RestoreOptions
 
 
@@ -46,6 +49,21 @@ def test_published_size_is_what_the_figures_assume() -> None:
     assert cost.windows == 1
     assert round(cost.image(20, 2, reference=True)) == 305  # TFLOP an image at 1024x1024, 20 steps, guidance
     assert round(cost.parameters / 1e6, 1) == 2695.9  # UNet, LQ encoder, alignment and VAE
+
+
+def test_memory_is_what_placements_are_chosen_by() -> None:
+    unet, codec, weights = count_activations(NETWORKS["sdxl"])
+    window = needed("resident", weights, NETWORKS["sdxl"], windows=100, width=2) - RESERVE - weights.core - weights.rest
+    assert window == 100 * 2 * unet
+    alone = needed("group_offload", weights, NETWORKS["sdxl"], windows=1, width=2) - RESERVE - weights.rest
+    assert alone == 2 * codec
+
+
+def test_live_numbers_are_counted_at_their_highest() -> None:
+    layer = torch.nn.Linear(8, 16, device="meta")
+    # The first is gone when the last is made.
+    assert peak_numbers(lambda x: layer(layer(x)[:, :8].contiguous()), torch.empty(4, 8, device="meta")) == 64 + 32
+    assert peak_numbers(lambda x: layer(x).sum(), torch.empty(4, 8, device="meta")) == 64 + 1
 
 
 def test_sdxl_asks_for_random_weights() -> None:

@@ -45,6 +45,8 @@ def test_dry_run_of_every_measuring_step(tmp_path: Path) -> None:
     assert [kernel["ms"] for kernel in profiled["longest"]] == sorted(
         (kernel["ms"] for kernel in profiled["longest"]), reverse=True
     )
+    modes = ["resident", "model_offload", "group_offload", "resident, float8 storage"]
+    assert [row["mode"] for row in by_kind["memory"]] == modes
     assert by_kind["nano"][0]["s_a_megapixel"] > 0
 
 

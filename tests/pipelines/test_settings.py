@@ -24,13 +24,15 @@ CHANGE_BYTES = {
 }  # fmt: skip
 # Later ones, left out where results are as before them.
 LATER = {
-    "caption_cleaned": True, "detail": 0.5, "disclosure": False, "empty_negative": "encoded", "grain": "keep",
+    "caption_cleaned": True, "detail": 0.5, "disclosure": False, "empty_negative": "encoded",
+    "float8_storage": True, "grain": "keep",
     "guidance_end": 0.5, "guidance_start": 0.25, "source_type": "trainedAlgorithmicMedia", "tone": "restore",
 }  # fmt: skip
 # With which others they change something.
 GUIDED, DESCRIBED = {"preset": "sdxl"}, {"preset": "sdxl", "captions": "llava"}
 BESIDE: dict[str, dict[str, Any]] = {
     "caption_cleaned": DESCRIBED, "disclosure": {"undisclosed_because": "a test"}, "empty_negative": GUIDED,
+    "float8_storage": {"preset": "sdxl"},
     "guidance_end": GUIDED, "guidance_start": GUIDED,
 }  # fmt: skip
 RECORDED_WITH = {
@@ -50,7 +52,7 @@ CHANGE_NOTHING = {
     "replicas", "min_replicas", "caption_replicas", "gpus_per_replica", "gpus_per_captioner", "replica_label",
     "caption_label", "rows_per_call", "object_store_mb", "steal_lease", "max_frames",
     "max_seconds", "retry_seconds", "lease_seconds", "drain_seconds", "films", "sequences", "max_film_bytes",
-    "max_film_frames", "budget_hours", "undisclosed_because", "log_format", "log_level", "metrics_port",
+    "max_film_frames", "budget_hours", "undisclosed_because", "memory", "log_format", "log_level", "metrics_port",
 }  # fmt: skip
 
 
@@ -109,6 +111,18 @@ def test_a_setting_of_film_leaves_photographs_done_and_the_other_way_round() -> 
     ],
 )
 def test_what_is_no_setting_of_film_is_told(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        Settings(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"float8_storage": True}, "preset nano has no weights to store as float8: leave it out, or choose sdxl"),
+        ({"float8_storage": True, "preset": "sdxl", "compile": True}, "cannot be compiled: choose one of the two"),
+    ],
+)
+def test_what_float8_storage_cannot_be_used_with_is_told(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         Settings(**changes)
 

@@ -149,3 +149,26 @@ def test_what_fits_in_no_way_fails_alone_and_the_next_gets_all_windows(
     monkeypatch.setattr(model.whole.unet, "predict", device)
     (row,) = restored(model, many_windows(2))
     assert (row["status"], row["warnings"], max(device.batches)) == (PENDING, [], 4)
+
+
+def test_short_of_memory_with_one_window_parts_leave_the_device(tmp_path: Any) -> None:
+    """The UNet itself says that memory ran out, as long as all parts lie on the device; the result is the same without them."""
+    import torch
+
+    model = Restore(archive_settings(tmp_path, guidance_scale=1.0, window_batch=1), threads=1)
+    (roomy,) = restored(model, many_windows())
+    parts = model.whole.parts
+    assert parts is not None
+
+    def small(*_: Any) -> None:
+        if parts.placement == "resident":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    hook = model.whole.unet.core.register_forward_pre_hook(small)
+    (row,) = restored(model, many_windows())
+    told = "slower by model_offload, as the device's memory was too small; no result changes by it"
+    assert (row["status"], row["warnings"]) == (PENDING, [told])
+    assert np.array_equal(get_pixels(row), get_pixels(roomy))
+    hook.remove()
+    (row,) = restored(model, many_windows())
+    assert row["warnings"] == [told]  # what did not fit once is not tried again
