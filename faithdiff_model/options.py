@@ -37,6 +37,8 @@ class RestoreOptions:
             training, where prompts are dropped to it (diffusers' `negative_prompt=""`); `zeros` is what diffusers takes for
             `negative_prompt=None` where `force_zeros_for_empty_prompt` is set.
         overlap: step between windows as a part of their side, in (0, 1].
+        codec_overlap: part of a window's side that windows of VAE and LQ encoder share where an image is larger than one, 0 to
+            0.5; 0 takes the windows of denoising, which overlap by half, as tiles do whatever is chosen.
         scan_share: share of the scan itself in the result, 0 to below 1, which steadies a small network.
         grain: `reduce` leaves it to the network; `keep` puts the scan's fine grain back (`image.grain`).
         window_batch: most windows in one UNet call; part of what makes two runs give the same bits.
@@ -52,6 +54,7 @@ class RestoreOptions:
     negative_prompt: str = ""
     empty_negative: EmptyNegative = "encoded"
     overlap: float = 0.5
+    codec_overlap: float = 0.25
     scan_share: float = 0.0
     grain: Grain = "reduce"
     window_batch: int = 1
@@ -76,6 +79,8 @@ class RestoreOptions:
             )
         if not 0 < self.overlap <= 1:
             raise ValueError(f"overlap is {self.overlap}: choose a value above 0 and up to 1")
+        if not 0 <= self.codec_overlap <= 0.5:
+            raise ValueError(f"codec overlap is {self.codec_overlap}: choose a value from 0 to 0.5")
         if self.steps < 1 or self.window_batch < 1:
             raise ValueError(f"steps is {self.steps} and window batch {self.window_batch}: both must be 1 or more")
 

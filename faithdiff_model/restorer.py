@@ -124,7 +124,8 @@ class Restorer:
             images, places, masks or nothing, texts, seeds, noises or nothing, strict=True
         ):
             # One by one: a GPU encodes the image before while the host prepares the next.
-            jobs.append(PreparedImage(self.config, image, place, self.options.overlap, mask))
+            options = self.options
+            jobs.append(PreparedImage(self.config, image, place, options.overlap, mask, options.codec_overlap))
             canvases.append(self._canvas(jobs[-1], text, seed, noise, scheduler))
         denoise(
             self.unet,
@@ -156,7 +157,7 @@ class Restorer:
         if given is not None and given.shape != shape:
             raise ValueError(f"noise of shape {given.shape}: this image takes {shape}")
         image = to_model_range(to_device(job.padded, self.device))
-        pieces: dict[str, Any] = {"whole": job.in_one_piece, "pixels_per_latent": self.config.pixels_per_latent}
+        pieces = self._pieces(job)
         seen = image if job.mask is None else torch.cat([image, to_device(job.mask, self.device)])
         embeddings = embed_windows(self.unet, seen.to(dtype), job.windows, **pieces)
         encoded = None
@@ -177,6 +178,11 @@ class Restorer:
             scheduler=scheduler,
             shares_calls=min(job.windows[0].height, job.windows[0].width) == self.config.window,
         )
+
+    def _pieces(self, job: PreparedImage) -> dict[str, Any]:
+        """How an image goes through VAE and LQ encoder: arguments of what is in `sampling.latents`."""
+        sizes = {"whole": job.in_one_piece, "pixels_per_latent": self.config.pixels_per_latent}
+        return {**sizes, "grid": job.codec_grid, "batch": self.options.window_batch}
 
     def _texts(self, prompt: str) -> list[TextEmbedding]:
         """The prompt's embedding, behind the negative one with guidance; none for a network without text input.
@@ -199,10 +205,9 @@ class Restorer:
             self.vae,
             canvas.latent,
             job.windows,
-            whole=job.in_one_piece,
-            pixels_per_latent=self.config.pixels_per_latent,
             scaling_factor=self.config.scaling_factor,
             head=self.unet.head,
+            **self._pieces(job),
         )
         by_wavelet, scan_share = self.options.colour_fix == "wavelet", self.options.scan_share
         padded = job.padded if colour is None else with_colour(job.padded, colour)

@@ -153,6 +153,14 @@ class SettingFields(BaseModel):
     window_overlap: float = setting(
         0.5, "Sampling", "Step between windows as a part of their side.", gt=0, le=1, result=True
     )
+    codec_overlap: float = setting(
+        -1.0,
+        "Sampling",
+        "Part of a side that windows of the codec share; 0 takes those of denoising; -1 is the preset's: 0.25 of sdxl.",
+        ge=-1,
+        le=0.5,
+        result=True,
+    )
     window_batch: int = setting(
         0, "Sampling", "Windows in one UNet call; 0 is 4 on a GPU and 1 elsewhere.", ge=0, le=256, result=True
     )

@@ -42,6 +42,7 @@ FILM_FORMATS = ("ffv1", "prores", "h264")
 # so that what was restored before they came counts as done.
 AS_BEFORE: dict[str, object] = {
     "caption_cleaned": False,
+    "codec_overlap": 0.0,
     "detail": 0.0,
     "disclosure": True,  # results of before have none: what is in a file stands in the column `disclosure`
     "empty_negative": "zeros",

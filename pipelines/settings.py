@@ -137,6 +137,7 @@ class Settings(SettingFields):
             negative_prompt=self.negative_prompt if PRESETS[self.preset].text_input else "",
             empty_negative=self.empty_negative,
             overlap=self.window_overlap,
+            codec_overlap=own.codec_overlap if self.codec_overlap < 0 else self.codec_overlap,
             scan_share=own.scan_share if self.scan_share < 0 else self.scan_share,
             grain=self.grain,
             window_batch=self.window_batch or window_batch,
@@ -171,7 +172,7 @@ class Settings(SettingFields):
         if chosen.get("tone") == "restore":
             chosen["tone_weights"] = tone_digest()
         options = self.restore_options(1)  # recorded as what is done, whoever chose it
-        done = ("steps", "guidance_scale", "sampler", "colour_fix", "scan_share", "negative_prompt")
+        done = ("steps", "guidance_scale", "sampler", "colour_fix", "scan_share", "negative_prompt", "codec_overlap")
         chosen |= {name: getattr(options, name) for name in done} | {"detail": self.model_spec().detail}
         if not options.guided:
             chosen |= {name: AS_BEFORE[name] for name in ("guidance_start", "guidance_end")}

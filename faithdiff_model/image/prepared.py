@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from faithdiff_model.image.codec_windows import codec_grid
 from faithdiff_model.image.resize import from_unit_float, to_grey, to_unit_float
 from faithdiff_model.image.windows import Rect, TilePlacement, plan_tiles
 from faithdiff_model.network.config import NetworkConfig
@@ -22,12 +23,14 @@ class PreparedImage:
         place: where it lies in a larger image, whose tile it then is.
         overlap: step between windows as a part of their side, in (0, 1].
         mask: where damage is known to be, [H, W], bool or 0 to 1.
+        codec_overlap: part of a side that windows of VAE and LQ encoder share; 0 takes those of denoising, as a tile does.
 
     Attributes:
         padded: RGB [H, W, 3] float32 in [0, 1], sides multiples of a latent pixel's.
         mask: the mask [1, H, W], padded alike; None where the network takes none, or none was given.
         windows: denoising windows in latent pixels of this image.
         in_one_piece: whether it goes through VAE and LQ encoder whole.
+        codec_grid: the windows of VAE and LQ encoder where it does not; None for those of denoising.
         time_ids: of each window.
         core_pixels: what is delivered of it.
 
@@ -42,6 +45,7 @@ class PreparedImage:
         place: TilePlacement | None,
         overlap: float,
         mask: np.ndarray | None = None,
+        codec_overlap: float = 0.0,
     ) -> None:
         self.source = image
         self.place = place
@@ -76,6 +80,10 @@ class PreparedImage:
         self.windows = [window.within(self.tile.region) for window in self.tile.windows]
         # By the size of the whole image, so that every tile of one image takes the same way.
         self.in_one_piece = max(place_.height, place_.width) <= config.codec_window
+        self.codec_grid = None
+        if codec_overlap and not self.in_one_piece and place is None:
+            # A tile has not the pixels around it that such windows would take: all tiles of an image keep those of denoising.
+            self.codec_grid = codec_grid(place_.height, place_.width, window=config.codec_window, overlap=codec_overlap)
         self.time_ids = [
             (
                 place_.original_height,

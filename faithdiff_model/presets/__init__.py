@@ -43,7 +43,7 @@ DETAIL: dict[str, float] = {"nano": 0.0, "sdxl": 0.0, "tiny": 0.0}
 TILE: dict[str, int] = {"nano": 4096, "sdxl": 8192, "tiny": 4096}
 # How each samples best. nano restores in one step and keeps the scan's colours by itself.
 DEFAULTS: dict[str, RestoreOptions] = {
-    "nano": RestoreOptions(steps=1, guidance_scale=1.0, colour_fix="none", scan_share=0.0),
+    "nano": RestoreOptions(steps=1, guidance_scale=1.0, colour_fix="none", scan_share=0.0, codec_overlap=0.0),
     "sdxl": RestoreOptions(),
-    "tiny": RestoreOptions(),
+    "tiny": RestoreOptions(codec_overlap=0.0),
 }

@@ -92,7 +92,7 @@ NOISE_OF_SEED_0 = [2.80718136, 1.21436965, -0.45686924]
 
 @pytest.fixture(scope="module")
 def restorer() -> Restorer:
-    return build_restorer(ModelSpec(preset="tiny"), RestoreOptions(steps=4, colour_fix="none"))
+    return build_restorer(ModelSpec(preset="tiny"), RestoreOptions(steps=4, colour_fix="none", codec_overlap=0.0))
 
 
 def joined(restorer: Restorer, image: np.ndarray, tile: int, halo: int) -> tuple[np.ndarray, np.ndarray]:
