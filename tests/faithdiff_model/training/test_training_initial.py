@@ -105,10 +105,10 @@ def test_a_base_model_of_another_shape_is_refused(base: Path, tmp_path: Path, wi
 @pytest.mark.parametrize(
     ("remove", "words"),
     [
-        ("unet", "has no unet folder"),
-        ("unet/diffusion_pytorch_model.safetensors", "its UNet could not be loaded"),
+        ("unet", "has no unet/config.json"),
+        ("unet/diffusion_pytorch_model.safetensors", "has no unet/diffusion_pytorch_model.safetensors"),
         ("text_encoder", "has no text_encoder"),
-        ("vae/diffusion_pytorch_model.safetensors", "VAE .* could not be loaded"),
+        ("vae/diffusion_pytorch_model.safetensors", "VAE .* has no vae/diffusion_pytorch_model.safetensors"),
     ],
 )
 def test_what_is_missing_from_a_base_model_is_named(base: Path, tmp_path: Path, remove: str, words: str) -> None:
