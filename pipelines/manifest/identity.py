@@ -19,8 +19,8 @@ def identity(source_sha256: str, settings_digest: str, model_digest: str, seed: 
         disclosed: the file says how it was made. It is no part of the settings' digest, where results of the time before it
             would count as outdated.
     """
-    parts = [source_sha256, settings_digest, model_digest, str(seed), *(["disclosed"] if disclosed else [])]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    parts = f"{source_sha256}\n{settings_digest}\n{model_digest}\n{seed}" + ("\ndisclosed" if disclosed else "")
+    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)
