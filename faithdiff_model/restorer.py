@@ -124,8 +124,9 @@ class Restorer:
             images, places, masks or nothing, texts, seeds, noises or nothing, strict=True
         ):
             # One by one: a GPU encodes the image before while the host prepares the next.
-            options = self.options
-            jobs.append(PreparedImage(self.config, image, place, options.overlap, mask, options.codec_overlap))
+            jobs.append(
+                PreparedImage(self.config, image, place, self.options.overlap, mask, self.options.codec_overlap)
+            )
             canvases.append(self._canvas(jobs[-1], text, seed, noise, scheduler))
         denoise(
             self.unet,

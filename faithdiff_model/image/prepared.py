@@ -62,17 +62,7 @@ class PreparedImage:
         scale = config.pixels_per_latent
         self.padded = _pad(rgb, -height % scale, -width % scale)
         self.mask = _padded_mask(mask, height, width, scale) if config.takes_mask and mask is not None else None
-        if place is None:
-            grid = config.grid(height, width, overlap)
-            place_ = TilePlacement(
-                height=grid.height,
-                width=grid.width,
-                original_height=height,
-                original_width=width,
-                tile=plan_tiles(grid, tile=max(grid.height, grid.width), halo=0)[0],
-            )
-        else:
-            place_ = place
+        place_ = place or _whole(config, height, width, overlap)
         self.tile = place_.tile
         expected = (self.tile.region.height * scale, self.tile.region.width * scale)
         if tuple(self.padded.shape[:2]) != expected:
@@ -111,6 +101,18 @@ class PreparedImage:
         colour = to_grey(rgb_HWC) if self.grey else rgb_HWC
         result = from_unit_float(self.with_alpha(colour), self.source.dtype)
         return result[..., 0] if self.source.ndim == 2 else result
+
+
+def _whole(config: NetworkConfig, height: int, width: int, overlap: float) -> TilePlacement:
+    """The place of an image of so many pixels that is a tile of none: all of itself."""
+    grid = config.grid(height, width, overlap)
+    return TilePlacement(
+        height=grid.height,
+        width=grid.width,
+        original_height=height,
+        original_width=width,
+        tile=plan_tiles(grid, tile=max(grid.height, grid.width), halo=0)[0],
+    )
 
 
 def _padded_mask(mask: np.ndarray, height: int, width: int, scale: int) -> Tensor:
