@@ -115,7 +115,8 @@ class Restorer:
         places = places or [None] * len(images)
         if not len(images) == len(prompts) == len(seeds) == len(places):
             raise ValueError(f"{len(images)} images, {len(prompts)} prompts, {len(seeds)} seeds, {len(places)} places")
-        scheduler = make_scheduler(self.options.sampler, self.config.noise_schedule, self.options.steps)
+        options = self.options
+        scheduler = make_scheduler(options.sampler, self.config.noise_schedule, options.steps)
         nothing = [None] * len(images)
         texts = [self._texts(prompt) for prompt in prompts]
         jobs: list[PreparedImage] = []
@@ -124,21 +125,21 @@ class Restorer:
             images, places, masks or nothing, texts, seeds, noises or nothing, strict=True
         ):
             # One by one: a GPU encodes the image before while the host prepares the next.
-            jobs.append(
-                PreparedImage(self.config, image, place, self.options.overlap, mask, self.options.codec_overlap)
-            )
+            jobs.append(PreparedImage(self.config, image, place, options.overlap, mask, options.codec_overlap))
             canvases.append(self._canvas(jobs[-1], text, seed, noise, scheduler))
         denoise(
             self.unet,
             canvases,
-            guidance_scale=self.options.guidance_scale,
-            guided_steps=self.options.guided_steps,
-            window_batch=self.options.window_batch,
+            guidance_scale=options.guidance_scale,
+            guided_steps=options.guided_steps,
+            window_batch=options.window_batch,
             observe=observe,
         )
-        wanted = colours or nothing
         # Here, too: a GPU decodes the next image while the host finishes the one before.
-        return [finish() for finish in ahead(self._decode(*each) for each in zip(jobs, canvases, wanted, strict=True))]
+        return [
+            finish()
+            for finish in ahead(self._decode(*each) for each in zip(jobs, canvases, colours or nothing, strict=True))
+        ]
 
     @property
     def latent_channels(self) -> int:
