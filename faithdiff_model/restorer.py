@@ -136,10 +136,8 @@ class Restorer:
             observe=observe,
         )
         # Here, too: a GPU decodes the next image while the host finishes the one before.
-        return [
-            finish()
-            for finish in ahead(self._decode(*each) for each in zip(jobs, canvases, colours or nothing, strict=True))
-        ]
+        decoded = map(self._decode, jobs, canvases, colours or nothing)
+        return [finish() for finish in ahead(decoded)]
 
     @property
     def latent_channels(self) -> int:
