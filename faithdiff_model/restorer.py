@@ -119,8 +119,7 @@ class Restorer:
         scheduler = make_scheduler(options.sampler, self.config.noise_schedule, options.steps)
         nothing = [None] * len(images)
         texts = [self._texts(prompt) for prompt in prompts]
-        jobs: list[PreparedImage] = []
-        canvases: list[Canvas] = []
+        jobs, canvases = list[PreparedImage](), list[Canvas]()
         for image, place, mask, text, seed, noise in zip(
             images, places, masks or nothing, texts, seeds, noises or nothing, strict=True
         ):
@@ -136,8 +135,8 @@ class Restorer:
             observe=observe,
         )
         # Here, too: a GPU decodes the next image while the host finishes the one before.
-        decoded = map(self._decode, jobs, canvases, colours or nothing)
-        return [finish() for finish in ahead(decoded)]
+        parts = zip(jobs, canvases, colours or nothing, strict=True)
+        return [finish() for finish in ahead(self._decode(*each) for each in parts)]
 
     @property
     def latent_channels(self) -> int:
