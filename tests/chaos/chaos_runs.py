@@ -200,6 +200,7 @@ def restored_calmly(settings: Settings, paths: Iterable[str]) -> dict[str, str]:
     """SHA-256 of what an undisturbed restoration makes of sources, without Ray and one by one."""
     import torch
 
+    from pipelines.manifest.disclosure import disclosure_of
     from pipelines.media.photo.encode import encode
     from pipelines.plan.plan import make_plan
     from pipelines.rows import get_pixels, to_table
@@ -217,7 +218,7 @@ def restored_calmly(settings: Settings, paths: Iterable[str]) -> dict[str, str]:
             for stage in (decode, tile, restore):
                 table = run_stage(stage, table)
             (done,) = table.to_pylist()
-            data = encode(get_pixels(done), format="PNG")
+            data = encode(get_pixels(done), format="PNG", xmp=disclosure_of(done).xmp())
             digests[row["source_path"]] = hashlib.sha256(data).hexdigest()
     torch.set_num_threads(threads)
     return digests
