@@ -40,6 +40,8 @@ def settings_of(options: argparse.Namespace, source: Path, output: Path) -> Any:
         upscale=2,
         object_store_mb=_STORE_MB,
         cpus=1,  # with one replica: logical CPUs for Ray's own planning, three in all
+        disclosure=False,
+        undisclosed_because="the plain loop states nothing, and both must write the same bytes",
         **{"replicas": 1, "cpu_threads": options.threads, **json.loads(options.settings)},
     )
 
