@@ -43,7 +43,10 @@ def pin_model(spec: ModelSpec, recorded: Sequence[Revisions] = ()) -> tuple[Mode
         parts["vae"] = vae_folder
     places: dict[str, str] = {}
     revisions: dict[str, str] = {}
-    for part, find in sorted(parts.items()):
+    # What lies here comes first: a mistyped folder is named before the hub is asked for anything.
+    for part, find in sorted(
+        parts.items(), key=lambda each: (parse_hub(getattr(spec.origin, each[0])) is not None, each[0])
+    ):
 
         def found(place: str, part: str = part, find: Callable[[ModelSpec], Path] = find) -> Path:
             return find(replace(spec, **{part: place}))  # type: ignore[arg-type]
@@ -75,6 +78,7 @@ def _pin(part: str, location: str, recorded: Sequence[Revisions], find: Callable
     """A location at a commit, and what a row says of it: nothing where it is not from the hub."""
     hub = parse_hub(location)
     if hub is None:
+        find(location)
         return location, hub_origin(Path(location).expanduser())
     if not hub.revision:
         before = (at_revision(location, revisions.get(part, "")) for revisions in recorded)

@@ -80,8 +80,9 @@ def _device(settings: Settings) -> str:
 
 def _weights(settings: Settings) -> str:
     from faithdiff_model.weights.files import check_vae_dtype, model_digest
+    from faithdiff_model.weights.revisions import pin_model
 
-    spec = settings.model_spec()
+    spec, _ = pin_model(settings.model_spec())
     check_vae_dtype(spec, str(spec.torch_dtype()).removeprefix("torch."))
     digest = model_digest(spec)
     state = "" if spec.trained else " (random weights: untrained, only to try the pipeline)"

@@ -19,7 +19,7 @@ FAST = ["--steps", "2", "--guidance-scale", "1", "--cpus", "2", "--object-store-
 
 def faitharchive(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from jobs.cli.main import main; main()", *map(str, arguments)]
-    variables = {**os.environ, "COLUMNS": "200", "FAITHARCHIVE_PRESET": "nano", **environment}
+    variables = {**os.environ, "COLUMNS": "200", "FAITHARCHIVE_PRESET": "tiny", **environment}
     return subprocess.run(command, capture_output=True, text=True, timeout=240, env=variables, check=False)
 
 

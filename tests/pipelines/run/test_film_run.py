@@ -219,7 +219,8 @@ def test_a_caption_a_shot(tmp_path: Path, ray_session: None) -> None:
 
     write_film(tmp_path / "in/a.mkv", two_shots())
     captioner = save_tiny_llava(tmp_path / "llava")
-    settings = settings_of(tmp_path, captions="llava", captioner=str(captioner), steady="none")
+    reading = {"preset": "tiny", "steps": 1, "guidance_scale": 1.0}  # nano reads no text
+    settings = settings_of(tmp_path, captions="llava", captioner=str(captioner), steady="none", **reading)
     _, parts, rows = restore(settings)
     row = rows["a.mkv"]
     assert row["status"] == RESTORED, row["error_reason"]
