@@ -101,7 +101,7 @@ def disclosure_of(row: Row, source_type: SourceType = "auto") -> Disclosure:
         else source_type
     )
     parameters = f"settings sha256:{row['settings_digest']}, model sha256:{row['model_digest']}, seed {row['seed']}"
-    steps = [f"filled {row['damage_marks']} marks of damage"] if filled else []
+    steps = [f"found {row['damage_marks']} marks of damage and filled the narrow ones"] if filled else []
     steps.append(f"restored by preset {settings['preset']} ({parameters})")
     if row["tone_curve"]:
         steps.append("changed the tone by a smooth curve")

@@ -68,7 +68,7 @@ def test_it_names_source_model_settings_and_steps() -> None:
         "preset nano",
     ):
         assert str(part) in text
-    assert "filled 3 marks of damage" in text
+    assert "found 3 marks of damage and filled the narrow ones" in text
     assert "a mill &amp; its &lt;wheel&gt;\ufffd" in text
     assert ElementTree.fromstring(text).tag == "{adobe:ns:meta/}xmpmeta"
     assert found.tags()["AI_PROMPT_INFORMATION"] == given["prompt"]
