@@ -117,36 +117,34 @@ def _tiles(height: int, width: int) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _non_local_means(threads: int, _read: Reader) -> Method:
-    def run(lq: np.ndarray, height: int, width: int, _pair: Pair) -> np.ndarray:
-        cv2.setNumThreads(threads)
-        cleaned = cv2.fastNlMeansDenoisingColored(as_rgb(lq), None, _STRENGTH, _STRENGTH)
-        return as_rgb(enlarge(np.asarray(cleaned), height, width))
+    def clean(scan: np.ndarray, _pair: Pair) -> Any:
+        return cv2.fastNlMeansDenoisingColored(scan, None, _STRENGTH, _STRENGTH)
 
-    return Method(
-        name="nlmeans",
-        run=run,
-        parameters=0,
-        device=f"{cpu_name()}, {threads} threads",
-        made_by={"kind": "OpenCV non-local means, then Lanczos", "strength": _STRENGTH},
-    )
+    made_by = {"kind": "OpenCV non-local means, then Lanczos", "strength": _STRENGTH}
+    return _opencv_method("nlmeans", clean, threads, made_by)
 
 
 def _inpainting(threads: int, read: Reader) -> Method:
+    def clean(scan: np.ndarray, pair: Pair) -> Any:
+        # A pixel of the scan is damaged if any of the photograph's under it are; its neighbours hold the marks' soft edges.
+        shown = cv2.resize(damage_mask(pair, read).astype(np.float32), scan.shape[1::-1], interpolation=cv2.INTER_AREA)
+        damaged = cv2.dilate((shown > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
+        return cv2.inpaint(scan, damaged, _INPAINTED_FROM, cv2.INPAINT_TELEA)
+
+    made_by = {"kind": "OpenCV inpainting (Telea) inside the true damage, then Lanczos", "radius": _INPAINTED_FROM}
+    return _opencv_method("inpaint", clean, threads, made_by)
+
+
+def _opencv_method(
+    name: str, clean: Callable[[np.ndarray, Pair], Any], threads: int, made_by: dict[str, object]
+) -> Method:
+    """A scan that OpenCV cleans at its own size, as RGB of 8 bits, and that is then enlarged by Lanczos."""
+
     def run(lq: np.ndarray, height: int, width: int, pair: Pair) -> np.ndarray:
         cv2.setNumThreads(threads)
-        # A pixel of the scan is damaged if any of the photograph's under it are; its neighbours hold the marks' soft edges.
-        shown = cv2.resize(damage_mask(pair, read).astype(np.float32), lq.shape[1::-1], interpolation=cv2.INTER_AREA)
-        damaged = cv2.dilate((shown > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
-        filled = cv2.inpaint(as_rgb(lq), damaged, _INPAINTED_FROM, cv2.INPAINT_TELEA)
-        return as_rgb(enlarge(np.asarray(filled), height, width))
+        return as_rgb(enlarge(np.asarray(clean(as_rgb(lq), pair)), height, width))
 
-    return Method(
-        name="inpaint",
-        run=run,
-        parameters=0,
-        device=f"{cpu_name()}, {threads} threads",
-        made_by={"kind": "OpenCV inpainting (Telea) inside the true damage, then Lanczos", "radius": _INPAINTED_FROM},
-    )
+    return Method(name=name, run=run, parameters=0, device=f"{cpu_name()}, {threads} threads", made_by=made_by)
 
 
 PEERS: dict[str, Callable[[int, Reader], Method]] = {

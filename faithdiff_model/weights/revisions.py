@@ -78,7 +78,8 @@ def _pin(part: str, location: str, recorded: Sequence[Revisions], find: Callable
     """A location at a commit, and what a row says of it: nothing where it is not from the hub."""
     hub = parse_hub(location)
     if hub is None:
-        find(location)
+        if "://" not in location:
+            find(location)
         return location, hub_origin(Path(location).expanduser())
     if not hub.revision:
         before = (at_revision(location, revisions.get(part, "")) for revisions in recorded)

@@ -8,7 +8,9 @@ import json
 import platform
 from functools import lru_cache
 
-__all__ = ["identity", "software_versions"]
+from pipelines.rows import Row
+
+__all__ = ["identity", "row_identity", "software_versions"]
 
 
 def identity(source_sha256: str, settings_digest: str, model_digest: str, seed: int, *, disclosed: bool = False) -> str:
@@ -21,6 +23,11 @@ def identity(source_sha256: str, settings_digest: str, model_digest: str, seed: 
     """
     parts = f"{source_sha256}\n{settings_digest}\n{model_digest}\n{seed}" + ("\ndisclosed" if disclosed else "")
     return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def row_identity(row: Row, *, disclosed: bool) -> str:
+    """The identity of a row's result; `disclosed` as of `identity`."""
+    return identity(row["source_sha256"], row["settings_digest"], row["model_digest"], row["seed"], disclosed=disclosed)
 
 
 @lru_cache(maxsize=1)

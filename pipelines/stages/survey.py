@@ -13,7 +13,7 @@ from faithdiff_model.network.config import MIN_SIDE
 from pipelines.errors import ItemError
 from pipelines.film.plan import FilmPlan, load_plan, plan_path
 from pipelines.film.source import open_film, reading_film, source_digest, source_state
-from pipelines.manifest.identity import identity
+from pipelines.manifest.identity import row_identity
 from pipelines.media.film.facts import FilmReader
 from pipelines.media.film.survey.survey import Surveyor
 from pipelines.rows import Row, put_pixels
@@ -58,13 +58,7 @@ class SurveyFilm:
             row["source_state"] = source_state(self.source, path)  # what segments compare with
         row["seconds_read"] = time.monotonic() - started
         started = time.monotonic()
-        row["identity"] = identity(
-            row["source_sha256"],
-            row["settings_digest"],
-            row["model_digest"],
-            row["seed"],
-            disclosed=self.settings.disclosure,
-        )
+        row["identity"] = row_identity(row, disclosed=self.settings.disclosure)
         plan = load_plan(self.output, row["identity"], self.settings)
         reader: FilmReader | None = None
         if plan is None or self.settings.redo:

@@ -14,7 +14,7 @@ from faithdiff_model.image.windows import Rect
 from faithdiff_model.network.config import MIN_SIDE
 from faithdiff_model.presets import PRESETS
 from pipelines.errors import ItemError
-from pipelines.manifest.identity import identity
+from pipelines.manifest.identity import row_identity
 from pipelines.media.photo.mask import read_mask
 from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, put_pixels
 from pipelines.settings import Settings
@@ -53,13 +53,7 @@ class Tile:
                 f"{row['source_path']}: {width}x{height} pixels enlarged {settings.upscale}x is below {MIN_SIDE} a side; "
                 "raise --upscale",
             )
-        row["identity"] = identity(
-            row["source_sha256"],
-            row["settings_digest"],
-            row["model_digest"],
-            row["seed"],
-            disclosed=self.settings.disclosure,
-        )
+        row["identity"] = row_identity(row, disclosed=self.settings.disclosure)
         tiles = tile_places(width, height, settings)
         source, filled = get_pixels(row), self._filled(row)
         # A curve that stretches 8 bits leaves gaps between levels; enlarging has values between them.
