@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import BinaryIO
 
 import numpy as np
-import tifffile
 from PIL import Image, PngImagePlugin
 
 from pipelines.errors import ItemError
 from pipelines.media.photo.colour_profile import fits
-from pipelines.media.photo.png_writer import XMP_KEYWORD, write_png16
+from pipelines.media.photo.png_writer import XMP_KEYWORD, stream_png, write_png16
+from pipelines.media.photo.tiff_writer import stream_tiff, write_tiff
 
-__all__ = ["encode", "on_white", "to_8_bits"]
+__all__ = ["encode", "encode_bands", "on_white", "streams", "to_8_bits"]
 
 # Longest side by format: WebP's 14 bits; libjpeg's own limit, a little under the 65535 of the file format.
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "PNG": 2**31 - 1, "TIFF": 2**31 - 1}
-_STRIP_BYTES = 1 * 2**20  # of one TIFF strip before compression: readers can take a strip at a time
-_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _XMP = 282, 283, 296, 700  # TIFF tags
+# Pixels above which Pillow no longer writes 8-bit PNG, as it needs the image whole. Our own writer gives the same pixels but
+# other bytes. So this is no setting: which of them writes an image depends on the image alone.
+_PILLOW_PNG_PIXELS = 2**28
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296  # TIFF tags
 _Dpi = tuple[float, float] | None
 
 
@@ -48,13 +51,78 @@ def encode(
         ItemError: "encode_error": the image does not fit the format, or the encoder failed.
         ValueError: the arguments are not as described.
     """
+    if pixels.ndim != 3:
+        raise ValueError(f"pixels are not HWC: {pixels.shape}")
+    _check(pixels.shape, pixels.dtype, format, icc_profile, jpeg_quality)
+    try:
+        return _ENCODERS[format](pixels, icc_profile, dpi, jpeg_quality, xmp)
+    except MemoryError:
+        size = f"{pixels.shape[1]} x {pixels.shape[0]} pixels"
+        reason = f"not enough memory to encode {size} as {format}; use a larger machine"
+    except Exception as error:
+        reason = f"{format} encoder: {type(error).__name__}: {error}; choose another output format"
+    raise ItemError("encode_error", reason)
+
+
+def streams(format: str, shape: tuple[int, int, int], dtype: np.dtype) -> bool:
+    """Whether `encode_bands` writes such an image: TIFF, PNG of 16 bits, and PNG of 8 bits that is too large for Pillow.
+
+    Args:
+        format: as of `encode`.
+        shape: H, W, C.
+        dtype: uint8 or uint16.
+    """
+    return format == "TIFF" or (format == "PNG" and (dtype == np.uint16 or shape[0] * shape[1] > _PILLOW_PNG_PIXELS))
+
+
+def encode_bands(
+    file: BinaryIO,
+    bands: Iterable[np.ndarray],
+    shape: tuple[int, int, int],
+    dtype: np.dtype,
+    *,
+    format: str,
+    icc_profile: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+    xmp: bytes = b"",
+) -> None:
+    """The file that `encode` makes, from bands of rows, a few of which are in memory at a time.
+
+    Args:
+        file: written from its start; must seek.
+        bands: [h, W, C] of `dtype`, from top to bottom, of any heights that add up to H.
+        shape: H, W, C of the whole image, one that `streams`.
+        dtype: uint8 or uint16.
+        format, icc_profile, dpi, xmp: as of `encode`.
+
+    Raises:
+        ItemError: "encode_error", as `encode`; and what making the bands raises of it.
+        OSError: the file cannot be written, or what making the bands raises of it.
+        ValueError: the arguments are not as described.
+    """
+    _check(shape, dtype, format, icc_profile)
+    assert streams(format, shape, dtype), (format, shape, dtype)
+    write = stream_tiff if format == "TIFF" else stream_png
+    try:
+        write(file, bands, shape, dtype, icc_profile=icc_profile, dpi=dpi, xmp=xmp)
+    except (ItemError, OSError):
+        raise
+    except Exception as error:
+        reason = f"{format} encoder: {type(error).__name__}: {error}; choose another output format"
+        raise ItemError("encode_error", reason) from error
+
+
+def _check(
+    shape: tuple[int, ...], dtype: np.dtype, format: str, icc_profile: bytes | None, jpeg_quality: int = 95
+) -> None:
+    """Refuse an image that does not fit its format."""
     if format not in _ENCODERS:
         raise ValueError(f"format {format!r} is not one of {', '.join(_ENCODERS)}")
     if not 1 <= jpeg_quality <= 100:
         raise ValueError(f"jpeg_quality {jpeg_quality} is not between 1 and 100")
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or pixels.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"pixels are not HWC uint8 or uint16 with 1 to 4 channels: {pixels.shape} {pixels.dtype}")
-    height, width, channels = pixels.shape
+    if shape[2] not in (1, 2, 3, 4) or dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"pixels are not HWC uint8 or uint16 with 1 to 4 channels: {shape} {dtype}")
+    height, width, channels = shape
     if min(height, width) < 1:
         raise ItemError("encode_error", f"{width} x {height} pixels: there is nothing to encode")
     if max(height, width) > _LONGEST_SIDE[format]:
@@ -68,13 +136,6 @@ def encode(
             "WebP stores grey as RGB and cannot carry a grey profile; choose PNG, TIFF or JPEG as the output format"
         )
         raise ItemError("encode_error", reason)
-    try:
-        return _ENCODERS[format](pixels, icc_profile, dpi, jpeg_quality, xmp)
-    except MemoryError:
-        reason = f"not enough memory to encode {width} x {height} pixels as {format}; use a larger machine"
-    except Exception as error:
-        reason = f"{format} encoder: {type(error).__name__}: {error}; choose another output format"
-    raise ItemError("encode_error", reason)
 
 
 def _png(pixels: np.ndarray, icc_profile: bytes | None, dpi: _Dpi, _quality: int, xmp: bytes) -> bytes:
@@ -89,26 +150,8 @@ def _png(pixels: np.ndarray, icc_profile: bytes | None, dpi: _Dpi, _quality: int
 
 
 def _tiff(pixels: np.ndarray, icc_profile: bytes | None, dpi: _Dpi, _quality: int, xmp: bytes) -> bytes:
-    height, width, channels = pixels.shape
     file = io.BytesIO()
-    tifffile.imwrite(
-        file,
-        pixels[..., 0] if channels == 1 else pixels,
-        # A fixed byte order, and no tag that names programs, versions or the hour: the bytes depend on pixels alone.
-        byteorder="<",
-        software=False,
-        metadata=None,
-        photometric="rgb" if channels >= 3 else "minisblack",
-        planarconfig="contig" if channels > 1 else None,
-        extrasamples=["unassalpha"] if channels in (2, 4) else None,
-        compression="adobe_deflate",
-        predictor=True,
-        rowsperstrip=max(1, min(height, _STRIP_BYTES // (width * channels * pixels.itemsize))),
-        iccprofile=icc_profile,
-        resolution=dpi or (1, 1),
-        resolutionunit="INCH" if dpi else "NONE",
-        extratags=[(_XMP, "B", len(xmp), xmp, True)] if xmp else (),
-    )
+    write_tiff(file, pixels, icc_profile=icc_profile, dpi=dpi, xmp=xmp)
     return file.getvalue()
 
 

@@ -1,15 +1,22 @@
-"""Write 16-bit PNG, which Pillow does for grey only, and OpenCV without profile, resolution or grey + alpha."""
+"""Write 16-bit PNG, which Pillow does for grey only, and OpenCV without profile, resolution or grey + alpha.
+
+It also writes images that come in bands of rows and are never held whole, of 8 bits, too.
+"""
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
+from collections.abc import Iterable
+from typing import BinaryIO
 
 import numpy as np
 
 from pipelines.media.photo.png_chunks import SIGNATURE
+from pipelines.media.photo.tiff_writer import strips_of
 
-__all__ = ["XMP_KEYWORD", "write_png16"]
+__all__ = ["XMP_KEYWORD", "stream_png", "write_png16"]
 
 XMP_KEYWORD = "XML:com.adobe.xmp"  # of the text chunk that holds an XMP packet
 
@@ -30,26 +37,54 @@ def write_png16(
         dpi: pixels an inch (horizontal, vertical).
         xmp: an XMP packet; none if empty.
     """
-    height, width, channels = pixels.shape
-    parts = [SIGNATURE, _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0))]
+    file = io.BytesIO()
+    stream_png(file, [pixels], pixels.shape, pixels.dtype, icc_profile=icc_profile, dpi=dpi, xmp=xmp)
+    return file.getvalue()
+
+
+def stream_png(
+    file: BinaryIO,
+    bands: Iterable[np.ndarray],
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    *,
+    icc_profile: bytes | None,
+    dpi: tuple[float, float] | None,
+    xmp: bytes,
+) -> None:
+    """A PNG file from bands of rows; how they are cut does not change its bytes.
+
+    Args:
+        file: to be written.
+        bands: [h, W, C] of `dtype`, from top to bottom, of any heights that add up to H.
+        shape: H, W, C of the whole image, C 1 to 4, straight alpha last.
+        dtype: uint8 or uint16.
+        icc_profile, dpi, xmp: as of `write_png16`.
+
+    Raises:
+        ValueError: the bands are not the image that `shape` says.
+    """
+    height, width, channels = shape
+    bits = 8 * dtype.itemsize
+    file.write(SIGNATURE)
+    file.write(_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, _COLOUR_TYPES[channels], 0, 0, 0)))
     if icc_profile is not None:
-        parts.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile, _LEVEL)))
+        file.write(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile, _LEVEL)))
     if dpi is not None:
         metre = [max(1, round(value / 0.0254)) for value in dpi]
-        parts.append(_chunk(b"pHYs", struct.pack(">IIB", *metre, 1)))
+        file.write(_chunk(b"pHYs", struct.pack(">IIB", *metre, 1)))
     if xmp:
-        parts.append(_chunk(b"iTXt", XMP_KEYWORD.encode() + b"\0\0\0\0\0" + xmp))  # uncompressed, no language
+        file.write(_chunk(b"iTXt", XMP_KEYWORD.encode() + b"\0\0\0\0\0" + xmp))  # uncompressed, no language
     packer = zlib.compressobj(_LEVEL)
-    row_bytes = width * channels * 2
-    band = max(1, _BAND_BYTES // row_bytes)
+    step = channels * dtype.itemsize
+    row_bytes = width * step
     above = np.zeros(row_bytes, np.uint8)
-    for top in range(0, height, band):
-        rows = pixels[top : top + band].astype(">u2").view(np.uint8).reshape(-1, row_bytes)
-        parts.append(_chunk(b"IDAT", packer.compress(_filter(rows, above, channels * 2).tobytes())))
+    for strip in strips_of(bands, (height, width, channels), max(1, _BAND_BYTES // row_bytes)):
+        rows = np.ascontiguousarray(strip, dtype.newbyteorder(">")).view(np.uint8).reshape(-1, row_bytes)
+        file.write(_chunk(b"IDAT", packer.compress(_filter(rows, above, step).tobytes())))
         above = rows[-1]
-    parts.append(_chunk(b"IDAT", packer.flush()))
-    parts.append(_chunk(b"IEND", b""))
-    return b"".join(parts)
+    file.write(_chunk(b"IDAT", packer.flush()))
+    file.write(_chunk(b"IEND", b""))
 
 
 def _filter(rows: np.ndarray, above: np.ndarray, step: int) -> np.ndarray:

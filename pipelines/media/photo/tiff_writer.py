@@ -1,0 +1,115 @@
+"""Write TIFF results: whole images, and images that come in bands of rows and are never held whole; the bytes are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+import tifffile
+
+__all__ = ["BIG_TIFF_BYTES", "stream_tiff", "strips_of", "write_tiff"]
+
+_STRIP_BYTES = 1 * 2**20  # of one strip before compression: readers can take a strip at a time
+_XMP = 700  # TIFF tag
+_DEFLATE, _DIFFERENCES = 8, 2  # compression and predictor, as TIFF numbers them
+# Unpacked pixels from which a file gets 64-bit offsets: the 4 GiB that 32 bits reach, less what incompressible pixels grow by
+# when they are packed, and the profile.
+BIG_TIFF_BYTES = 2**32 - 2**26
+_Dpi = tuple[float, float] | None
+
+
+def write_tiff(file: BinaryIO, pixels: np.ndarray, *, icc_profile: bytes | None, dpi: _Dpi, xmp: bytes) -> None:
+    """A whole image as a TIFF file, lossless.
+
+    Args:
+        file: written from its start; must seek.
+        pixels: HWC, uint8 or uint16, C 1 to 4 (grey, grey + alpha, RGB, RGB + alpha), straight alpha last.
+        icc_profile: embedded as it is.
+        dpi: pixels an inch (horizontal, vertical).
+        xmp: an XMP packet; none if empty.
+    """
+    options = _options(pixels.shape, pixels.dtype, icc_profile, dpi, xmp)
+    tifffile.imwrite(file, pixels[..., 0] if pixels.shape[2] == 1 else pixels, **options)
+
+
+def stream_tiff(
+    file: BinaryIO,
+    bands: Iterable[np.ndarray],
+    shape: tuple[int, int, int],
+    dtype: np.dtype,
+    *,
+    icc_profile: bytes | None,
+    dpi: _Dpi,
+    xmp: bytes,
+) -> None:
+    """The same file from bands of rows, a few of which are in memory at a time.
+
+    Args:
+        file: as of `write_tiff`; the places of strips are filled in at the end.
+        bands: [h, W, C] of `dtype`, from top to bottom, of any heights that add up to H.
+        shape: H, W, C of the whole image.
+        dtype: uint8 or uint16.
+        icc_profile, dpi, xmp: as of `write_tiff`.
+
+    Raises:
+        ValueError: the bands are not the image that `shape` says.
+    """
+    options = _options(shape, dtype, icc_profile, dpi, xmp)
+    stored = dtype.newbyteorder("<")
+    predict, pack = tifffile.TIFF.PREDICTORS[_DIFFERENCES], tifffile.TIFF.COMPRESSORS[_DEFLATE]
+    strips = (
+        pack(predict(np.ascontiguousarray(strip, stored), axis=-2))
+        for strip in strips_of(bands, shape, options["rowsperstrip"])
+    )
+    height, width, channels = shape
+    tifffile.imwrite(file, strips, shape=(height, width) if channels == 1 else shape, dtype=stored, **options)
+
+
+def strips_of(bands: Iterable[np.ndarray], shape: tuple[int, int, int], rows: int) -> Iterator[np.ndarray]:
+    """An image that comes in bands of any heights, as strips of `rows` rows; the last may have fewer.
+
+    Raises:
+        ValueError: the bands do not make an image of `shape`.
+    """
+    waiting: list[np.ndarray] = []
+    held = done = 0
+    for band in bands:
+        if band.shape[1:] != shape[1:]:
+            raise ValueError(f"a band of {band.shape}, of an image of {shape}")
+        waiting.append(band)
+        held += len(band)
+        if held >= rows:
+            joined = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+            whole = held - held % rows
+            for top in range(0, whole, rows):
+                yield joined[top : top + rows]
+            waiting, held, done = [joined[whole:]], held - whole, done + whole
+    if done + held != shape[0]:
+        raise ValueError(f"bands of {done + held} rows, of an image of {shape}")
+    if held:
+        yield np.concatenate(waiting)
+
+
+def _options(
+    shape: tuple[int, ...], dtype: np.dtype, icc_profile: bytes | None, dpi: _Dpi, xmp: bytes
+) -> dict[str, Any]:
+    height, width, channels = shape
+    row_bytes = width * channels * dtype.itemsize
+    return {
+        # A fixed byte order, and no tag that names programs, versions or the hour: the bytes depend on pixels alone.
+        "byteorder": "<",
+        "bigtiff": height * row_bytes >= BIG_TIFF_BYTES,
+        "software": False,
+        "metadata": None,
+        "photometric": "rgb" if channels >= 3 else "minisblack",
+        "planarconfig": "contig" if channels > 1 else None,
+        "extrasamples": ["unassalpha"] if channels in (2, 4) else None,
+        "compression": "adobe_deflate",
+        "predictor": True,
+        "rowsperstrip": max(1, min(height, _STRIP_BYTES // row_bytes)),
+        "iccprofile": icc_profile,
+        "resolution": dpi or (1, 1),
+        "resolutionunit": "INCH" if dpi else "NONE",
+        "extratags": [(_XMP, "B", len(xmp), xmp, True)] if xmp else (),
+    }
