@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,13 +17,14 @@ from jobs.console.terminal import OUT, print_line, printable
 from pipelines.manifest.compact import CompactResult, compact_manifest
 from pipelines.manifest.rebuild import RebuildResult, rebuild_manifest
 from pipelines.manifest.runs import new_run_id
+from pipelines.manifest.sidecar_schema import sidecar_schema
 from pipelines.rows import MANIFEST_COLUMNS
 from pipelines.settings import Settings
 from pipelines.store.layout import SET_ASIDE
 from pipelines.store.store import Store
 from pipelines.store.stores import open_store
 
-__all__ = ["app", "compact", "export", "fields", "print_rebuilt", "rebuild", "show"]
+__all__ = ["app", "compact", "export", "fields", "print_rebuilt", "rebuild", "schema", "show"]
 
 app = typer.Typer(
     no_args_is_help=True, help="Show, filter, export, compact and rebuild the manifest of an output store."
@@ -172,3 +174,9 @@ def fields() -> None:
     for column in MANIFEST_COLUMNS:
         table.add_row(column.name, str(column.type), column.meaning)
     OUT.print(table)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of sidecars, to check them with other programs."""
+    sys.stdout.write(json.dumps(sidecar_schema(), indent=1) + "\n")

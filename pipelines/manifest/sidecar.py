@@ -1,4 +1,7 @@
-"""The sidecar beside each restored file: its manifest row as JSON. File and valid sidecar together mean done."""
+"""The sidecar beside each restored file: its manifest row as JSON, and the events that the row tells of.
+
+File and valid sidecar together mean done. Reading takes the columns alone: events are worked out of them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import re
 from datetime import datetime
 from typing import Any
 
+from pipelines.manifest.events import events_of
+from pipelines.manifest.sidecar_schema import SIDECAR_SCHEMA, SIDECAR_VERSION
 from pipelines.rows import MANIFEST_SCHEMA, RESTORED, SCHEMA_VERSION, Row, columns_of, new_row, to_table
 
 __all__ = ["ADDED", "NewerSidecarError", "SidecarError", "json_bytes", "parse_sidecar", "read_sidecar", "sidecar_bytes"]
@@ -26,8 +31,8 @@ _ABOUT = "What was done to the source to make the file beside this one. Fields: 
 
 
 def sidecar_bytes(row: Row) -> bytes:
-    """A finished row as a sidecar, readable by people and stable in order."""
-    record: dict[str, object] = {"about": _ABOUT}
+    """A finished row as a sidecar, readable by people and stable in order; `sidecar_schema` describes it."""
+    record: dict[str, object] = {"about": _ABOUT, "schema": {"name": SIDECAR_SCHEMA, "version": SIDECAR_VERSION}}
     columns = columns_of(row)
     for name in MANIFEST_SCHEMA.names:
         value = columns[name]
@@ -37,6 +42,7 @@ def sidecar_bytes(row: Row) -> bytes:
     for name in _JSON_OR_NONE:
         if columns[name]:
             record[name] = json.loads(str(columns[name]))
+    record["events"] = events_of(row)
     return json_bytes(record)
 
 

@@ -38,7 +38,7 @@ def test_empty_columns_come_back_empty() -> None:
 def test_people_can_read_it() -> None:
     text = sidecar_bytes(full_row()).decode()
     record = json.loads(text)
-    assert list(record) == ["about", *MANIFEST_SCHEMA.names]
+    assert list(record) == ["about", "schema", *MANIFEST_SCHEMA.names, "events"]
     assert record["settings"] == {"steps": 1}
     assert record["started_at"] == "2025-06-11T22:15:00.123456+00:00"
     assert "Семья/老照片" in text
