@@ -118,7 +118,7 @@ def build_film_stream(
 def build_assembly(rows: list[Row], settings: Settings, context: RunContext) -> Dataset:
     """Items whose parts are all durable, of one kind -> final rows.
 
-    One item a task: a photograph is held whole while it is joined, a film a few frames at a time.
+    One item a task: of a photograph a band of rows is held while it is joined, of a film a few frames.
     """
     stage: type[Stage] = Mux if rows[0]["media_kind"] == "film" else Stitch
     join = StageRunner(stage, settings, context)

@@ -6,25 +6,27 @@ import errno
 import hashlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from faithdiff_model.image.tone_curve import ToneCurve
 from faithdiff_model.redaction import redact
 from pipelines.errors import ItemError
-from pipelines.manifest.disclosure import disclosure_of
+from pipelines.manifest.disclosure import Disclosure, disclosure_of
 from pipelines.manifest.naming import output_format
 from pipelines.manifest.sidecar import sidecar_bytes
-from pipelines.media.photo.encode import encode
+from pipelines.media.photo.encode import encode, encode_bands, streams
 from pipelines.rows import RESTORED, Row, drop_payload
 from pipelines.settings import Settings
+from pipelines.store.large_files import file_digest, publishing
 from pipelines.store.layout import damage_path, sidecar_path
 from pipelines.store.store import Store
 
-__all__ = ["publish_result", "write_errors"]
+__all__ = ["publish_bands", "publish_result", "write_errors"]
 
 _FULL = re.compile(r"QuotaExceeded|StorageFull")  # as Ceph and MinIO say it
 
@@ -47,44 +49,126 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
     """
     started = time.monotonic()
     if row["tone_curve"]:
-        depth = np.dtype(np.uint16 if row["bit_depth"] == 16 else np.uint8)
-        pixels_HWC = ToneCurve.from_json(row["tone_curve"]).apply(pixels_HWC, depth)
-    kind = output_format(row["source_path"], settings.formats)
+        pixels_HWC = ToneCurve.from_json(row["tone_curve"]).apply(pixels_HWC, _depth(row))
+    form = _Form.of(row, settings)
+    data = encode(pixels_HWC, jpeg_quality=settings.jpeg_quality, **form.options)
+    _describe(row, form, pixels_HWC.shape, pixels_HWC.dtype, hashlib.sha256(data).hexdigest(), len(data))
+    with write_errors(row["output_path"]):
+        store.retract(sidecar_path(row["output_path"]))
+        store.publish(row["output_path"], data)
+        _finish(row, store, time.monotonic() - started)
+    return drop_payload(row)
+
+
+def publish_bands(
+    row: Row,
+    bands: Iterable[np.ndarray],
+    shape: tuple[int, int, int],
+    dtype: np.dtype,
+    store: Store,
+    settings: Settings,
+) -> Row:
+    """The same of a photograph that comes in bands of rows: to the same bytes, and never whole in memory where its format can be
+    written so (`media.photo.encode: streams`).
+
+    Args:
+        row: as of `publish_result`; what making the bands adds to it, up to the last of them, gets into the sidecar.
+        bands: [h, W, C] of `dtype` in the tone of the scan, from top to bottom.
+        shape: rows, columns and channels of the whole.
+        dtype: uint8 or uint16.
+        store, settings: as of `publish_result`.
+
+    Raises:
+        ItemError: as `publish_result`, and what making the bands raises.
+    """
+    form = _Form.of(row, settings)
+    curve = ToneCurve.from_json(row["tone_curve"]) if row["tone_curve"] else None
+    depth = _depth(row) if curve else dtype
+    if not streams(form.format, shape, depth):
+        return publish_result(row, _whole(bands, shape, dtype), store, settings)
+    started, joining = time.monotonic(), row["seconds_tile"] or 0.0
+    toned = bands if curve is None else (curve.apply(band, depth) for band in bands)
+    with write_errors(row["output_path"]), publishing(store, row["output_path"]) as local:
+        with local.open("wb") as file:
+            encode_bands(file, toned, shape, depth, **form.options)
+        _describe(row, form, shape, depth, *file_digest(local))
+        store.retract(sidecar_path(row["output_path"]))
+    with write_errors(row["output_path"]):
+        seconds = time.monotonic() - started - ((row["seconds_tile"] or 0.0) - joining)
+        _finish(row, store, seconds)
+    return drop_payload(row)
+
+
+class _Form(NamedTuple):
+    """How a result is encoded.
+
+    Attributes:
+        format: of its file, as `encode` names it.
+        stated: what it says of its making.
+        options: for `encode`, of every format.
+    """
+
+    format: str
+    stated: Disclosure | None
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: Row, settings: Settings) -> _Form:
+        kind = output_format(row["source_path"], settings.formats).upper()
+        stated = disclosure_of(row, settings.source_type) if settings.disclosure else None
+        options = {
+            "format": kind,
+            "icc_profile": row["icc_profile"],
+            "dpi": _enlarged_dpi(row, settings.upscale),
+            "xmp": stated.xmp() if stated else b"",
+        }
+        return cls(kind, stated, options)
+
+
+def _describe(row: Row, form: _Form, shape: tuple[int, ...], dtype: np.dtype, digest: str, size: int) -> None:
+    """Fill in what an encoded photograph is."""
     mask = row["damage_mask"]
-    stated = disclosure_of(row, settings.source_type) if settings.disclosure else None
-    data = encode(
-        pixels_HWC,
-        format=kind.upper(),
-        icc_profile=row["icc_profile"],
-        dpi=_enlarged_dpi(row, settings.upscale),
-        jpeg_quality=settings.jpeg_quality,
-        xmp=stated.xmp() if stated else b"",
-    )
     row.update(
         {
-            "output_size": len(data),
-            "output_sha256": hashlib.sha256(data).hexdigest(),
-            "output_height": pixels_HWC.shape[0],
-            "output_width": pixels_HWC.shape[1],
-            "output_format": kind.upper(),
-            "disclosure": stated.source_type if stated else None,
+            "output_size": size,
+            "output_sha256": digest,
+            "output_height": shape[0],
+            "output_width": shape[1],
+            "output_format": form.format,
+            "disclosure": form.stated.source_type if form.stated else None,
             "damage_mask_sha256": hashlib.sha256(mask).hexdigest() if mask else None,
             "status": RESTORED,
         }
     )
-    if pixels_HWC.dtype == np.uint16 and kind in ("jpeg", "webp"):
-        row["warnings"] = [*row["warnings"], f"16 bits a channel reduced to the 8 that {kind.upper()} has"]
-    with write_errors(row["output_path"]):
-        store.retract(sidecar_path(row["output_path"]))
-        store.publish(row["output_path"], data)
-        if mask:
-            store.publish(damage_path(row["output_path"]), mask)
-        else:
-            store.retract(damage_path(row["output_path"]))
-        row["seconds_write"] = time.monotonic() - started
-        row["finished_at"] = datetime.now(UTC)
-        store.publish(sidecar_path(row["output_path"]), sidecar_bytes(row))
-    return drop_payload(row)
+    if dtype == np.uint16 and form.format in ("JPEG", "WEBP"):
+        row["warnings"] = [*row["warnings"], f"16 bits a channel reduced to the 8 that {form.format} has"]
+
+
+def _finish(row: Row, store: Store, seconds: float) -> None:
+    """Publish what belongs to a file that lies there: the mask of damage, and the sidecar, which makes it count as done."""
+    started = time.monotonic()
+    if row["damage_mask"]:
+        store.publish(damage_path(row["output_path"]), row["damage_mask"])
+    else:
+        store.retract(damage_path(row["output_path"]))
+    row["seconds_write"] = seconds + time.monotonic() - started
+    row["finished_at"] = datetime.now(UTC)
+    store.publish(sidecar_path(row["output_path"]), sidecar_bytes(row))
+
+
+def _depth(row: Row) -> np.dtype:
+    """Of a result whose tone is restored: the source's."""
+    return np.dtype(np.uint16 if row["bit_depth"] == 16 else np.uint8)
+
+
+def _whole(bands: Iterable[np.ndarray], shape: tuple[int, int, int], dtype: np.dtype) -> np.ndarray:
+    """An image [H, W, C] of its bands."""
+    pixels, top = np.empty(shape, dtype), 0
+    for band in bands:
+        pixels[top : top + len(band)] = band
+        top += len(band)
+    assert top == shape[0], (top, shape)
+    return pixels
 
 
 @contextmanager

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from datetime import datetime
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from faithdiff_model.image.colour_statistics import ColourStatistics
 from pipelines.rows import MANIFEST_SCHEMA, Row, columns_of, whole_row
+from pipelines.store.large_files import seekable
 from pipelines.store.layout import parts_folder
 from pipelines.store.store import Store
 
-__all__ = ["PartStatistics", "has_part", "part_path", "read_part", "write_part"]
+__all__ = ["OpenPart", "PartStatistics", "has_part", "part_path", "read_part", "write_part"]
 
 _BYTES = ("icc_profile", "damage_mask")
 _KEPT = (*MANIFEST_SCHEMA.names, "part", "dpi", *_BYTES)
@@ -77,11 +79,60 @@ def write_part(store: Store, row: Row, core_HWC: np.ndarray, statistics: str) ->
 
 
 def read_part(store: Store, identity: str, number: int) -> tuple[np.ndarray, PartStatistics, Row]:
-    """A tile: its core (uint16 over [0, 1]), statistics, and row. Raises OSError or ValueError."""
-    with np.load(io.BytesIO(store.read(part_path(identity, number))), allow_pickle=False) as archive:
-        record = json.loads(str(archive["record"]))
+    """A tile: its core (uint16 over [0, 1]), statistics, and row. Raises OSError, or others where it is damaged."""
+    with OpenPart(store, identity, number) as part:
+        return part.rows(part.shape[0]), part.statistics(), part.row()
+
+
+class OpenPart(AbstractContextManager["OpenPart"]):
+    """A durable tile, of which a few rows are in memory at a time.
+
+    Args:
+        store: the output store.
+        identity: of the photograph.
+        number: of the tile.
+
+    Attributes:
+        shape: of its core: rows, columns, channels.
+
+    Raises:
+        OSError: it cannot be read. Here and in all methods others, by zip, zlib, JSON and numpy, where it is damaged.
+    """
+
+    def __init__(self, store: Store, identity: str, number: int) -> None:
+        with ExitStack() as stack:
+            file = stack.enter_context(seekable(store, part_path(identity, number)))
+            self._archive = stack.enter_context(np.load(file, allow_pickle=False))
+            self._core: IO[bytes] = stack.enter_context(self._archive.zip.open("core.npy"))
+            np.lib.format.read_magic(self._core)
+            self.shape, turned, self._dtype = np.lib.format.read_array_header_1_0(self._core)
+            if turned or self._dtype != np.uint16 or len(self.shape) != 3:
+                raise ValueError(f"a core of {self._dtype} {self.shape}")
+            self._left = self.shape[0]
+            self._stack = stack.pop_all()
+
+    def rows(self, count: int) -> np.ndarray:
+        """The next `count` rows of the core, or those that are left: uint16 over [0, 1], [rows, columns, channels]."""
+        count = min(count, self._left)
+        size = count * self.shape[1] * self.shape[2] * self._dtype.itemsize
+        data = self._core.read(size)
+        self._left -= count
+        if len(data) != size or (not self._left and self._core.read(1)):  # zip compares checksums at the very end
+            raise ValueError("a core of another length than it says")
+        return np.frombuffer(data, self._dtype).reshape(count, *self.shape[1:])
+
+    def statistics(self) -> PartStatistics:
+        """Its colour statistics."""
+        return PartStatistics.from_json(str(self._archive["statistics"]))
+
+    def row(self) -> Row:
+        """Its row."""
+        record = json.loads(str(self._archive["record"]))
         row = whole_row({**record, "started_at": datetime.fromisoformat(record["started_at"])})
-        row["icc_profile"] = archive["icc_profile"].tobytes() or None
-        if "damage_mask" in archive:  # parts of an earlier version have none
-            row["damage_mask"] = archive["damage_mask"].tobytes() or None
-        return archive["core"], PartStatistics.from_json(str(archive["statistics"])), row
+        row["icc_profile"] = self._archive["icc_profile"].tobytes() or None
+        if "damage_mask" in self._archive:  # parts of an earlier version have none
+            row["damage_mask"] = self._archive["damage_mask"].tobytes() or None
+        return row
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()

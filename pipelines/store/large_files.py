@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pipelines.store.atomic import flush_folder, partial_beside
 from pipelines.store.listing import Entry, OutsideError, is_inside, version_of
 from pipelines.store.retries import retry_transient
 from pipelines.store.store import PARTIAL, Store
 
-__all__ = ["file_digest", "folder_files", "opener", "publishing"]
+__all__ = ["file_digest", "folder_files", "opener", "publishing", "seekable"]
 
 _CHUNK = 4 << 20
+_AHEAD = 1 << 20  # bytes of an object that one request fetches at least
 
 
 def opener(store: Store, path: str) -> Callable[[], BinaryIO | str]:
@@ -41,6 +43,53 @@ def _open(store: Store, key: str, path: str) -> BinaryIO:
         lambda: store.fs.open(key, "rb", block_size=_CHUNK), f"opening {path}", store.retry_seconds
     )
     return file
+
+
+def seekable(store: Store, path: str) -> BinaryIO:
+    """A file opened for reading here and there, a megabyte of it in memory; each request is tried again as `Store.read` is.
+
+    Raises:
+        OutsideError: it is a link out of the store.
+        OSError: it cannot be read, or, later, by what reads from it.
+    """
+    place = opener(store, path)
+    if store.local:
+        return Path(str(place())).open("rb")
+    return io.BufferedReader(_Ranges(store, path), _AHEAD)
+
+
+class _Ranges(io.RawIOBase):
+    """An object of a store that is not local, read by ranges."""
+
+    def __init__(self, store: Store, path: str) -> None:
+        self._store, self._path, self._key = store, path, store.key(path)
+        self._size, self._at = store.info(path).size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._at + len(buffer), self._size)
+        if end <= self._at:
+            return 0
+        start, key, fs = self._at, self._key, self._store.fs
+        data = retry_transient(
+            lambda: bytes(fs.cat_file(key, start=start, end=end)), f"reading {self._path}", self._store.retry_seconds
+        )
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 def folder_files(store: Store, folder: str) -> Iterator[Entry]:
@@ -81,7 +130,7 @@ def publishing(store: Store, path: str) -> Iterator[Path]:
         flush_folder(Path(key).parent)
         return
     with tempfile.TemporaryDirectory(prefix="faitharchive-") as folder:
-        local = Path(folder) / "film"
+        local = Path(folder) / "whole"
         yield local
         store.publish_file(path, local)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.store.concurrency import prefetch
-from pipelines.store.large_files import file_digest, folder_files, opener, publishing
+from pipelines.store.large_files import file_digest, folder_files, opener, publishing, seekable
 from pipelines.store.store import OutsideError, Store
 
 
@@ -41,6 +41,20 @@ def test_a_file_appears_whole(store: Store) -> None:
         with opened:
             opened.seek(256 * 100)
             assert opened.read(256) == data[:256]
+
+
+def test_a_file_is_read_here_and_there(store: Store) -> None:
+    data = bytes(range(256)) * 20_000  # several requests of a megabyte
+    store.publish("scans/a.tif", data)
+    with seekable(store, "scans/a.tif") as file:
+        for offset, size in ((4_000_001, 300), (0, 8), (1_000_000, 2_500_000), (len(data) - 5, 100)):
+            file.seek(offset)
+            assert file.read(size) == data[offset : offset + size]
+        assert file.seek(-3, 2) == len(data) - 3
+        assert file.read() == data[-3:]
+        assert file.read(1) == b""
+    with pytest.raises(FileNotFoundError), seekable(store, "scans/none.tif"):
+        pass
 
 
 def test_after_an_error_there_is_nothing(store: Store) -> None:
