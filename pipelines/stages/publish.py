@@ -68,8 +68,8 @@ def publish_bands(
     store: Store,
     settings: Settings,
 ) -> Row:
-    """The same of a photograph that comes in bands of rows: to the same bytes, and never whole in memory where its format can be
-    written so (`media.photo.encode: streams`).
+    """The same of a photograph that comes in bands of rows: to the same bytes, and never whole in memory where its format can
+    be written so (`media.photo.encode: streams`).
 
     Args:
         row: as of `publish_result`; what making the bands adds to it, up to the last of them, gets into the sidecar.
