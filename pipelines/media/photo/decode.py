@@ -12,16 +12,17 @@ from pipelines.media.guard import guarded
 from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo import colour_profile
 from pipelines.media.photo.exif import upright
-from pipelines.media.photo.header import MAX_PROFILE, Header
+from pipelines.media.photo.header import MAX_PROFILE, RECOPY, Header
 from pipelines.media.photo.jp2_boxes import read_jp2
 from pipelines.media.photo.jpeg_markers import read_jpeg
 from pipelines.media.photo.pixels import decode_pixels
 from pipelines.media.photo.png_chunks import read_png
 from pipelines.media.photo.sniff import recognise
+from pipelines.media.photo.tiff_directories import PageList, isolate
 from pipelines.media.photo.tiff_pages import read_tiff
 from pipelines.media.photo.webp_chunks import read_webp
 
-__all__ = ["Photo", "decode"]
+__all__ = ["Photo", "decode", "decode_page"]
 
 _READERS: dict[str, Callable[[bytes], Header]] = {
     "JPEG": read_jpeg,
@@ -49,7 +50,9 @@ class Photo:
         colour_space: one line: the profile's name, "sRGB", "sRGB (assumed)", "grey (assumed)", ...
         orientation: EXIF value that was found, 1 to 8.
         dpi: pixels an inch (horizontal, vertical) of `pixels`; None when the file does not say.
-        frames: pages or frames in the file; `pixels` is the first.
+        frames: pages or frames in the file; `pixels` is the first, or of `decode_page` the one that was asked for.
+        extra: HWC, of the type and size of `pixels`: channels of a TIFF file beyond colour and alpha, such as a scanner's
+            infrared one; None where there are none.
         warnings: what was changed or could not be kept, a line each.
     """
 
@@ -63,6 +66,7 @@ class Photo:
     dpi: tuple[float, float] | None
     frames: int
     warnings: tuple[str, ...]
+    extra: np.ndarray | None = None
 
 
 def decode(data: bytes, name: str, limits: DecodeLimits) -> Photo:
@@ -80,6 +84,37 @@ def decode(data: bytes, name: str, limits: DecodeLimits) -> Photo:
     return guarded(_decode, data, name, limits)
 
 
+def decode_page(data: bytes, name: str, limits: DecodeLimits, found: PageList, number: int) -> Photo:
+    """Decode one page of a TIFF file, by itself; its infrared channel, if it is another image of the file, becomes `extra`.
+
+    Args:
+        data, name, limits: as of `decode`; the limit of pixels holds for each page.
+        found: the file's pages.
+        number: of the page, from 0.
+
+    Raises:
+        ItemError: as of `decode`; the reason names the page where there are several.
+    """
+    count = len(found.pages)
+    label = f"{name}, page {number + 1} of {count}" if count > 1 else name
+    if count > limits.max_frames:
+        raise ItemError("too_many_frames", f"{name.rpartition('/')[2]}: {_too_many(count, limits)}")
+    photo = replace(decode(isolate(data, found.pages[number]), label, limits), frames=count)
+    if number not in found.infrared:
+        return photo
+    infrared = decode(isolate(data, found.infrared[number]), f"{label}, infrared channel", limits).pixels
+    if infrared.shape != (*photo.pixels.shape[:2], 1):
+        raise ItemError(
+            "corrupt", f"{name.rpartition('/')[2]}: the infrared channel is not of its page's size; {RECOPY}"
+        )
+    notes = photo.warnings
+    if infrared.dtype != photo.pixels.dtype:
+        notes = (*notes, f"the infrared channel was changed to the {photo.bit_depth} bits of its page")
+        infrared = (infrared * np.uint16(257)) if infrared.dtype == np.uint8 else (infrared >> 8).astype(np.uint8)
+    extra = infrared if photo.extra is None else np.concatenate([photo.extra, infrared], axis=2)
+    return replace(photo, extra=extra, warnings=notes)
+
+
 def _decode(data: bytes, limits: DecodeLimits) -> Photo:
     header = _READERS[recognise(data)](data)
     _check_size(header, limits)
@@ -88,6 +123,9 @@ def _decode(data: bytes, limits: DecodeLimits) -> Photo:
         header = replace(header, icc_profile=None, warnings=(*header.warnings, note))
     decoded = decode_pixels(data, header)
     pixels = np.ascontiguousarray(decoded.pixels) if decoded.upright else upright(decoded.pixels, header.orientation)
+    extra = decoded.extra
+    if extra is not None:
+        extra = np.ascontiguousarray(extra) if decoded.upright else upright(extra, header.orientation)
     profile, colour_space, complaints = _colour(header, pixels.shape[2], decoded.converted)
     return Photo(
         pixels=pixels,
@@ -100,6 +138,7 @@ def _decode(data: bytes, limits: DecodeLimits) -> Photo:
         dpi=header.dpi[::-1] if header.dpi and header.orientation >= 5 else header.dpi,  # turned with the sides
         frames=header.frames,
         warnings=(*header.warnings, *decoded.warnings, *complaints),
+        extra=extra,
     )
 
 
@@ -112,8 +151,12 @@ def _check_size(header: Header, limits: DecodeLimits) -> None:
         reason = f"{size} are more than the limit of {limits.max_pixels}; raise --max-pixels if the scan is genuine"
         raise ItemError("too_many_pixels", reason)
     if header.frames > limits.max_frames:
-        reason = f"{header.frames} pages or frames are more than the limit of {limits.max_frames}"
-        raise ItemError("too_many_frames", f"{reason}; raise --max-frames if they are genuine, or export the first")
+        raise ItemError("too_many_frames", _too_many(header.frames, limits))
+
+
+def _too_many(frames: int, limits: DecodeLimits) -> str:
+    reason = f"{frames} pages or frames are more than the limit of {limits.max_frames}"
+    return f"{reason}; raise --max-frames if they are genuine, or export the first"
 
 
 def _colour(header: Header, channels: int, converted: bool) -> tuple[bytes | None, str, tuple[str, ...]]:

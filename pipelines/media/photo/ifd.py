@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.errors import ItemError
 from pipelines.media.photo.header import corrupt, need
 
-__all__ = ["Ifd", "count_pages", "first_ifd", "read_ifd"]
+__all__ = ["Ifd", "first_ifd", "list_ifds", "read_ifd"]
 
 # TIFF 6.0 field types, and BigTIFF's three: numpy code without byte order.
 _TYPES = {
@@ -121,25 +121,27 @@ def read_ifd(data: bytes, offset: int, big: bool, order: str) -> Ifd:
     return Ifd(data, order, entries)
 
 
-def count_pages(data: bytes, offset: int, big: bool, order: str) -> tuple[int, str | None]:
-    """Number of pages in the chain that starts at `offset`, and what is wrong with the chain, or None."""
-    seen, at = {offset}, offset
+def list_ifds(data: bytes, offset: int, big: bool, order: str) -> tuple[dict[int, int], str | None]:
+    """The directories in the chain that starts at `offset`: where each begins, in order, with the place of its pointer to the
+    next one; and what is wrong with the chain, or None."""
+    found: dict[int, int] = {}
     while True:
         try:
-            at = _next_ifd(data, at, big, order)
+            following, pointer = _next_ifd(data, offset, big, order)
         except ItemError:
-            return len(seen) - 1, f"the list of pages is broken after page {len(seen) - 1}"
-        if not at:
-            return len(seen), None
-        if at in seen:
-            return len(seen), "the list of pages runs in a circle"
-        if len(seen) >= MAX_PAGES:
-            return len(seen), f"more than {MAX_PAGES} pages: the rest is not counted"
-        seen.add(at)
+            return found, f"the list of pages is broken after page {len(found)}"
+        found[offset] = pointer
+        if not following:
+            return found, None
+        if following in found:
+            return found, "the list of pages runs in a circle"
+        if len(found) >= MAX_PAGES:
+            return found, f"more than {MAX_PAGES} pages: the rest is not counted"
+        offset = following
 
 
-def _next_ifd(data: bytes, offset: int, big: bool, order: str) -> int:
-    """Where the directory after the one at `offset` is; 0 for none.
+def _next_ifd(data: bytes, offset: int, big: bool, order: str) -> tuple[int, int]:
+    """Where the directory after the one at `offset` is, 0 for none; and where that is written.
 
     The tags between are not looked at: directories may overlap, and thousands may claim the same 65,535 tags.
     """
@@ -151,4 +153,6 @@ def _next_ifd(data: bytes, offset: int, big: bool, order: str) -> int:
         raise corrupt("the tag table ends beyond the file")
     # Some writers leave the last pointer out at the end of the file: that is the end of the list.
     tail = data[end : end + struct.calcsize(pointer_code)]
-    return int(struct.unpack(order + pointer_code, tail)[0]) if len(tail) == struct.calcsize(pointer_code) else 0
+    if len(tail) < struct.calcsize(pointer_code):
+        return 0, end
+    return int(struct.unpack(order + pointer_code, tail)[0]), end

@@ -20,7 +20,13 @@ from pipelines.media.photo.jp2_boxes import Jp2Header
 from pipelines.media.photo.jpeg_markers import JpegHeader
 from pipelines.media.photo.png_chunks import PngHeader
 from pipelines.media.photo.tiff_pages import WHITE_IS_ZERO, TiffHeader
-from pipelines.media.photo.tiff_samples import has_plain_samples, read_samples, to_photo_samples, to_uint16
+from pipelines.media.photo.tiff_samples import (
+    extra_samples,
+    has_plain_samples,
+    read_samples,
+    to_photo_samples,
+    to_uint16,
+)
 
 __all__ = ["Decoded", "decode_pixels"]
 
@@ -63,11 +69,13 @@ class Decoded:
         source_mode: how the file stores a pixel: a Pillow mode ("P", "CMYK"), or channels and depth ("RGB;16").
         converted: the pixels are sRGB now, and the file's own profile no longer describes them.
         upright: the decoder has already turned the pixels as the orientation asks.
+        extra: HWC, of the pixels' type and turned as they are: channels beyond colour and alpha; None where there are none.
         warnings: what was changed or could not be kept, a line each.
     """
 
     pixels: np.ndarray
     source_mode: str
+    extra: np.ndarray | None = None
     converted: bool = False
     upright: bool = False
     warnings: tuple[str, ...] = ()
@@ -84,8 +92,10 @@ def decode_pixels(data: bytes, header: Header) -> Decoded:
         MemoryError: the pixels do not fit.
     """
     if isinstance(header, TiffHeader) and has_plain_samples(header):
-        pixels, notes = to_photo_samples(_guarded(partial(read_samples, data, header), header), header)
-        return Decoded(pixels=pixels, source_mode=_mode_name(header), warnings=notes)
+        samples = _guarded(partial(read_samples, data, header), header)
+        pixels, notes = to_photo_samples(samples, header)
+        extra = extra_samples(samples, header)
+        return Decoded(pixels=pixels, source_mode=_mode_name(header), extra=extra, warnings=notes)
     if isinstance(header, PngHeader) and header.bits == 16:
         deep = _opencv(header.stream)
         if deep is not None:
@@ -166,6 +176,8 @@ def _pillow(data: bytes, header: Header) -> Decoded:
         notes.append(scaling)
     if header.bits > 8 and pixels.dtype == np.uint8:
         notes.append(f"{header.bits}-bit samples were reduced to 8 bits: no decoder here reads this layout deeper")
+    if isinstance(header, TiffHeader) and any(kind not in (1, 2) for kind in header.extra):
+        notes.append("channels beyond colour and alpha were left out: no decoder here keeps them in this layout")
     if isinstance(header, PngHeader) and pixels.shape[2] in (1, 3):
         pixels = _keyed_alpha(pixels, header)
     return Decoded(

@@ -9,7 +9,8 @@ import numpy as np
 from pipelines.errors import ItemError
 from pipelines.media.photo.exif import dpi_of, orientation_of
 from pipelines.media.photo.header import RECOPY, Header, check_sides, corrupt
-from pipelines.media.photo.ifd import Ifd, count_pages, first_ifd, read_ifd
+from pipelines.media.photo.ifd import Ifd, first_ifd, read_ifd
+from pipelines.media.photo.tiff_directories import SCANNER_SOFTWARE, list_pages, text_of
 
 __all__ = ["RAW", "RGB", "WHITE_IS_ZERO", "TiffHeader", "read_tiff"]
 
@@ -72,12 +73,14 @@ def read_tiff(data: bytes) -> TiffHeader:
     colours = _SAMPLES.get(photometric, 1)
     if not colours <= samples <= 16:
         raise ItemError("unsupported", f"TIFF with {samples} channels is not supported; export it as RGB or grey")
-    extra = ifd.array(338)
     bits, sample_kind = _sample_type(ifd, samples)
     if photometric == YCBCR and compression == RAW and _values(ifd, 530, (2, 2)) != (1, 1):
         raise ItemError("unsupported", "uncompressed TIFF with subsampled colour is not supported; export it as RGB")
-    frames, complaint = count_pages(data, offset, big, order)
-    warnings = [complaint] if complaint else []
+    found = list_pages(data)
+    frames = max(len(found.pages), 1)
+    warnings = [found.fault, *found.notes] if found.fault else [*found.notes]
+    if 0 in found.infrared:
+        warnings.append("the scanner's infrared channel, the image after the page, is not read")
     if frames > 1:
         warnings.append(f"{frames} pages: only the first is read")
     for tag in (320, 347):  # the palette and the tables of JPEG: decoders read these, so they must be there
@@ -103,8 +106,7 @@ def read_tiff(data: bytes) -> TiffHeader:
         sample_kind=sample_kind,
         bits_reversed=ifd.number(266, 1) == 2,
         planar=planar,
-        # A sample without a stated kind after the colours is alpha for every common reader.
-        extra=tuple(int(kind) for kind in extra[:16]) if extra is not None else (2,) * (samples - colours),
+        extra=_extra_kinds(ifd, samples - colours),
         chunk=chunk,
         tiled=tiled,
         offsets=np.zeros(0, np.int64),
@@ -132,6 +134,15 @@ def _sample_type(ifd: Ifd, samples: int) -> tuple[int, str]:
             "unsupported", "TIFF with samples of different types is not supported; export it as RGB or grey"
         )
     return bits.pop(), kinds[formats.pop()]
+
+
+def _extra_kinds(ifd: Ifd, count: int) -> tuple[int, ...]:
+    """What each sample after the colours is: 0 not said, 1 premultiplied alpha, 2 straight alpha."""
+    stated = ifd.array(338)
+    if stated is not None:
+        return tuple(int(kind) for kind in stated[:16])
+    # A sample without a stated kind is alpha for every common reader. Film scanners write infrared light so.
+    return (0 if SCANNER_SOFTWARE.search(text_of(ifd, 305)) else 2,) * count
 
 
 def _values(ifd: Ifd, tag: int, default: tuple[int, ...]) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from PIL import TiffImagePlugin
 from pipelines.media.photo.header import corrupt
 from pipelines.media.photo.tiff_pages import RAW, RGB, WHITE_IS_ZERO, TiffHeader
 
-__all__ = ["has_plain_samples", "read_samples", "to_photo_samples", "to_uint16"]
+__all__ = ["extra_samples", "has_plain_samples", "read_samples", "to_photo_samples", "to_uint16"]
 
 # Compressions that give back the bytes that went in: LZW, deflate (two numbers), PackBits, LZMA, Zstandard.
 _BYTEWISE = {RAW, 5, 8, 32946, 32773, 34925, 50000}
@@ -107,11 +107,8 @@ def to_photo_samples(samples: np.ndarray, header: TiffHeader) -> tuple[np.ndarra
         (HWC with 1 to 4 channels, uint8 for 8-bit samples and uint16 for all others; warnings).
     """
     warnings: list[str] = []
-    colours = 3 if header.photometric == RGB else 1
-    colour, extra = samples[..., :colours], header.extra[: samples.shape[2] - colours]
-    has_alpha = bool(extra) and extra[0] in (1, 2)
-    if samples.shape[2] - colours > has_alpha:
-        warnings.append(f"{samples.shape[2] - colours - has_alpha} extra channels were left out")
+    colours, has_alpha = _layout(samples, header)
+    colour = samples[..., :colours]
     if colour.dtype not in (np.uint8, np.uint16):
         colour, note = to_uint16(colour)
         warnings.append(f"{header.bits}-bit {_KINDS[header.sample_kind]} samples were {note} 16 bits")
@@ -125,8 +122,29 @@ def to_photo_samples(samples: np.ndarray, header: TiffHeader) -> tuple[np.ndarra
     for rows in _bands(photo):
         shown = alpha[rows] if alpha.dtype == colour.dtype else _alpha_to_uint16(alpha[rows])
         photo[rows, :, colours:] = shown
-        photo[rows, :, :colours] = _straight(colour[rows], shown, top) if extra[0] == 1 else colour[rows]
+        photo[rows, :, :colours] = _straight(colour[rows], shown, top) if header.extra[0] == 1 else colour[rows]
     return photo, tuple(warnings)
+
+
+def extra_samples(samples: np.ndarray, header: TiffHeader) -> np.ndarray | None:
+    """The channels beyond colour and alpha, such as a scanner's infrared one, with the samples' values.
+
+    Args:
+        samples: HWC as `read_samples` returns them.
+
+    Returns:
+        HWC, uint8 or uint16 as `to_photo_samples` makes its own; None where there are none.
+    """
+    extra = samples[..., sum(_layout(samples, header)) :]
+    if not extra.shape[2]:
+        return None
+    return extra if extra.dtype in (np.uint8, np.uint16) else to_uint16(extra)[0]
+
+
+def _layout(samples: np.ndarray, header: TiffHeader) -> tuple[int, bool]:
+    """How many channels are colours, and whether the next one is alpha."""
+    colours = 3 if header.photometric == RGB else 1
+    return colours, samples.shape[2] > colours and header.extra[:1] in ((1,), (2,))
 
 
 def _straight(colour: np.ndarray, alpha: np.ndarray, top: int) -> np.ndarray:

@@ -130,11 +130,29 @@ def test_premultiplied_alpha_becomes_straight() -> None:
     assert photo.pixels[0, 0].tolist() == [0, 0, 0, 0]
 
 
-def test_extra_channels_are_left_out_with_a_warning() -> None:
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize(("extrasamples", "alpha"), [([0, 0], 0), (["unassalpha", 0], 1)])
+def test_extra_channels_are_kept_beside_the_pixels(extrasamples: list[object], alpha: int, orientation: int) -> None:
     pixels = noise(5, np.uint16)
-    photo = read(tiff_file(pixels, photometric="rgb", extrasamples=[0, 0]))
-    np.testing.assert_array_equal(photo.pixels, pixels[..., :3])
-    assert photo.warnings == ("2 extra channels were left out",)
+    turned = [(274, "H", 1, orientation, True)]
+    photo = read(tiff_file(pixels, photometric="rgb", extrasamples=extrasamples, extratags=turned))
+    expected = pixels if orientation == 1 else np.rot90(pixels, -1)
+    assert photo.extra is not None
+    np.testing.assert_array_equal(photo.pixels, expected[..., : 3 + alpha])
+    np.testing.assert_array_equal(photo.extra, expected[..., 3 + alpha :])
+    assert photo.warnings == ()
+
+
+@pytest.mark.parametrize(("software", "channels", "extra"), [("VueScan 9 x64", 3, 1), ("GIMP", 4, 0)])
+def test_a_fourth_channel_without_a_kind_is_infrared_of_a_film_scanner_and_alpha_of_others(
+    software: str, channels: int, extra: int
+) -> None:
+    data = tiff_file(noise(4, np.uint16), photometric="rgb", extrasamples=[0], software=software)
+    place = data.index(struct.pack("<HHI", 338, 3, 1))
+    data = data[:place] + struct.pack("<H", 337) + data[place + 2 :]  # another tag, which says nothing of channels
+    photo = read(data)
+    assert photo.pixels.shape[2] == channels
+    assert (0 if photo.extra is None else photo.extra.shape[2]) == extra
 
 
 @pytest.mark.parametrize("channels", [1, 3])
