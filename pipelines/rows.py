@@ -81,10 +81,13 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("width", _INT, "source pixels, upright"),
     Column("height", _INT, "source pixels, upright"),
     Column("channels", pa.int32(), "1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha"),
+    Column("extra_channels", pa.int32(), "channels of a TIFF beyond these, such as infrared, which are carried over"),
     Column("bit_depth", pa.int32(), "bits a channel, kept where the result's format can"),
     Column("colour_profile", _TEXT, "name of the ICC profile, or what was assumed"),
     Column("orientation", pa.int32(), "EXIF orientation found, 1 to 8, and applied"),
-    Column("frames", _INT, "images in the file, of which the first is restored; frames of a film"),
+    Column("frames", _INT, "pages or images in the file; frames of a film"),
+    Column("pages", _TEXT, "what becomes of several pages: all, split or first; empty for one, and in older rows"),
+    Column("page_facts", _TEXT, "JSON: sizes of each page and what was found on it, where all are restored"),
     Column("frame_rate", _REAL, "frames a second of film; empty for photographs"),
     Column("output_width", _INT, "pixels of the restored file"),
     Column("output_height", _INT, "pixels of the restored file"),
@@ -132,12 +135,14 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
 
 PAYLOAD_COLUMNS: tuple[Column, ...] = (
     Column("part", pa.int32(), "number of the tile or segment"),
+    Column("page", pa.list_(pa.int32()), "of several pages: number of the page from 0, and of its first part"),
     Column("shot", pa.int32(), "number of a film's shot"),
     Column("pixels", pa.large_binary(), "raw pixels, rows first"),
     Column("pixels_shape", pa.list_(pa.int32()), "height, width, channels"),
     Column("pixels_dtype", _TEXT, "uint8 or uint16"),
     Column("icc_profile", pa.large_binary(), "carried to the result"),
     Column("dpi", pa.list_(_REAL), "across, down"),
+    Column("extra_pixels", pa.large_binary(), "raw extra channels of the source's size and depth, rows first"),
     Column("statistics", _TEXT, "JSON of a tile's colour statistics before and after restoring, for `assemble`"),
     Column("damage_mask", pa.large_binary(), "PNG of the mask of damage, of the source's size"),
     Column(
@@ -181,10 +186,13 @@ class Row(TypedDict):
     width: int
     height: int
     channels: int
+    extra_channels: int | None
     bit_depth: int
     colour_profile: str
     orientation: int
     frames: int
+    pages: str | None
+    page_facts: str | None
     frame_rate: float | None
     output_width: int
     output_height: int
@@ -221,12 +229,14 @@ class Row(TypedDict):
     started_at: datetime | None
     finished_at: datetime
     part: int
+    page: list[int] | None
     shot: int
     pixels: bytes
     pixels_shape: list[int]
     pixels_dtype: str
     icc_profile: bytes | None
     dpi: list[float] | None
+    extra_pixels: bytes | None
     statistics: str
     damage_mask: bytes | None
     filled_mask: bytes | None

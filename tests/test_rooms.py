@@ -43,7 +43,17 @@ _JOBS = {
     "__main__": {"cli"},
 }
 # Modules of `stages` that hold no stage: what the stages share.
-_SHARED_BY_STAGES = {"adapter", "faithfulness", "joining", "publish", "replica", "tile_parts", "tiling"}
+_SHARED_BY_STAGES = {
+    "adapter",
+    "bind_pages",
+    "extra_channels",
+    "faithfulness",
+    "joining",
+    "publish",
+    "replica",
+    "tile_parts",
+    "tiling",
+}
 
 
 @cache

@@ -96,7 +96,7 @@ def before_and_after(scans: Path, results: Path, rows: list[Row]) -> Image.Image
         scan = _rgb(_pixels(row, scans / row["source_path"]))
         result = _rgb(_pixels(row, results / row["output_path"]))
         scan = scan.resize(result.size, Image.Resampling.BICUBIC)
-        mask = results / damage_path(row["output_path"])
+        mask = results / damage_path(row["output_path"], row["pages"])
         views = [scan, result, _marked(result, mask)] if mask.is_file() else [scan, result]
         for column, view in enumerate(views):
             left = _GAP + column * (_CELL + _GAP)

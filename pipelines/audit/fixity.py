@@ -12,7 +12,7 @@ from pipelines.film.source import source_digest, source_state
 from pipelines.manifest.sidecar import NewerSidecarError, SidecarError, parse_sidecar
 from pipelines.media.kinds import is_sequence
 from pipelines.rows import RESTORED, Row, columns_of
-from pipelines.store.layout import FRAME_LIST, damage_path, sidecar_path
+from pipelines.store.layout import FRAME_LIST, PAGE_LIST, damage_path, sidecar_path
 from pipelines.store.retries import what_failed
 from pipelines.store.store import Store
 
@@ -31,7 +31,7 @@ MISSING, CHANGED, ALTERED, UNREADABLE, DAMAGED, DISAGREES, BEHIND, NOT_RESTORED 
 COLUMNS = (
     "item_id", "run_id", "source_path", "source_size", "source_version", "source_sha256", "output_path", "output_size",
     "output_sha256", "status", "identity", "settings_digest", "model_digest", "seed", "error_code", "error_reason",
-    "damage_mask_sha256",
+    "damage_mask_sha256", "pages",
 )  # fmt: skip
 PROBLEM_SCHEMA = pa.schema(
     [
@@ -147,7 +147,9 @@ class Check:
             if row["damage_mask_sha256"]:
                 self._mask(item)
             if row["output_path"].endswith(FRAME_LIST) and is_sequence(row["source_path"]):
-                self._frames(item)
+                self._listed(item, "frame")
+            elif row["output_path"].endswith(PAGE_LIST) and row["pages"]:
+                self._listed(item, "page")
         elif sidecar and sidecar["output_sha256"] == found.sha256 and sidecar["run_id"] > row["run_id"]:
             text = "result and sidecar are of a later run, whose row was lost; --repair records it"
             item.note(MANIFEST_ROW, BEHIND, text, row["output_sha256"], found.sha256)
@@ -159,7 +161,7 @@ class Check:
         """The mask of a photograph's damage, beside a result that is sound."""
         expected = item.row["damage_mask_sha256"]
         try:
-            found = item.read(self.output, damage_path(item.row["output_path"]))
+            found = item.read(self.output, damage_path(item.row["output_path"], item.row["pages"]))
         except FileNotFoundError:
             item.note(MASK, MISSING, "there is no mask of its damage; --repair restores it again", expected)
             return
@@ -170,8 +172,8 @@ class Check:
             text = "the bytes of the mask of its damage are not those that were published; --repair restores it again"
             item.note(MASK, ALTERED, text, expected, found.sha256)
 
-    def _frames(self, item: _ItemCheck) -> None:
-        """The frames of a restored sequence against the list of them, which is sound; the first that is not counts."""
+    def _listed(self, item: _ItemCheck, kind: str) -> None:
+        """Frames of a sequence, or pages, against the list of them, which is sound; the first that is not counts."""
         row = item.row
         folder = row["output_path"].rpartition("/")[0]
         for line in self.output.read(row["output_path"]).decode().splitlines():
@@ -179,16 +181,16 @@ class Check:
             try:
                 found, size = self.output.sha256(f"{folder}/{name}" if folder else name)
             except FileNotFoundError:
-                item.note(RESULT, MISSING, f"its frame {name} is not there; --repair restores it again", expected)
+                item.note(RESULT, MISSING, f"its {kind} {name} is not there; --repair restores it again", expected)
                 return
             except Exception as error:
                 item.note(
-                    RESULT, UNREADABLE, f"its frame {name}: {what_failed(error)[:300]}; check access and the store"
+                    RESULT, UNREADABLE, f"its {kind} {name}: {what_failed(error)[:300]}; check access and the store"
                 )
                 return
             item.bytes += size
             if found != expected:
-                text = f"the bytes of its frame {name} are not those that were published; --repair restores it again"
+                text = f"the bytes of its {kind} {name} are not those that were published; --repair restores it again"
                 item.note(RESULT, ALTERED, text, expected, found)
                 return
 

@@ -186,7 +186,7 @@ def _result(row: Row) -> Link:
 def _mask(row: Row) -> list[Link]:
     if not row["damage_mask_sha256"]:
         return []
-    path = damage_path(row["output_path"])
+    path = damage_path(row["output_path"], row["pages"])
     return [{"role": "outcome", "what": "damage mask", "path": path, "sha256": row["damage_mask_sha256"]}]
 
 

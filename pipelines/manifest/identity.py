@@ -9,25 +9,38 @@ import platform
 from functools import lru_cache
 
 from pipelines.rows import Row
+from pipelines.store.layout import PAGED
 
 __all__ = ["identity", "row_identity", "software_versions"]
 
 
-def identity(source_sha256: str, settings_digest: str, model_digest: str, seed: int, *, disclosed: bool = False) -> str:
+def identity(
+    source_sha256: str,
+    settings_digest: str,
+    model_digest: str,
+    seed: int,
+    *,
+    disclosed: bool = False,
+    pages: str | None = None,
+) -> str:
     """What determines a result (DESIGN.md, contract 3), as 64 hexadecimal digits.
 
     Args:
         source_sha256, settings_digest, model_digest, seed: of the row.
         disclosed: the file says how it was made. It is no part of the settings' digest, where results of the time before it
             would count as outdated.
+        pages: of the row. Like `disclosed`, and nothing where one page is restored: results of one page are what they were
+            before this could be chosen, and whatever is chosen.
     """
     parts = f"{source_sha256}\n{settings_digest}\n{model_digest}\n{seed}" + ("\ndisclosed" if disclosed else "")
+    parts += f"\npages {pages}" if pages in PAGED else ""
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def row_identity(row: Row, *, disclosed: bool) -> str:
     """The identity of a row's result; `disclosed` as of `identity`."""
-    return identity(row["source_sha256"], row["settings_digest"], row["model_digest"], row["seed"], disclosed=disclosed)
+    made_from = row["source_sha256"], row["settings_digest"], row["model_digest"], row["seed"]
+    return identity(*made_from, disclosed=disclosed, pages=row["pages"])
 
 
 @lru_cache(maxsize=1)

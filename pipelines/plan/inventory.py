@@ -14,7 +14,7 @@ from pipelines.manifest.scratch import BATCH
 from pipelines.plan.tables import ADOPTED_RECORDS, FILES, RECORD_COLUMNS, RECORDS, SIDECARS, PlanDatabase
 from pipelines.rows import RESTORED
 from pipelines.store.concurrency import map_threaded
-from pipelines.store.layout import PRIVATE, SIDECAR_SUFFIX
+from pipelines.store.layout import PRIVATE, SIDECAR_SUFFIX, planned_output
 from pipelines.store.store import Store, StoreError
 
 __all__ = ["as_records", "load_manifest", "load_output", "recorded_revisions"]
@@ -87,8 +87,8 @@ def as_records(table: pa.Table, file: int, positions: Sequence[int]) -> pa.Table
     outputs = [path if _is_output(path) else None for path in table["output_path"].to_pylist()]
     columns = [*table.select(RECORD_COLUMNS[:-1]).columns, table["finished_at"].cast(pa.int64())]
     columns += [
-        pa.array([path and folded(path) for path in outputs], pa.string()),
-        pa.array([path and suffix_of(path) for path in outputs], pa.string()),
+        pa.array([path and folded(planned_output(path)) for path in outputs], pa.string()),
+        pa.array([path and suffix_of(planned_output(path)) for path in outputs], pa.string()),
         pa.array([file] * table.num_rows, pa.int32()),
         pa.array(positions, pa.int64()),
     ]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from pipelines.manifest.current import only_newest
 from pipelines.manifest.naming import assign_outputs, folded, possible_outputs
-from pipelines.plan.tables import CANDIDATES, GIVEN, PlanDatabase
+from pipelines.plan.tables import CANDIDATES, GIVEN, PlanDatabase, planned_sql
 from pipelines.setting_types import Formats
 from pipelines.store.layout import BESIDE, DAMAGE_SUFFIX
 
@@ -39,7 +39,8 @@ def assign_output_names(database: PlanDatabase, formats: Formats) -> None:
 
 
 def _find_owners(database: PlanDatabase) -> None:
-    """`holders`: whose each name is, by its newest row. `own`: the newest output of each item and extension that it holds."""
+    """`holders`: whose each name is, by its newest row. `own`: the newest output of each item and extension that it holds.
+    Where a list of pages stands for an item, both know the name that was planned for it."""
     database.execute("create view known as select * from records union all select * from adopted")
     database.execute(
         "create table holders as select output_key as key, item_id, source_path as path from known "
@@ -47,7 +48,8 @@ def _find_owners(database: PlanDatabase) -> None:
         f"{only_newest('output_key')}"
     )
     database.execute(
-        "create table own as select known.item_id, output_ext as ext, output_path as output from known join holders "
+        f"create table own as select known.item_id, output_ext as ext, {planned_sql('known.output_path')} as output "
+        "from known join holders "
         "on holders.key = known.output_key and holders.item_id = known.item_id "
         f"where not ends_with(known.output_key, '{DAMAGE_SUFFIX}') "
         f"{only_newest('known.item_id, output_ext')}"

@@ -29,13 +29,14 @@ import pyarrow as pa
 
 from pipelines.manifest import scratch
 from pipelines.rows import MANIFEST_SCHEMA
+from pipelines.store.layout import PAGE_LIST
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 __all__ = [
     "ADOPTED_RECORDS", "CANDIDATES", "DAMAGED", "FILES", "FOLDERS", "GIVEN", "HASHED", "RECORDS", "RECORD_COLUMNS", "SIDECARS",
-    "SOURCES", "PlanDatabase", "Table",
+    "SOURCES", "PlanDatabase", "Table", "planned_sql",
 ]  # fmt: skip
 
 _TEXT, _INT = pa.string(), pa.int64()
@@ -57,13 +58,13 @@ SIDECARS = Table("sidecars", pa.schema([("path", _TEXT)]))
 RECORD_COLUMNS = (
     "item_id", "source_path", "source_size", "source_version", "source_sha256", "output_path", "output_size", "status",
     "attempt", "settings_digest", "model_digest", "seed", "error_code", "error_reason", "run_id", "damage_marks",
-    "model_revision", "finished_at",
+    "model_revision", "pages", "finished_at",
 )  # fmt: skip
 _RECORD_SCHEMA = pa.schema(
     [
         *(MANIFEST_SCHEMA.field(name) for name in RECORD_COLUMNS[:-1]),
         pa.field("finished_at", _INT),  # a number: the database would want a time zone
-        pa.field("output_key", _TEXT),  # the folded output path, if it can be one
+        pa.field("output_key", _TEXT),  # the folded output path that was planned, if it can be one
         pa.field("output_ext", _TEXT),
         pa.field("file", pa.int32()),
         pa.field("position", _INT),
@@ -99,6 +100,12 @@ CANDIDATES = Table("candidates", pa.schema([("folder", _TEXT), ("path", _TEXT), 
 
 HASHED = Table("hashed", pa.schema([("path", _TEXT), ("sha256", _TEXT)]))  # empty where a source cannot be read
 DAMAGED = Table("damaged", pa.schema([("item_id", _TEXT)]))
+
+
+def planned_sql(column: str) -> str:
+    """An output path as it was planned, in SQL: what `layout.planned_output` says."""
+    shorter = f"left({column}, length({column}) - {len(PAGE_LIST)})"
+    return f"case when ends_with({column}, '{PAGE_LIST}') then {shorter} else {column} end"
 
 
 class PlanDatabase:

@@ -12,11 +12,11 @@ from pipelines.film.source import source_digest
 from pipelines.manifest.current import only_newest
 from pipelines.manifest.runs import all_runs_ended
 from pipelines.plan.orphans import OrphanSidecars
-from pipelines.plan.tables import DAMAGED, HASHED, PlanDatabase
+from pipelines.plan.tables import DAMAGED, HASHED, PlanDatabase, planned_sql
 from pipelines.rows import QUARANTINED, RESTORED
 from pipelines.settings import Settings
 from pipelines.store.concurrency import map_threaded
-from pipelines.store.layout import DAMAGE_SUFFIX
+from pipelines.store.layout import DAMAGE_SUFFIX, PAGE_LIST, PAGE_MASKS_SUFFIX, PAGED
 from pipelines.store.store import Store
 
 __all__ = ["ADOPTED", "DONE", "decide"]
@@ -63,7 +63,7 @@ def decide(
         _read_covering_sidecars(database, orphans, output)
     database.execute(
         "create table claimed as select adopted.* from adopted join named "
-        "on named.item_id = adopted.item_id and named.output = adopted.output_path"
+        f"on named.item_id = adopted.item_id and named.output = {planned_sql('adopted.output_path')}"
     )
     judge.verdicts("claimed")
     database.execute(
@@ -82,7 +82,8 @@ def decide(
 def _read_covering_sidecars(database: PlanDatabase, orphans: OrphanSidecars, output: Store) -> None:
     """After a run that died, a sidecar may be newer than its item's row. Otherwise the rows tell all."""
     database.execute(
-        "create table wanted as select named.output as path from named join prior_verdicts v on v.path = named.path "
+        f"create table wanted as select unnest([named.output, named.output || '{PAGE_LIST}']) as path "
+        "from named join prior_verdicts v on v.path = named.path "
         f"where v.verdict <> '{DONE}' and named.item_id not in (select item_id from damaged)"
     )
     if database.count("select count(*) from wanted semi join sidecars using (path)") and not all_runs_ended(output):
@@ -92,7 +93,8 @@ def _read_covering_sidecars(database: PlanDatabase, orphans: OrphanSidecars, out
 class _Verdicts:
     def __init__(self, database: PlanDatabase, source: Store, settings: Settings, *, digest: str, model: str) -> None:
         self._database, self._source, self._settings = database, source, settings
-        self._values = {"digest": digest, "model": model, "seed": settings.seed, "most": settings.max_attempts}
+        self._values: dict[str, object] = {"digest": digest, "model": model, "seed": settings.seed}
+        self._values |= {"pages": settings.pages, "most": settings.max_attempts}
 
     def verdicts(self, table: str) -> None:
         """Make `<table>_verdicts` (path, attempt_now, verdict, touched) of the sources that a table has rows of.
@@ -106,12 +108,13 @@ class _Verdicts:
                     then 'settings changed'
                 when r.status = '{RESTORED}' and r.model_digest is distinct from $model then 'model changed'
                 when r.status = '{RESTORED}' and r.seed is distinct from $seed then 'seed changed'
+                when r.status = '{RESTORED}' and r.pages <> $pages then 'settings changed'
                 when r.source_size is distinct from s.size then 'source changed'
                 when {other_source} and coalesce(r.source_sha256, '') = '' then 'source changed'
                 when {other_source} then 'unknown'
                 else 'same source' end as verdict
             from sources s join {table} r using (item_id)""",
-            {name: self._values[name] for name in ("digest", "model", "seed")},
+            {name: self._values[name] for name in ("digest", "model", "seed", "pages")},
         )
         if not self._settings.redo:
             self._hash(f"{table}_verdicts")
@@ -130,7 +133,9 @@ class _Verdicts:
                 v.verdict = 'unknown' as touched
             from {table}_verdicts v join sources s on s.path = v.path join {table} r on r.item_id = s.item_id
             left join files f on f.path = r.output_path left join sidecars k on k.path = r.output_path
-            left join files d on d.path = r.output_path || '{DAMAGE_SUFFIX}' left join hashed h on h.path = v.path""",
+            left join files d on d.path = r.output_path ||
+                case when r.pages in {PAGED} then '{PAGE_MASKS_SUFFIX}' else '{DAMAGE_SUFFIX}' end
+            left join hashed h on h.path = v.path""",
             {name: self._values[name] for name in ("digest", "model", "most")},
         )
 

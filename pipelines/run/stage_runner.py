@@ -20,7 +20,7 @@ from pipelines.store.lease import HELD, LOST, Fence
 
 __all__ = ["RunContext", "StageRunner", "hold_back"]
 
-_HEAVY = ["pixels", "icc_profile", "damage_mask", "filled_mask"]
+_HEAVY = ["pixels", "extra_pixels", "icc_profile", "damage_mask", "filled_mask"]
 
 Expand = Callable[[pa.Table], list[Row]]
 

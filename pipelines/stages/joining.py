@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import groupby
 
 import numpy as np
@@ -13,12 +13,10 @@ import numpy as np
 from faithdiff_model.image.resize import from_unit_float, to_grey, to_unit_float
 from faithdiff_model.image.windows import TilePlacement
 from faithdiff_model.presets import PRESETS
-from pipelines.errors import ItemError
 from pipelines.rows import Row
 from pipelines.settings import Settings
-from pipelines.stages.tile_parts import OpenPart
+from pipelines.stages.tile_parts import OpenPart, part_errors
 from pipelines.stages.tiling import tile_places
-from pipelines.store.layout import parts_folder
 from pipelines.store.store import Store
 
 __all__ = ["JoinedTiles"]
@@ -33,6 +31,7 @@ class JoinedTiles:
         store: the output store.
         waiting: the row of any of its tiles.
         settings: all settings.
+        first, count: which parts of the item they are; by default all.
 
     Attributes:
         row: of its first tile.
@@ -44,16 +43,18 @@ class JoinedTiles:
         ItemError: a tile is missing or damaged. Damaged ones are removed, as the next run would take them for done.
     """
 
-    def __init__(self, store: Store, waiting: Row, settings: Settings) -> None:
-        self._store, self._settings, self._identity = store, settings, waiting["identity"]
-        self._path = waiting["source_path"]
+    def __init__(
+        self, store: Store, waiting: Row, settings: Settings, *, first: int = 0, count: int | None = None
+    ) -> None:
+        self._store, self._settings, self._identity, self._first = store, settings, waiting["identity"], first
+        self.row = waiting
         statistics, self.seconds_restore = [], 0.0
-        with self._reading():
-            for number in range(waiting["parts"]):
+        with part_errors(self._store, self.row):
+            for number in range(first, first + (count or waiting["parts"])):
                 with OpenPart(store, self._identity, number) as part:
                     row = part.row()
                     statistics.append(part.statistics())
-                if not number:
+                if number == first:
                     self.row = row
                 self.seconds_restore += row["seconds_restore"] or 0.0
         lq = functools.reduce(operator.add, (item.lq for item in statistics))
@@ -70,16 +71,16 @@ class JoinedTiles:
         scale = PRESETS[self._settings.preset].pixels_per_latent
         height, width, channels = self.shape
         step = max(1, _BAND_VALUES // (width * channels))
-        for top, across in groupby(enumerate(places), lambda item: item[1].tile.core.top):
+        for top, across in groupby(enumerate(places, self._first), lambda item: item[1].tile.core.top):
             beside: list[tuple[int, TilePlacement]] = list(across)
             bottom = min(beside[0][1].tile.core.bottom * scale, height)
             with ExitStack() as stack:
-                with self._reading():
+                with part_errors(self._store, self.row):
                     parts = [stack.enter_context(OpenPart(self._store, self._identity, number)) for number, _ in beside]
                 for first in range(top * scale, bottom, step):
                     band = np.empty((min(step, bottom - first), width, channels), self.dtype)
                     for part, (_, place) in zip(parts, beside, strict=True):
-                        with self._reading():
+                        with part_errors(self._store, self.row):
                             core = part.rows(len(band))
                         left = place.tile.core.left * scale
                         band[:, left : left + core.shape[1]] = self._finished(core)
@@ -92,16 +93,3 @@ class JoinedTiles:
             values[..., :3] = values[..., :3] * self._gain + self._offset
         colour = to_grey(values[..., :3]) if channels < 3 else values[..., :3]
         return from_unit_float(np.concatenate([colour, values[..., 3:]], axis=2), self.dtype)
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Turn what reading tiles raises into one line."""
-        try:
-            yield
-        except OSError as error:
-            reason = f"{self._path}: a restored tile is missing ({type(error).__name__}); run again"
-            raise ItemError("write_error", reason) from error
-        except Exception as error:  # a damaged archive: zip, zlib, JSON and numpy each complain in their own way
-            self._store.remove_folder(parts_folder(self._identity))  # else the next run would take the tile for done
-            reason = f"{self._path}: a restored tile is damaged ({type(error).__name__}), all were removed; run again"
-            raise ItemError("write_error", reason) from error

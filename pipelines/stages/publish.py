@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from faithdiff_model.image.tone_curve import ToneCurve
+from faithdiff_model.image.windows import Rect
 from faithdiff_model.redaction import redact
 from pipelines.errors import ItemError
 from pipelines.manifest.disclosure import Disclosure, disclosure_of
@@ -22,11 +23,14 @@ from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.media.photo.encode import encode, encode_bands, streams
 from pipelines.rows import RESTORED, Row, drop_payload
 from pipelines.settings import Settings
+from pipelines.stages.extra_channels import enlarged_extra
 from pipelines.store.large_files import file_digest, publishing
 from pipelines.store.layout import damage_path, sidecar_path
 from pipelines.store.store import Store
 
-__all__ = ["publish_bands", "publish_result", "write_errors"]
+__all__ = [
+    "Form", "depth_of", "describe", "enlarged_dpi", "finish", "publish_bands", "publish_result", "whole_of", "write_errors",
+]  # fmt: skip
 
 _FULL = re.compile(r"QuotaExceeded|StorageFull")  # as Ceph and MinIO say it
 
@@ -49,14 +53,15 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
     """
     started = time.monotonic()
     if row["tone_curve"]:
-        pixels_HWC = ToneCurve.from_json(row["tone_curve"]).apply(pixels_HWC, _depth(row))
-    form = _Form.of(row, settings)
-    data = encode(pixels_HWC, jpeg_quality=settings.jpeg_quality, **form.options)
-    _describe(row, form, pixels_HWC.shape, pixels_HWC.dtype, hashlib.sha256(data).hexdigest(), len(data))
+        pixels_HWC = ToneCurve.from_json(row["tone_curve"]).apply(pixels_HWC, depth_of(row))
+    form = Form.of(row, settings)
+    extra = enlarged_extra(row, settings.upscale) if form.format == "TIFF" else None
+    data = encode(pixels_HWC, jpeg_quality=settings.jpeg_quality, extra=extra, **form.options)
+    describe(row, form, pixels_HWC.shape, pixels_HWC.dtype, hashlib.sha256(data).hexdigest(), len(data))
     with write_errors(row["output_path"]):
         store.retract(sidecar_path(row["output_path"]))
         store.publish(row["output_path"], data)
-        _finish(row, store, time.monotonic() - started)
+        finish(row, store, time.monotonic() - started)
     return drop_payload(row)
 
 
@@ -81,25 +86,27 @@ def publish_bands(
     Raises:
         ItemError: as `publish_result`, and what making the bands raises.
     """
-    form = _Form.of(row, settings)
+    form = Form.of(row, settings)
     curve = ToneCurve.from_json(row["tone_curve"]) if row["tone_curve"] else None
-    depth = _depth(row) if curve else dtype
+    depth = depth_of(row) if curve else dtype
     if not streams(form.format, shape, depth):
-        return publish_result(row, _whole(bands, shape, dtype), store, settings)
+        return publish_result(row, whole_of(bands, shape, dtype), store, settings)
     started, joining = time.monotonic(), row["seconds_tile"] or 0.0
     toned = bands if curve is None else (curve.apply(band, depth) for band in bands)
     with write_errors(row["output_path"]), publishing(store, row["output_path"]) as local:
         with local.open("wb") as file:
-            encode_bands(file, toned, shape, depth, **form.options)
-        _describe(row, form, shape, depth, *file_digest(local))
+            extra = row["extra_channels"] or 0 if form.format == "TIFF" else 0
+            whole = _with_extra(toned, row, settings.upscale) if extra else toned
+            encode_bands(file, whole, shape, depth, extra=extra, **form.options)
+        describe(row, form, shape, depth, *file_digest(local))
         store.retract(sidecar_path(row["output_path"]))
     with write_errors(row["output_path"]):
         seconds = time.monotonic() - started - ((row["seconds_tile"] or 0.0) - joining)
-        _finish(row, store, seconds)
+        finish(row, store, seconds)
     return drop_payload(row)
 
 
-class _Form(NamedTuple):
+class Form(NamedTuple):
     """How a result is encoded.
 
     Attributes:
@@ -113,19 +120,29 @@ class _Form(NamedTuple):
     options: dict[str, Any]
 
     @classmethod
-    def of(cls, row: Row, settings: Settings) -> _Form:
+    def of(cls, row: Row, settings: Settings) -> Form:
         kind = output_format(row["source_path"], settings.formats).upper()
         stated = disclosure_of(row, settings.source_type) if settings.disclosure else None
         options = {
             "format": kind,
             "icc_profile": row["icc_profile"],
-            "dpi": _enlarged_dpi(row, settings.upscale),
+            "dpi": enlarged_dpi(row, settings.upscale),
             "xmp": stated.xmp() if stated else b"",
         }
         return cls(kind, stated, options)
 
 
-def _describe(row: Row, form: _Form, shape: tuple[int, ...], dtype: np.dtype, digest: str, size: int) -> None:
+def _with_extra(bands: Iterable[np.ndarray], row: Row, upscale: int) -> Iterator[np.ndarray]:
+    """Bands with the extra channels of the same rows after their own."""
+    top = 0
+    for band in bands:
+        extra = enlarged_extra(row, upscale, Rect(top, 0, len(band), band.shape[1]))
+        assert extra is not None
+        yield np.concatenate([band, extra], axis=2)
+        top += len(band)
+
+
+def describe(row: Row, form: Form, shape: tuple[int, ...], dtype: np.dtype, digest: str, size: int) -> None:
     """Fill in what an encoded photograph is."""
     mask = row["damage_mask"]
     row.update(
@@ -142,26 +159,29 @@ def _describe(row: Row, form: _Form, shape: tuple[int, ...], dtype: np.dtype, di
     )
     if dtype == np.uint16 and form.format in ("JPEG", "WEBP"):
         row["warnings"] = [*row["warnings"], f"16 bits a channel reduced to the 8 that {form.format} has"]
+    if row["extra_channels"] and form.format != "TIFF":
+        reason = f"left out {row['extra_channels']} extra channels, such as infrared: only TIFF results can have them"
+        row["warnings"] = [*row["warnings"], reason]
 
 
-def _finish(row: Row, store: Store, seconds: float) -> None:
+def finish(row: Row, store: Store, seconds: float) -> None:
     """Publish what belongs to a file that lies there: the mask of damage, and the sidecar, which makes it count as done."""
     started = time.monotonic()
     if row["damage_mask"]:
-        store.publish(damage_path(row["output_path"]), row["damage_mask"])
+        store.publish(damage_path(row["output_path"], row["pages"]), row["damage_mask"])
     else:
-        store.retract(damage_path(row["output_path"]))
+        store.retract(damage_path(row["output_path"], row["pages"]))
     row["seconds_write"] = seconds + time.monotonic() - started
     row["finished_at"] = datetime.now(UTC)
     store.publish(sidecar_path(row["output_path"]), sidecar_bytes(row))
 
 
-def _depth(row: Row) -> np.dtype:
+def depth_of(row: Row) -> np.dtype:
     """Of a result whose tone is restored: the source's."""
     return np.dtype(np.uint16 if row["bit_depth"] == 16 else np.uint8)
 
 
-def _whole(bands: Iterable[np.ndarray], shape: tuple[int, int, int], dtype: np.dtype) -> np.ndarray:
+def whole_of(bands: Iterable[np.ndarray], shape: tuple[int, int, int], dtype: np.dtype) -> np.ndarray:
     """An image [H, W, C] of its bands."""
     pixels, top = np.empty(shape, dtype), 0
     for band in bands:
@@ -189,6 +209,6 @@ def write_errors(what: str) -> Iterator[None]:
         ) from error
 
 
-def _enlarged_dpi(row: Row, upscale: int) -> tuple[float, float] | None:
+def enlarged_dpi(row: Row, upscale: int) -> tuple[float, float] | None:
     """The same paper size at more pixels."""
     return (row["dpi"][0] * upscale, row["dpi"][1] * upscale) if row["dpi"] else None

@@ -1,5 +1,6 @@
 """Find damage in a scan, and fill in what is narrow. Row with pixels in, row with mask and repaired pixels out (1:1).
 
+A scanner's infrared channel, where there is one, is evidence: dust stops infrared light, and the dyes of colour film do not.
 Works before captioning and enlarging, so that every network, whatever it was trained on, is given the repaired scan.
 """
 
@@ -18,6 +19,7 @@ from faithdiff_model.weights.download import WeightsError
 from pipelines.media.photo.mask import write_mask
 from pipelines.rows import Row, get_pixels, put_pixels
 from pipelines.settings import Settings
+from pipelines.stages.extra_channels import infrared_of
 
 if TYPE_CHECKING:
     from faithdiff_model.damage.detect import DamageDetector
@@ -54,7 +56,7 @@ class RepairDamage:
         started = time.monotonic()
         pixels = get_pixels(row)
         with _one_thread():
-            found = self.detector.detect(pixels)
+            found = self.detector.detect(pixels, infrared=infrared_of(row))
         row["damage_share"], row["damage_marks"] = found.share, found.marks
         if found.marks:
             row["damage_mask"] = write_mask(found.mask)

@@ -136,7 +136,9 @@ class Restore:
     def _place(self, row: Row) -> TilePlacement | None:
         if row["parts"] == 1:
             return None
-        return tile_places(row["width"], row["height"], self.settings)[row["part"]]
+        places = tile_places(row["width"], row["height"], self.settings)
+        # A page of one tile is restored as the photograph that it is.
+        return places[row["part"] - (row["page"][1] if row["page"] else 0)] if len(places) > 1 else None
 
     def _statistics(self, lq: np.ndarray, restored: np.ndarray, place: TilePlacement) -> PartStatistics:
         scale = self.restorer.config.pixels_per_latent

@@ -1,4 +1,7 @@
-"""Join the durable tiles of one photograph, fix its colours as a whole, and publish it. Row in, final row out (1:1)."""
+"""Join the durable tiles of one photograph, fix its colours as a whole, and publish it; bind the pages of a file of several.
+
+Row in, final row out (1:1).
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,17 @@ import numpy as np
 from faithdiff_model.image.resize import enlarge, to_unit_float
 from faithdiff_model.image.windows import Rect
 from pipelines.media.limits import limits_of
-from pipelines.media.photo.decode import decode
+from pipelines.media.photo.decode import decode, decode_page
+from pipelines.media.photo.tiff_directories import list_pages
 from pipelines.media.photo.tiff_writer import strips_of
 from pipelines.rows import Row, columns_of
 from pipelines.settings import Settings
+from pipelines.stages.bind_pages import Page, bind_pages
 from pipelines.stages.faithfulness import psnr_db, squared_error, undamaged
 from pipelines.stages.joining import JoinedTiles
-from pipelines.stages.publish import publish_bands
-from pipelines.store.layout import parts_folder
+from pipelines.stages.publish import publish_bands, whole_of
+from pipelines.stages.tile_parts import OpenPart, part_errors
+from pipelines.store.layout import PAGED, parts_folder
 from pipelines.store.stores import stores_of
 
 __all__ = ["Stitch"]
@@ -50,17 +56,46 @@ class Stitch:
         Raises:
             ItemError: a tile is missing or damaged, or the result could not be written.
         """
+        if row["pages"] in PAGED:
+            yield self._bound(row)
+            return
         started = time.monotonic()
         tiles = JoinedTiles(self.output, row, self.settings)
         whole, ours = tiles.row, columns_of(row)
         columns_of(whole).update({name: ours[name] for name in _OF_THIS_RUN})
         whole["seconds_restore"] = tiles.seconds_restore
-        source = decode(self.source.read(row["source_path"]), row["source_path"], limits_of(self.settings)).pixels
+        source = self._scan(row, self.source.read(row["source_path"]), 0)
         whole["seconds_tile"] = time.monotonic() - started
         bands = self._measured(whole, tiles, source)
         done = publish_bands(whole, bands, tiles.shape, tiles.dtype, self.output, self.settings)
         self.output.remove_folder(parts_folder(row["identity"]))
         yield done
+
+    def _bound(self, row: Row) -> Row:
+        """All pages of one file, joined where they are cut, and bound together."""
+        source: list[bytes] = []  # read once, and only if a page was cut
+
+        def pixels_of(page: Page, page_row: Row) -> np.ndarray:
+            if page.tiles == 1:
+                with part_errors(self.output, page_row), OpenPart(self.output, row["identity"], page.first) as part:
+                    return part.rows(part.shape[0])
+            tiles = JoinedTiles(self.output, page_row, self.settings, first=page.first, count=page.tiles)
+            if not source:
+                source.append(self.source.read(row["source_path"]))
+            assert page_row["page"] is not None
+            scan = self._scan(row, source[0], page_row["page"][0])
+            return whole_of(self._measured(page_row, tiles, scan), tiles.shape, tiles.dtype)
+
+        done = bind_pages(row, self.output, self.settings, pixels_of)
+        self.output.remove_folder(parts_folder(row["identity"]))
+        return done
+
+    def _scan(self, row: Row, data: bytes, number: int) -> np.ndarray:
+        """The pixels of a page of the source, or of its only picture."""
+        path, limits = row["source_path"], limits_of(self.settings)
+        found = list_pages(data) if row["media_format"] == "TIFF" else None
+        photo = decode_page(data, path, limits, found, number) if found and found.pages else decode(data, path, limits)
+        return photo.pixels
 
     def _measured(self, row: Row, tiles: JoinedTiles, source: np.ndarray) -> Iterator[np.ndarray]:
         """The photograph's bands as they are. At the end the row has its PSNR against the source, which is enlarged a band at a

@@ -19,7 +19,7 @@ from pipelines.media.photo.mask import read_mask
 from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.tile_parts import has_part
-from pipelines.stages.tiling import pixels_of, tile_places
+from pipelines.stages.tiling import page_name, pixels_of, tile_places
 from pipelines.store.stores import open_store
 
 __all__ = ["Tile"]
@@ -50,7 +50,7 @@ class Tile:
         if min(width, height) * settings.upscale < MIN_SIDE:
             raise ItemError(
                 "too_small",
-                f"{row['source_path']}: {width}x{height} pixels enlarged {settings.upscale}x is below {MIN_SIDE} a side; "
+                f"{page_name(row)}: {width}x{height} pixels enlarged {settings.upscale}x is below {MIN_SIDE} a side; "
                 "raise --upscale",
             )
         row["identity"] = row_identity(row, disclosed=self.settings.disclosure)
@@ -62,14 +62,17 @@ class Tile:
             {
                 "output_width": width * settings.upscale,
                 "output_height": height * settings.upscale,
-                "parts": len(tiles),
+                "parts": row["parts"] if row["page"] else len(tiles),
             }
         )
-        for number, place in enumerate(tiles):
+        first = row["page"][1] if row["page"] else 0
+        for number, place in enumerate(tiles, first):
             started = time.monotonic()
-            # The photograph's mask goes with one part, which is enough to publish it.
-            part: Row = {**row, "part": number, "damage_mask": row["damage_mask"] if number == 0 else None}
-            if len(tiles) > 1 and not settings.redo and has_part(self.output, part["identity"], number):
+            # The photograph's mask and extra channels go with one part, which is enough to publish them.
+            part: Row = {**row, "part": number}
+            if number > first:
+                part["damage_mask"] = part["extra_pixels"] = None
+            if part["parts"] > 1 and not settings.redo and has_part(self.output, part["identity"], number):
                 yield drop_payload({**part, "status": PART_DONE})
                 continue
             area = pixels_of(place.tile.region, place, settings)

@@ -2,14 +2,15 @@
 
 A part is a numpy archive: the tile's core as uint16 over [0, 1] (a 131,070th of white is its largest rounding), what its
 photograph's colour fix needs of it, and the row, so that assembly needs nothing else. The first one holds the mask of the whole
-photograph's damage.
+photograph's damage and its extra channels. The pages of a file are parts, too, each of one tile or of several.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import IO, NamedTuple
@@ -17,15 +18,16 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from faithdiff_model.image.colour_statistics import ColourStatistics
+from pipelines.errors import ItemError
 from pipelines.rows import MANIFEST_SCHEMA, Row, columns_of, whole_row
 from pipelines.store.large_files import seekable
 from pipelines.store.layout import parts_folder
 from pipelines.store.store import Store
 
-__all__ = ["OpenPart", "PartStatistics", "has_part", "part_path", "read_part", "write_part"]
+__all__ = ["OpenPart", "PartStatistics", "has_part", "part_errors", "part_path", "read_part", "write_part"]
 
-_BYTES = ("icc_profile", "damage_mask")
-_KEPT = (*MANIFEST_SCHEMA.names, "part", "dpi", *_BYTES)
+_BYTES = ("icc_profile", "damage_mask", "extra_pixels")
+_KEPT = (*MANIFEST_SCHEMA.names, "part", "page", "dpi", *_BYTES)
 
 
 class PartStatistics(NamedTuple):
@@ -59,10 +61,10 @@ def write_part(store: Store, row: Row, core_HWC: np.ndarray, statistics: str) ->
     Args:
         store: the output store.
         row: its row.
-        core_HWC: uint16 over [0, 1], [h, w, 3 or 4].
-        statistics: `PartStatistics` as JSON.
+        core_HWC: uint16 over [0, 1], [h, w, 3 or 4]; of a page that is in one piece its pixels as they are.
+        statistics: `PartStatistics` as JSON; empty for a page that is in one piece.
     """
-    assert core_HWC.dtype == np.uint16, core_HWC.dtype
+    assert core_HWC.dtype == np.uint16 or not statistics, core_HWC.dtype
     columns = columns_of(row)
     record = {name: columns[name] for name in _KEPT if name not in _BYTES}
     text = json.dumps(record, default=datetime.isoformat)
@@ -74,6 +76,7 @@ def write_part(store: Store, row: Row, core_HWC: np.ndarray, statistics: str) ->
         record=np.array(text),
         icc_profile=np.frombuffer(row["icc_profile"] or b"", np.uint8),
         damage_mask=np.frombuffer(row["damage_mask"] or b"", np.uint8),
+        extra_pixels=np.frombuffer(row["extra_pixels"] or b"", np.uint8),
     )
     store.publish(part_path(row["identity"], row["part"]), buffer.getvalue())
 
@@ -82,6 +85,25 @@ def read_part(store: Store, identity: str, number: int) -> tuple[np.ndarray, Par
     """A tile: its core (uint16 over [0, 1]), statistics, and row. Raises OSError, or others where it is damaged."""
     with OpenPart(store, identity, number) as part:
         return part.rows(part.shape[0]), part.statistics(), part.row()
+
+
+@contextmanager
+def part_errors(store: Store, row: Row) -> Iterator[None]:
+    """Turn what reading an item's parts raises into an `ItemError`. Where one is damaged all are removed, as the next run would
+    take them for done."""
+    try:
+        yield
+    except ItemError:
+        raise
+    except OSError as error:
+        reason = f"{row['source_path']}: a restored tile is missing ({type(error).__name__}); run again"
+        raise ItemError("write_error", reason) from error
+    except Exception as error:  # a damaged archive: zip, zlib, JSON and numpy each complain in their own way
+        store.remove_folder(parts_folder(row["identity"]))
+        reason = (
+            f"{row['source_path']}: a restored tile is damaged ({type(error).__name__}), all were removed; run again"
+        )
+        raise ItemError("write_error", reason) from error
 
 
 class OpenPart(AbstractContextManager["OpenPart"]):
@@ -106,13 +128,13 @@ class OpenPart(AbstractContextManager["OpenPart"]):
             self._core: IO[bytes] = stack.enter_context(self._archive.zip.open("core.npy"))
             np.lib.format.read_magic(self._core)
             self.shape, turned, self._dtype = np.lib.format.read_array_header_1_0(self._core)
-            if turned or self._dtype != np.uint16 or len(self.shape) != 3:
+            if turned or self._dtype not in (np.uint8, np.uint16) or len(self.shape) != 3:
                 raise ValueError(f"a core of {self._dtype} {self.shape}")
             self._left = self.shape[0]
             self._stack = stack.pop_all()
 
     def rows(self, count: int) -> np.ndarray:
-        """The next `count` rows of the core, or those that are left: uint16 over [0, 1], [rows, columns, channels]."""
+        """The next `count` rows of the core, or those that are left: [rows, columns, channels]."""
         count = min(count, self._left)
         size = count * self.shape[1] * self.shape[2] * self._dtype.itemsize
         data = self._core.read(size)
@@ -129,9 +151,10 @@ class OpenPart(AbstractContextManager["OpenPart"]):
         """Its row."""
         record = json.loads(str(self._archive["record"]))
         row = whole_row({**record, "started_at": datetime.fromisoformat(record["started_at"])})
-        row["icc_profile"] = self._archive["icc_profile"].tobytes() or None
-        if "damage_mask" in self._archive:  # parts of an earlier version have none
-            row["damage_mask"] = self._archive["damage_mask"].tobytes() or None
+        columns = columns_of(row)
+        for name in _BYTES:
+            if name in self._archive:  # parts of an earlier version have fewer
+                columns[name] = self._archive[name].tobytes() or None
         return row
 
     def __exit__(self, *error: object) -> None:

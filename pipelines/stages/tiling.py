@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 from faithdiff_model.image.windows import Rect, TilePlacement, plan_tiles
+from faithdiff_model.network.config import MIN_SIDE
 from faithdiff_model.presets import PRESETS
+from pipelines.rows import Row
 from pipelines.settings import Settings
 
-__all__ = ["pixels_of", "tile_places"]
+__all__ = ["count_tiles", "page_name", "pixels_of", "tile_places"]
 
 
 @lru_cache(maxsize=64)
@@ -34,6 +36,18 @@ def tile_places(width: int, height: int, settings: Settings) -> tuple[TilePlacem
         )
         for tile in tiles
     )
+
+
+def count_tiles(width: int, height: int, settings: Settings) -> int:
+    """How many tiles an image of the source is restored in; one where it is too small to be restored at all."""
+    if min(width, height) * settings.upscale < MIN_SIDE:
+        return 1
+    return len(tile_places(width, height, settings))
+
+
+def page_name(row: Row) -> str:
+    """The source's path, with the number of the page where it has several."""
+    return f"{row['source_path']}, page {row['page'][0] + 1} of {row['frames']}" if row["page"] else row["source_path"]
 
 
 def pixels_of(area: Rect, place: TilePlacement, settings: Settings) -> Rect:

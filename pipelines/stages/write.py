@@ -9,6 +9,7 @@ from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels
 from pipelines.settings import Settings
 from pipelines.stages.publish import publish_result, write_errors
 from pipelines.stages.tile_parts import write_part
+from pipelines.stages.tiling import page_name
 from pipelines.store.stores import open_store
 
 __all__ = ["Write"]
@@ -37,7 +38,7 @@ class Write:
         if row["parts"] == 1:
             yield publish_result(row, get_pixels(row), self.output, self.settings)
             return
-        with write_errors(f"{row['source_path']}: tile {row['part']}"):
-            write_part(self.output, row, get_pixels(row), row["statistics"])
+        with write_errors(f"{page_name(row)}: tile {row['part']}"):
+            write_part(self.output, row, get_pixels(row), row["statistics"] or "")
         row["status"] = PART_DONE
         yield drop_payload(row)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 __all__ = [
-    "BESIDE", "COMPACTIONS", "DAMAGE_SUFFIX", "FRAME_LIST", "LEASES", "MANIFEST", "PARTIAL", "PARTS", "PRIVATE", "PROGRESS",
-    "REBUILDS", "REPORTS", "RUNS", "SET_ASIDE", "SIDECAR_SUFFIX", "STARTED", "VERIFICATIONS", "damage_path", "lease_path",
-    "parts_folder", "progress_path", "sidecar_path", "xmp_path",
+    "BESIDE", "COMPACTIONS", "DAMAGE_SUFFIX", "FRAME_LIST", "LEASES", "MANIFEST", "PAGED", "PAGE_LIST", "PARTIAL",
+    "PARTS", "PRIVATE", "PROGRESS", "REBUILDS", "REPORTS", "RUNS", "SET_ASIDE", "SIDECAR_SUFFIX", "STARTED",
+    "VERIFICATIONS", "damage_path", "lease_path", "page_path", "parts_folder", "planned_output", "progress_path",
+    "sidecar_path", "xmp_path",
 ]  # fmt: skip
 
 PRIVATE = "_faitharchive"  # our own folder; nothing else in a store that we write to begins so
@@ -24,7 +25,13 @@ SET_ASIDE = f"{PRIVATE}/set-aside"  # manifest files that a rebuild replaced
 PARTIAL = ".faitharchive-partial-"  # begins the name of a local file that is not whole yet
 SIDECAR_SUFFIX = ".restoration.json"
 DAMAGE_SUFFIX = ".damage.png"  # of the mask of a photograph's damage
-BESIDE = (SIDECAR_SUFFIX, DAMAGE_SUFFIX)  # endings of the files that lie beside a result and belong to it
+# Of the masks of several pages. No result has this ending: those of TIFF are called `.tif`.
+PAGE_MASKS_SUFFIX = ".damage.tiff"
+PAGE_FOLDER = ".pages"  # of the folder of pages that are files of their own
+PAGE_LIST = ".pages.sha256"  # of the list of them, which stands for the item
+PAGED = ("all", "split")  # the settings with which every page is restored
+# Endings of what lies beside a result and belongs to it.
+BESIDE = (SIDECAR_SUFFIX, DAMAGE_SUFFIX, PAGE_MASKS_SUFFIX, PAGE_FOLDER, PAGE_LIST)
 XMP_SUFFIX = ".xmp"  # of what a restored sequence says of its making; no result has this ending
 FRAME_LIST = ".sha256"  # ending of the list of a restored sequence's frames; they lie in a folder beside it
 
@@ -34,9 +41,31 @@ def sidecar_path(output_path: str) -> str:
     return output_path + SIDECAR_SUFFIX
 
 
-def damage_path(output_path: str) -> str:
-    """Where the mask of a restored file's damage is, if any was found."""
-    return output_path + DAMAGE_SUFFIX
+def damage_path(output_path: str, pages: str | None = None) -> str:
+    """Where the mask of a restored file's damage is, if any was found; of several pages one file holds the masks of all.
+
+    Args:
+        output_path: of the result.
+        pages: the row's column of that name.
+    """
+    return output_path + (PAGE_MASKS_SUFFIX if pages in PAGED else DAMAGE_SUFFIX)
+
+
+def page_path(planned: str, number: int) -> str:
+    """Where a page lies that is a file of its own: `letter.tif.pages/letter.p0001.tif`.
+
+    Args:
+        planned: the path that was planned for the item's result.
+        number: of the page, from 0.
+    """
+    name = planned.rpartition("/")[2]
+    stem, dot, extension = name.rpartition(".")
+    return f"{planned}{PAGE_FOLDER}/{stem}.p{number + 1:04d}{dot}{extension}"
+
+
+def planned_output(output_path: str) -> str:
+    """The path that was planned for an item's result, of which a list of pages stands in for a file."""
+    return output_path.removesuffix(PAGE_LIST)
 
 
 def xmp_path(output_path: str) -> str:

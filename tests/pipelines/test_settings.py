@@ -45,8 +45,10 @@ CHANGE_FILMS = {
     "sequence_rate", "film_format", "film_copies", "film_bits", "comparison", "steady", "stabilise", "deflicker",
     "deinterlace", "tolerate_gaps", "gap_fill", "segment_frames", "segment_overlap",
 }  # fmt: skip
-# Identified by digests of their own: the model's weights, the item's description, the seed.
-DIGESTED = {"base", "vae", "faithdiff", "captioner", "catalogue", "catalogue_path", "catalogue_text", "seed"}
+# Identified by digests of their own: the model's weights, the item's description, the seed; pages where there are several.
+DIGESTED = {"base", "vae", "faithdiff", "captioner", "catalogue", "catalogue_path", "catalogue_text", "pages",
+    "seed",
+}  # fmt: skip
 CHANGE_NOTHING = {
     "source", "output", "only", "redo", "max_attempts", "device", "max_pixels", "max_bytes", "ray_address", "cpus",
     "replicas", "min_replicas", "caption_replicas", "gpus_per_replica", "gpus_per_captioner", "replica_label",

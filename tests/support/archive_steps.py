@@ -12,11 +12,12 @@ from PIL import Image
 from pipelines.manifest.runs import new_run_id, write_run_record
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import Plan, make_plan
-from pipelines.rows import MANIFEST_SCHEMA, PENDING, RESTORED, Row, new_row
+from pipelines.rows import MANIFEST_SCHEMA, PART_DONE, PENDING, RESTORED, Row, new_row
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_stage
 from pipelines.stages.decode import Decode
 from pipelines.stages.repair_damage import RepairDamage
+from pipelines.stages.stitch import Stitch
 from pipelines.stages.tile import Tile
 from pipelines.stages.write import Write
 from pipelines.store.store import Store
@@ -82,10 +83,10 @@ def restore_without_model(
         table = run_stage(decode, table_of({**planned, **stamp}))
         if damage:
             table = run_stage(RepairDamage(settings), table)
-        (row,) = run_stage(tile, table).to_pylist()
-        if row["status"] == PENDING:
-            row.update(software='{"torch": "none"}', device="none", lq_psnr_db=100.0, model_preset=settings.preset)
-            (row,) = run_stage(write, table_of(row)).to_pylist()
+        parts = [_written(settings, write, part) for part in run_stage(tile, table).to_pylist()]
+        row = next((part for part in parts if part["status"] != PART_DONE), parts[0])
+        if row["status"] == PART_DONE:  # pages
+            (row,) = run_stage(Stitch(settings), table_of({**row, "status": PENDING})).to_pylist()
         rows.append({**row, "finished_at": row["finished_at"] or datetime.now(UTC)})
     if record:
         writer = ManifestWriter(Store(settings.output), stamp["run_id"])
@@ -95,6 +96,15 @@ def restore_without_model(
     if ended:
         write_run_record(Store(settings.output), stamp["run_id"], {"only": settings.only})
     return rows
+
+
+def _written(settings: Settings, write: Write, part: Row) -> Row:
+    """A photograph or page after the write stage."""
+    if part["status"] != PENDING:
+        return part
+    part.update(software='{"torch": "none"}', device="none", lq_psnr_db=100.0, model_preset=settings.preset)
+    (row,) = run_stage(write, table_of(part)).to_pylist()
+    return row
 
 
 def table_of(*rows: Row) -> Any:
@@ -126,5 +136,6 @@ def full_row(**changes: Any) -> Row:
         film='{"segments": 2}',
         model_revision='{"vae": "o/n@1"}',
         tone_curve='{"slopes": [[1.0]]}',
+        page_facts='[{"page": 1}]',
     )
     return row | changes

@@ -38,7 +38,7 @@ def find_white(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the stage's detector find what is wholly white, and count it as three marks."""
     name_detector(monkeypatch)
 
-    def detect(pixels: np.ndarray) -> Damage:
+    def detect(pixels: np.ndarray, *, infrared: np.ndarray | None = None) -> Damage:
         colours = 1 if pixels.shape[2] < 3 else 3
         mask = (pixels[..., :colours] == np.iinfo(pixels.dtype).max).all(axis=2)
         return Damage(mask, float(mask.mean()), 3 if mask.any() else 0, {"lines": float(mask.mean())})

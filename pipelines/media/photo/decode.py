@@ -15,6 +15,7 @@ from pipelines.media.photo.exif import upright
 from pipelines.media.photo.header import MAX_PROFILE, RECOPY, Header
 from pipelines.media.photo.jp2_boxes import read_jp2
 from pipelines.media.photo.jpeg_markers import read_jpeg
+from pipelines.media.photo.jpeg_passengers import jpeg_passengers
 from pipelines.media.photo.pixels import decode_pixels
 from pipelines.media.photo.png_chunks import read_png
 from pipelines.media.photo.sniff import recognise
@@ -111,7 +112,7 @@ def decode_page(data: bytes, name: str, limits: DecodeLimits, found: PageList, n
     if infrared.dtype != photo.pixels.dtype:
         notes = (*notes, f"the infrared channel was changed to the {photo.bit_depth} bits of its page")
         infrared = (infrared * np.uint16(257)) if infrared.dtype == np.uint8 else (infrared >> 8).astype(np.uint8)
-    extra = infrared if photo.extra is None else np.concatenate([photo.extra, infrared], axis=2)
+    extra = infrared if photo.extra is None else np.concatenate([infrared, photo.extra], axis=2)
     return replace(photo, extra=extra, warnings=notes)
 
 
@@ -121,6 +122,8 @@ def _decode(data: bytes, limits: DecodeLimits) -> Photo:
     if header.icc_profile and len(header.icc_profile) > MAX_PROFILE:
         note = f"the colour profile of {len(header.icc_profile)} bytes is too large and was ignored"
         header = replace(header, icc_profile=None, warnings=(*header.warnings, note))
+    if header.format == "JPEG":
+        header = replace(header, warnings=(*header.warnings, *jpeg_passengers(data)))
     decoded = decode_pixels(data, header)
     pixels = np.ascontiguousarray(decoded.pixels) if decoded.upright else upright(decoded.pixels, header.orientation)
     extra = decoded.extra

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -33,6 +34,7 @@ def encode(
     dpi: tuple[float, float] | None = None,
     jpeg_quality: int = 95,
     xmp: bytes = b"",
+    extra: np.ndarray | None = None,
 ) -> bytes:
     """One image file. The same arguments give the same bytes, with the same libraries.
 
@@ -46,6 +48,7 @@ def encode(
         dpi: pixels an inch (horizontal, vertical).
         jpeg_quality: 1 to 100.
         xmp: an XMP packet, embedded as it is where each format keeps one; none if empty.
+        extra: HWC of the pixels' type and size: further channels, of TIFF alone.
 
     Raises:
         ItemError: "encode_error": the image does not fit the format, or the encoder failed.
@@ -54,7 +57,11 @@ def encode(
     if pixels.ndim != 3:
         raise ValueError(f"pixels are not HWC: {pixels.shape}")
     _check(pixels.shape, pixels.dtype, format, icc_profile, jpeg_quality)
+    if extra is not None and (format != "TIFF" or extra.dtype != pixels.dtype or extra.shape[:2] != pixels.shape[:2]):
+        raise ValueError(f"extra channels {extra.dtype} {extra.shape} beside {pixels.dtype} {pixels.shape} of {format}")
     try:
+        if extra is not None:
+            return _tiff(pixels, icc_profile, dpi, jpeg_quality, xmp, extra)
         return _ENCODERS[format](pixels, icc_profile, dpi, jpeg_quality, xmp)
     except MemoryError:
         size = f"{pixels.shape[1]} x {pixels.shape[0]} pixels"
@@ -85,6 +92,7 @@ def encode_bands(
     icc_profile: bytes | None = None,
     dpi: tuple[float, float] | None = None,
     xmp: bytes = b"",
+    extra: int = 0,
 ) -> None:
     """The file that `encode` makes, from bands of rows, a few of which are in memory at a time.
 
@@ -94,6 +102,7 @@ def encode_bands(
         shape: H, W, C of the whole image, one that `streams`.
         dtype: uint8 or uint16.
         format, icc_profile, dpi, xmp: as of `encode`.
+        extra: how many further channels the bands have, of TIFF alone.
 
     Raises:
         ItemError: "encode_error", as `encode`; and what making the bands raises of it.
@@ -102,7 +111,7 @@ def encode_bands(
     """
     _check(shape, dtype, format, icc_profile)
     assert streams(format, shape, dtype), (format, shape, dtype)
-    write = stream_tiff if format == "TIFF" else stream_png
+    write = partial(stream_tiff, extra=extra) if format == "TIFF" else stream_png
     try:
         write(file, bands, shape, dtype, icc_profile=icc_profile, dpi=dpi, xmp=xmp)
     except (ItemError, OSError):
@@ -149,9 +158,16 @@ def _png(pixels: np.ndarray, icc_profile: bytes | None, dpi: _Dpi, _quality: int
     return _save(_image(pixels), "PNG", icc_profile, **options)
 
 
-def _tiff(pixels: np.ndarray, icc_profile: bytes | None, dpi: _Dpi, _quality: int, xmp: bytes) -> bytes:
+def _tiff(
+    pixels: np.ndarray,
+    icc_profile: bytes | None,
+    dpi: _Dpi,
+    _quality: int,
+    xmp: bytes,
+    extra: np.ndarray | None = None,
+) -> bytes:
     file = io.BytesIO()
-    write_tiff(file, pixels, icc_profile=icc_profile, dpi=dpi, xmp=xmp)
+    write_tiff(file, pixels, icc_profile=icc_profile, dpi=dpi, xmp=xmp, extra=extra)
     return file.getvalue()
 
 

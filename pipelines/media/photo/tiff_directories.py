@@ -52,14 +52,15 @@ class PageList:
         infrared: by a page's place in `pages`, the directory of its infrared channel.
         first: the chain's first directory, page or not.
         notes: what is no page, a line each.
-        fault: what is wrong with the chain, so that pages may be missing; None if nothing is.
+        fault: what is wrong with the chain; None if nothing is.
+        cut: the chain leads to where no directory is, so that pages are missing.
     """
 
     pages: tuple[Directory, ...]
     infrared: dict[int, Directory]
-    first: Directory
     notes: tuple[str, ...]
     fault: str | None
+    cut: bool
 
 
 def list_pages(data: bytes) -> PageList:
@@ -95,8 +96,8 @@ def list_pages(data: bytes) -> PageList:
         pages.append(directory)
         before = ifd
     notes = tuple(text(counts[name]) for name, text in _NOTES.items() if counts[name])
-    first = Directory(offset=offset, pointer=chain[offset])
-    return PageList(pages=tuple(pages), infrared=infrared, first=first, notes=notes, fault=fault)
+    cut = fault is not None and "broken" in fault
+    return PageList(pages=tuple(pages), infrared=infrared, notes=notes, fault=fault, cut=cut)
 
 
 _NOTES = {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import tifffile
 
-__all__ = ["BIG_TIFF_BYTES", "stream_tiff", "strips_of", "write_tiff"]
+__all__ = ["BIG_TIFF_BYTES", "TiffPage", "stream_tiff", "strips_of", "write_tiff", "write_tiff_pages"]
 
 _STRIP_BYTES = 1 * 2**20  # of one strip before compression: readers can take a strip at a time
 _XMP = 700  # TIFF tag
@@ -19,7 +19,25 @@ BIG_TIFF_BYTES = 2**32 - 2**26
 _Dpi = tuple[float, float] | None
 
 
-def write_tiff(file: BinaryIO, pixels: np.ndarray, *, icc_profile: bytes | None, dpi: _Dpi, xmp: bytes) -> None:
+class TiffPage(NamedTuple):
+    """A page of a TIFF file: arguments as of `write_tiff`."""
+
+    pixels: np.ndarray
+    icc_profile: bytes | None
+    dpi: _Dpi
+    xmp: bytes
+    extra: np.ndarray | None
+
+
+def write_tiff(
+    file: BinaryIO,
+    pixels: np.ndarray,
+    *,
+    icc_profile: bytes | None,
+    dpi: _Dpi,
+    xmp: bytes,
+    extra: np.ndarray | None = None,
+) -> None:
     """A whole image as a TIFF file, lossless.
 
     Args:
@@ -28,9 +46,25 @@ def write_tiff(file: BinaryIO, pixels: np.ndarray, *, icc_profile: bytes | None,
         icc_profile: embedded as it is.
         dpi: pixels an inch (horizontal, vertical).
         xmp: an XMP packet; none if empty.
+        extra: HWC of the pixels' type and size: further channels, written as extra samples of unspecified kind.
     """
-    options = _options(pixels.shape, pixels.dtype, icc_profile, dpi, xmp)
-    tifffile.imwrite(file, pixels[..., 0] if pixels.shape[2] == 1 else pixels, **options)
+    write_tiff_pages(file, [TiffPage(pixels, icc_profile, dpi, xmp, extra)], _size(pixels, extra))
+
+
+def write_tiff_pages(file: BinaryIO, pages: Iterable[TiffPage], size: int) -> None:
+    """Images of any sizes and modes as the pages of one TIFF file, of which one is in memory at a time.
+
+    Args:
+        file: as of `write_tiff`.
+        pages: in order.
+        size: bytes of all pages unpacked; from `BIG_TIFF_BYTES` on the file gets 64-bit offsets.
+    """
+    # A fixed byte order, and no tag that names programs, versions or the hour: the bytes depend on the pages alone.
+    with tifffile.TiffWriter(file, byteorder="<", bigtiff=size >= BIG_TIFF_BYTES) as writer:
+        for page in pages:
+            whole = page.pixels if page.extra is None else np.concatenate([page.pixels, page.extra], axis=2)
+            options = _options(page.pixels.shape, whole.shape[2], whole.dtype, page.icc_profile, page.dpi, page.xmp)
+            writer.write(whole[..., 0] if whole.shape[2] == 1 else whole, **options)
 
 
 def stream_tiff(
@@ -42,28 +76,32 @@ def stream_tiff(
     icc_profile: bytes | None,
     dpi: _Dpi,
     xmp: bytes,
+    extra: int = 0,
 ) -> None:
     """The same file from bands of rows, a few of which are in memory at a time.
 
     Args:
         file: as of `write_tiff`; the places of strips are filled in at the end.
-        bands: [h, W, C] of `dtype`, from top to bottom, of any heights that add up to H.
+        bands: [h, W, C + extra] of `dtype`, from top to bottom, of any heights that add up to H.
         shape: H, W, C of the whole image.
         dtype: uint8 or uint16.
         icc_profile, dpi, xmp: as of `write_tiff`.
+        extra: how many further channels the bands have.
 
     Raises:
         ValueError: the bands are not the image that `shape` says.
     """
-    options = _options(shape, dtype, icc_profile, dpi, xmp)
+    height, width, channels = shape[0], shape[1], shape[2] + extra
+    options = _options(shape, channels, dtype, icc_profile, dpi, xmp)
+    big = height * width * channels * dtype.itemsize >= BIG_TIFF_BYTES
     stored = dtype.newbyteorder("<")
     predict, pack = tifffile.TIFF.PREDICTORS[_DIFFERENCES], tifffile.TIFF.COMPRESSORS[_DEFLATE]
     strips = (
         pack(predict(np.ascontiguousarray(strip, stored), axis=-2))
-        for strip in strips_of(bands, shape, options["rowsperstrip"])
+        for strip in strips_of(bands, (height, width, channels), options["rowsperstrip"])
     )
-    height, width, channels = shape
-    tifffile.imwrite(file, strips, shape=(height, width) if channels == 1 else shape, dtype=stored, **options)
+    stored_shape = (height, width) if channels == 1 else (height, width, channels)
+    tifffile.imwrite(file, strips, shape=stored_shape, dtype=stored, byteorder="<", bigtiff=big, **options)
 
 
 def strips_of(bands: Iterable[np.ndarray], shape: tuple[int, int, int], rows: int) -> Iterator[np.ndarray]:
@@ -92,24 +130,26 @@ def strips_of(bands: Iterable[np.ndarray], shape: tuple[int, int, int], rows: in
 
 
 def _options(
-    shape: tuple[int, ...], dtype: np.dtype, icc_profile: bytes | None, dpi: _Dpi, xmp: bytes
+    shape: tuple[int, ...], samples: int, dtype: np.dtype, icc_profile: bytes | None, dpi: _Dpi, xmp: bytes
 ) -> dict[str, Any]:
+    """Options of a page of `shape`, whose pixels have `samples` channels with the extra ones."""
     height, width, channels = shape
-    row_bytes = width * channels * dtype.itemsize
+    kinds = ["unassalpha"] * (channels in (2, 4)) + ["unspecified"] * (samples - channels)
     return {
-        # A fixed byte order, and no tag that names programs, versions or the hour: the bytes depend on pixels alone.
-        "byteorder": "<",
-        "bigtiff": height * row_bytes >= BIG_TIFF_BYTES,
         "software": False,
         "metadata": None,
         "photometric": "rgb" if channels >= 3 else "minisblack",
-        "planarconfig": "contig" if channels > 1 else None,
-        "extrasamples": ["unassalpha"] if channels in (2, 4) else None,
+        "planarconfig": "contig" if samples > 1 else None,
+        "extrasamples": kinds or None,
         "compression": "adobe_deflate",
         "predictor": True,
-        "rowsperstrip": max(1, min(height, _STRIP_BYTES // row_bytes)),
+        "rowsperstrip": max(1, min(height, _STRIP_BYTES // (width * samples * dtype.itemsize))),
         "iccprofile": icc_profile,
         "resolution": dpi or (1, 1),
         "resolutionunit": "INCH" if dpi else "NONE",
         "extratags": [(_XMP, "B", len(xmp), xmp, True)] if xmp else (),
     }
+
+
+def _size(pixels: np.ndarray, extra: np.ndarray | None) -> int:
+    return pixels.nbytes + (0 if extra is None else extra.nbytes)
