@@ -234,7 +234,13 @@ class SettingFields(BaseModel):
     catalogue_path: str = setting("path", "Captions", "The catalogue's column of source paths.")
     catalogue_text: str = setting("caption", "Captions", "The catalogue's column of descriptions.")
 
-    max_pixels: int = setting(400_000_000, "Limits", "Largest source, in pixels.", ge=1)
+    max_pixels: int = setting(400_000_000, "Limits", "Largest source that is read as a whole, in pixels.", ge=1)
+    giant_pixels: int = setting(
+        100_000_000, "Limits", "TIFF of more pixels is read and restored region by region, in bounded memory.", ge=1
+    )
+    max_giant_pixels: int = setting(
+        4_000_000_000, "Limits", "Largest TIFF that is read by region, in pixels; eight times as many bytes.", ge=1
+    )
     max_bytes: int = setting(2 * GIB, "Limits", "Largest source, in bytes.", ge=1)
     max_frames: int = setting(10_000, "Limits", "Most images in one source file.", ge=1)
     max_film_bytes: int = setting(1 << 40, "Limits", "Largest film, in bytes; of a sequence all frames.", ge=1)

@@ -48,6 +48,7 @@ _SHARED_BY_STAGES = {
     "bind_pages",
     "extra_channels",
     "faithfulness",
+    "giants",
     "joining",
     "publish",
     "replica",

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from PIL import Image
 
 from faithdiff_model.image.windows import Rect
 
-__all__ = ["enlarge", "from_unit_float", "to_grey", "to_unit_float"]
+__all__ = ["Cuttable", "enlarge", "from_unit_float", "to_grey", "to_unit_float"]
 
 _LUMA = (0.299, 0.587, 0.114)
+
+
+class Cuttable(Protocol):
+    """An image [H, W, C] of which rectangles can be had, such as one that lies in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __getitem__(self, key: tuple[slice, slice], /) -> np.ndarray: ...
 
 
 def to_unit_float(pixels_HWC: np.ndarray) -> np.ndarray:
@@ -32,11 +42,11 @@ def to_grey(rgb_HWC: np.ndarray) -> np.ndarray:
     return (rgb_HWC @ np.array(_LUMA, rgb_HWC.dtype))[..., None]
 
 
-def enlarge(pixels_HWC: np.ndarray, height: int, width: int, part: Rect | None = None) -> np.ndarray:
+def enlarge(pixels_HWC: np.ndarray | Cuttable, height: int, width: int, part: Rect | None = None) -> np.ndarray:
     """Enlarge by Lanczos to `height` x `width` pixels, or only the rectangle `part` of that result.
 
     Args:
-        pixels_HWC: uint8, uint16 or float32 image, any number of channels.
+        pixels_HWC: uint8, uint16 or float32 image, any number of channels; what is needed for `part` is taken of it.
         height, width: size of the whole result.
         part: rectangle of the result in its pixels; equal to cutting it out of the whole result, without making that.
 

@@ -7,6 +7,7 @@ import json
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,15 +19,16 @@ from pipelines.manifest.identity import row_identity
 from pipelines.media.limits import limits_of
 from pipelines.media.photo.decode import Photo, decode, decode_page
 from pipelines.media.photo.header import RECOPY
+from pipelines.media.photo.regions import tiff_pixels
 from pipelines.media.photo.sniff import recognise
 from pipelines.media.photo.tiff_directories import PageList, list_pages
 from pipelines.media.time_limit import deadline
 from pipelines.rows import PART_DONE, Row, drop_payload, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.extra_channels import put_extra
+from pipelines.stages.giants import SMALL_BYTES, giant_state, open_giant, reading_source
 from pipelines.stages.tile_parts import has_part
 from pipelines.stages.tiling import count_tiles, page_name
-from pipelines.store.store import OutsideError
 from pipelines.store.stores import open_store
 
 __all__ = ["Decode"]
@@ -59,7 +61,12 @@ class Decode:
         row["started_at"] = datetime.now(UTC)
         row["settings"] = self.settings_json
         started = time.monotonic()
-        data = self._read(row)
+        size = self._size(row)
+        data = self._read(row, size) if size <= SMALL_BYTES else b""
+        if (size > SMALL_BYTES or tiff_pixels(data) > self.settings.giant_pixels) and self._giant(row):
+            yield row
+            return
+        data = data or self._read(row, size)
         row["source_sha256"] = hashlib.sha256(data).hexdigest()
         row["source_size"] = len(data)
         row["seconds_read"] = time.monotonic() - started
@@ -90,15 +97,20 @@ class Decode:
 
     def _first_page(self, row: Row, data: bytes, found: PageList) -> Row:
         """The row of the only page, or of the first of several where the others are not wanted."""
-        path, count, notes = row["source_path"], len(found.pages), found.notes
+        path = row["source_path"]
+        row = self._filled(row, lambda: decode_page(data, path, self.limits, found, 0))
+        self._note_others(row, found)
+        return row
+
+    def _note_others(self, row: Row, found: PageList) -> None:
+        """What is in the file besides a first page."""
+        count, notes = len(found.pages), found.notes
         if count > 1:
             row["pages"] = self.settings.pages
             notes = (*notes, f"{count} pages: only the first is restored, as --pages first says")
         if found.fault:
             notes = (found.fault, *notes)
-        row = self._filled(row, lambda: decode_page(data, path, self.limits, found, 0))
         row["warnings"] = [*row["warnings"], *notes]
-        return row
 
     def _each_page(self, row: Row, data: bytes, found: PageList) -> Iterator[Row]:
         """A row a page, decoded one after the other; of pages that an earlier run finished rows without pixels."""
@@ -129,22 +141,7 @@ class Decode:
         started = time.monotonic()
         with deadline(self.max_seconds, row["source_path"]):
             photo = decoded()
-        height, width, channels = photo.pixels.shape
-        row.update(
-            {
-                "media_format": photo.format,
-                "width": width,
-                "height": height,
-                "channels": channels,
-                "bit_depth": photo.bit_depth,
-                "colour_profile": photo.colour_space,
-                "orientation": photo.orientation,
-                "frames": photo.frames,
-                "icc_profile": photo.icc_profile,
-                "dpi": list(photo.dpi) if photo.dpi else None,
-                "warnings": [*row["warnings"], *photo.warnings],
-            }
-        )
+        _describe(row, photo, photo.pixels.shape)
         if self.tone is not None:
             row["tone_curve"] = self.tone.estimate(photo.pixels).to_json()
         put_pixels(row, photo.pixels)
@@ -152,32 +149,58 @@ class Decode:
         row["seconds_decode"] = time.monotonic() - started
         return row
 
-    def _read(self, row: Row) -> bytes:
+    def _giant(self, row: Row) -> bool:
+        """Fill in what is known of a photograph that is read by region, without its pixels; False of any other."""
+        path, started = row["source_path"], time.monotonic()
+        with reading_source(path):
+            state = giant_state(self.source, path)
+            with ExitStack() as stack:
+                with deadline(self.max_seconds, path):
+                    photo = stack.enter_context(open_giant(self.source, path, self.settings))
+                if photo is None:
+                    return False
+                opened = time.monotonic()
+                row["source_sha256"], row["source_size"] = self.source.sha256(path)
+                row["seconds_read"], row["seconds_decode"] = time.monotonic() - opened, opened - started
+                row["source_state"] = state  # what tiles compare with
+        _describe(row, photo.facts, photo.shape)
+        self._note_others(row, photo.pages)
+        return True
+
+    def _read(self, row: Row, size: int) -> bytes:
         path = row["source_path"]
-        try:
-            size = self._size(path) or row["source_size"] or 0
+        with reading_source(path):
             if size > self.limits.max_bytes:
                 reason = f"{size} bytes, the limit is {self.limits.max_bytes}; raise --max-bytes if it is genuine"
                 raise ItemError("too_many_bytes", f"{path}: {reason}")
             return self.source.read(path)
-        except ItemError:
-            raise
-        except OutsideError as error:
-            reason = "is a link to something outside the source tree; copy the file into it, or give its own folder as source"
-            raise ItemError("outside", f"{path}: {reason}") from error
-        except FileNotFoundError as error:
-            raise ItemError("unreadable", f"{path}: listed but not there (a broken link, or removed since)") from error
-        except ValueError as error:  # it holds "..", or a byte that no file's name can hold
-            raise ItemError("bad_name", f"{path}: cannot be read under this name; rename it") from error
-        except Exception as error:  # each kind of store has errors of its own
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            raise ItemError("unreadable", f"{path}: cannot be read ({reason}); check access") from error
 
-    def _size(self, path: str) -> int:
+    def _size(self, row: Row) -> int:
         """Bytes of a local file as it is now: it may have grown since it was planned, and a pipe would never end."""
+        path = row["source_path"]
         if not self.source.local:
-            return 0
-        facts = Path(self.source.key(path)).stat()
-        if not stat.S_ISREG(facts.st_mode):
-            raise ItemError("unreadable", f"{path}: is no regular file but a folder, a pipe or a device; remove it")
-        return facts.st_size
+            return row["source_size"] or 0
+        with reading_source(path):
+            facts = Path(self.source.key(path)).stat()
+            if not stat.S_ISREG(facts.st_mode):
+                raise ItemError("unreadable", f"{path}: is no regular file but a folder, a pipe or a device; remove it")
+            return facts.st_size or row["source_size"] or 0
+
+
+def _describe(row: Row, photo: Photo, shape: tuple[int, ...]) -> None:
+    """Fill in what a photograph of this shape is."""
+    row.update(
+        {
+            "media_format": photo.format,
+            "height": shape[0],
+            "width": shape[1],
+            "channels": shape[2],
+            "bit_depth": photo.bit_depth,
+            "colour_profile": photo.colour_space,
+            "orientation": photo.orientation,
+            "frames": photo.frames,
+            "icc_profile": photo.icc_profile,
+            "dpi": list(photo.dpi) if photo.dpi else None,
+            "warnings": [*row["warnings"], *photo.warnings],
+        }
+    )

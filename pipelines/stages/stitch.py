@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import ClassVar
 
 import numpy as np
@@ -15,12 +16,14 @@ from faithdiff_model.image.resize import enlarge, to_unit_float
 from faithdiff_model.image.windows import Rect
 from pipelines.media.limits import limits_of
 from pipelines.media.photo.decode import decode, decode_page
+from pipelines.media.photo.regions import RegionPhoto
 from pipelines.media.photo.tiff_directories import list_pages
 from pipelines.media.photo.tiff_writer import strips_of
 from pipelines.rows import Row, columns_of
 from pipelines.settings import Settings
 from pipelines.stages.bind_pages import Page, bind_pages
 from pipelines.stages.faithfulness import psnr_db, squared_error, undamaged
+from pipelines.stages.giants import changed, open_giant, reading_source
 from pipelines.stages.joining import JoinedTiles
 from pipelines.stages.publish import publish_bands, whole_of
 from pipelines.stages.tile_parts import OpenPart, part_errors
@@ -64,10 +67,11 @@ class Stitch:
         whole, ours = tiles.row, columns_of(row)
         columns_of(whole).update({name: ours[name] for name in _OF_THIS_RUN})
         whole["seconds_restore"] = tiles.seconds_restore
-        source = self._scan(row, self.source.read(row["source_path"]), 0)
-        whole["seconds_tile"] = time.monotonic() - started
-        bands = self._measured(whole, tiles, source)
-        done = publish_bands(whole, bands, tiles.shape, tiles.dtype, self.output, self.settings)
+        with ExitStack() as stack:
+            source = self._open(stack, whole)
+            whole["seconds_tile"] = time.monotonic() - started
+            bands = self._measured(whole, tiles, source)
+            done = publish_bands(whole, bands, tiles.shape, tiles.dtype, self.output, self.settings)
         self.output.remove_folder(parts_folder(row["identity"]))
         yield done
 
@@ -97,7 +101,18 @@ class Stitch:
         photo = decode_page(data, path, limits, found, number) if found and found.pages else decode(data, path, limits)
         return photo.pixels
 
-    def _measured(self, row: Row, tiles: JoinedTiles, source: np.ndarray) -> Iterator[np.ndarray]:
+    def _open(self, stack: ExitStack, row: Row) -> np.ndarray | RegionPhoto:
+        """The pixels of the source once more: of a giant by region."""
+        path = row["source_path"]
+        with reading_source(path):
+            source: np.ndarray | RegionPhoto | None = stack.enter_context(open_giant(self.source, path, self.settings))
+            if source is None:
+                source = self._scan(row, self.source.read(path), 0)
+        if source.shape != (row["height"], row["width"], row["channels"]):
+            raise changed(path)
+        return source
+
+    def _measured(self, row: Row, tiles: JoinedTiles, source: np.ndarray | RegionPhoto) -> Iterator[np.ndarray]:
         """The photograph's bands as they are. At the end the row has its PSNR against the source, which is enlarged a band at a
         time, and the seconds of all that."""
         height, width, channels = tiles.shape
@@ -107,7 +122,7 @@ class Stitch:
         seconds, error, count, top = 0.0, 0.0, 0, 0
         for band in _timed(strips_of(tiles.bands(), tiles.shape, rows), row):
             started = time.monotonic()
-            lq = enlarge(source[..., :colours], height, width, Rect(top, 0, len(band), width))
+            lq = enlarge(source, height, width, Rect(top, 0, len(band), width))[..., :colours]
             if counted is not None:
                 strip = counted[top // factor : (top + len(band)) // factor]
             part = squared_error(to_unit_float(band[..., :colours]), lq, factor, strip)

@@ -51,6 +51,7 @@ DIGESTED = {"base", "vae", "faithdiff", "captioner", "catalogue", "catalogue_pat
 }  # fmt: skip
 CHANGE_NOTHING = {
     "source", "output", "only", "redo", "max_attempts", "device", "max_pixels", "max_bytes", "ray_address", "cpus",
+    "giant_pixels", "max_giant_pixels",
     "replicas", "min_replicas", "caption_replicas", "gpus_per_replica", "gpus_per_captioner", "replica_label",
     "caption_label", "rows_per_call", "object_store_mb", "steal_lease", "max_frames",
     "max_seconds", "retry_seconds", "lease_seconds", "drain_seconds", "films", "sequences", "max_film_bytes",

@@ -23,7 +23,7 @@ from pipelines.media.photo.tiff_directories import PageList, isolate
 from pipelines.media.photo.tiff_pages import read_tiff
 from pipelines.media.photo.webp_chunks import read_webp
 
-__all__ = ["Photo", "decode", "decode_page"]
+__all__ = ["REGIONAL", "Photo", "decode", "decode_page", "photo_of"]
 
 _READERS: dict[str, Callable[[bytes], Header]] = {
     "JPEG": read_jpeg,
@@ -34,6 +34,7 @@ _READERS: dict[str, Callable[[bytes], Header]] = {
 }
 
 
+REGIONAL = "tiled TIFF of 8 or 16 bits, grey or RGB, which is read by region"
 _WEIGHTLESS_BITS = 64  # of a pixel: four samples of 16 bits; wider pixels count more than once
 
 
@@ -119,6 +120,19 @@ def decode_page(data: bytes, name: str, limits: DecodeLimits, found: PageList, n
 def _decode(data: bytes, limits: DecodeLimits) -> Photo:
     header = _READERS[recognise(data)](data)
     _check_size(header, limits)
+    return photo_of(data, header)
+
+
+def photo_of(data: bytes, header: Header) -> Photo:
+    """Decode an image whose header is read and checked.
+
+    Args:
+        data: the file that `header` was read from.
+        header: of it; of TIFF also that of a page made of some of its strips or tiles.
+
+    Raises:
+        ItemError: "truncated", "corrupt" or "unsupported".
+    """
     if header.icc_profile and len(header.icc_profile) > MAX_PROFILE:
         note = f"the colour profile of {len(header.icc_profile)} bytes is too large and was ignored"
         header = replace(header, icc_profile=None, warnings=(*header.warnings, note))
@@ -152,7 +166,7 @@ def _check_size(header: Header, limits: DecodeLimits) -> None:
         size = f"{size} of {header.samples} samples of {header.bits} bits, which count {weight} times,"
     if header.width * header.height * max(weight, 1) > limits.max_pixels:
         reason = f"{size} are more than the limit of {limits.max_pixels}; raise --max-pixels if the scan is genuine"
-        raise ItemError("too_many_pixels", reason)
+        raise ItemError("too_many_pixels", f"{reason}, or export it as {REGIONAL}")
     if header.frames > limits.max_frames:
         raise ItemError("too_many_frames", _too_many(header.frames, limits))
 

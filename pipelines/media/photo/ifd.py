@@ -116,7 +116,7 @@ def read_ifd(data: bytes, offset: int, big: bool, order: str) -> Ifd:
         number *= 2 if kind in _RATIONALS else 1
         at = start + position + entry_size - inline
         if number * int(code[1:]) > inline:
-            (at,) = struct.unpack_from(order + ("Q" if big else "I"), data, at)
+            (at,) = struct.unpack_from(order + ("Q" if big else "I"), table, at - start)
         entries.setdefault(tag, (code, number, at))
     return Ifd(data, order, entries)
 

@@ -102,6 +102,9 @@ def stream_tiff(
     )
     stored_shape = (height, width) if channels == 1 else (height, width, channels)
     tifffile.imwrite(file, strips, shape=stored_shape, dtype=stored, byteorder="<", bigtiff=big, **options)
+    # tifffile takes as many strips as there must be, and does not look whether that was all.
+    if next(strips, None) is not None:
+        raise ValueError(f"bands of more rows than the image of {shape} has")
 
 
 def strips_of(bands: Iterable[np.ndarray], shape: tuple[int, int, int], rows: int) -> Iterator[np.ndarray]:

@@ -91,6 +91,18 @@ def test_what_makes_the_bands_may_fail(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["TIFF", "PNG"])
+def test_what_makes_the_bands_comes_to_its_end(format: str) -> None:
+    pixels, ended = noise(3, np.uint16, size=(50, 40)), []
+
+    def bands() -> Iterator[np.ndarray]:
+        yield from bands_of(pixels, 10)
+        ended.append(True)
+
+    encode_bands(io.BytesIO(), bands(), pixels.shape, pixels.dtype, format=format)
+    assert ended == [True]
+
+
+@pytest.mark.parametrize("format", ["TIFF", "PNG"])
 def test_memory_is_that_of_a_few_bands(format: str, tmp_path: Path) -> None:
     band = np.full((64, 1000, 3), 500, np.uint16)
     peaks = []
