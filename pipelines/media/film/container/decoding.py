@@ -16,7 +16,7 @@ import av
 
 from pipelines.errors import ItemError
 from pipelines.media.film.container.damage import Coded, DecoderLog, References
-from pipelines.media.film.container.packets import from_key_frame, with_rising_times
+from pipelines.media.film.container.packets import from_key_frame, is_closed, with_rising_times
 from pipelines.media.film.container.probe import Input
 from pipelines.media.guard import label
 
@@ -80,6 +80,7 @@ class Decoder:
         broken: the container itself could not be read to its end.
         backward: frames whose times are not after those of the frames shown before them; they are left out.
         after_seek: whether the container stands where seeking led to; set it before the first picture.
+        unreached: pictures before the first sound one that refer to others that the film does not hold; they are left out.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Decoder:
         self.end = Fraction(0)
         self.broken = False
         self._references = References()
-        self.backward = 0
+        self.backward = self.unreached = 0
         self.after_seek = False
         self._target = target
         self._film, self._context = film, film.stream.codec_context
@@ -106,12 +107,10 @@ class Decoder:
         self._suspect = False
 
     @property
-    def first_key(self) -> int | None:
-        """When the first key frame is shown, in the stream's time base; None before it was met.
-
-        What is shown before it refers to frames that were not read and is left out.
-        """
-        return self._references.first_key
+    def met_key(self) -> bool:
+        """Whether a key frame was met. What is shown before the first one refers to frames that were not read and is left out,
+        unless its group of pictures is closed."""
+        return self._references.first is not None
 
     def pictures(self) -> Iterator[Picture]:
         """Every sound picture in order of showing, times rising.
@@ -181,12 +180,17 @@ class Decoder:
             return frames
         except (av.FFmpegError, ValueError):
             self._errors += 1
+            if entry is not None and entry not in self._open:
+                entry.bad = True
             if self._film.untimed and packet is not None:
                 self._lose_counted()
             return []
+        finally:
+            if entry is not None and entry not in self._open:
+                self._references.close(entry)
 
     def _enter(self, packet: av.Packet) -> Coded | None:
-        if packet.pts is None or packet.is_discard:
+        if packet.pts is None:
             return None
         entry = Coded(
             order=self.packets,
@@ -195,12 +199,15 @@ class Decoder:
             disposable=packet.is_disposable,
             errors=self._errors,
             bad=packet.is_corrupt,
+            closed=is_closed(packet, self._context),
         )
+        if entry.key:
+            self._references.note_key(entry)
+        if packet.is_discard:  # an edit list leaves its picture out: none comes, and others may refer to it
+            return entry
         if len(self._open) == _MOST_OPEN:
             self._give_up(self._open[0])
         self._open.append(entry)
-        if entry.key:
-            self._references.note_key(entry)
         return entry
 
     def _take(self, frames: list[av.VideoFrame]) -> Iterator[Picture]:
@@ -239,16 +246,20 @@ class Decoder:
         a picture not meant to be shown."""
         if entry.bad or self._errors > entry.errors:
             entry.bad = True
-            self._lose(entry.pts)
+            self._lose(entry, entry.pts)
+        elif not self._references.reached(entry, entry.pts):
+            self.unreached += 1
         self._close(entry)
 
     def _close(self, entry: Coded) -> None:
         self._open.remove(entry)
         self._references.close(entry)
 
-    def _lose(self, pts: int) -> None:
-        if self.first_key is None or pts >= self.first_key:
+    def _lose(self, entry: Coded | None, pts: int) -> None:
+        if self._references.reached(entry, pts):
             self.damaged.append(pts)
+        else:
+            self.unreached += 1
 
     def _release(self, *, finish: bool) -> Iterator[Picture]:
         while self._buffer:
@@ -258,9 +269,11 @@ class Decoder:
                 return
             self._buffer.popleft()
             if bad or (entry is not None and not self._references.sound(entry)):
-                self._lose(picture.pts)
-            elif self.first_key is None or picture.pts >= self.first_key:
+                self._lose(entry, picture.pts)
+            elif self._references.reached(entry, picture.pts):
                 yield picture
+            else:
+                self.unreached += 1
 
     def _count(self, frame: av.VideoFrame) -> Iterator[Picture]:
         """Untimed streams: frames are shown one after another."""

@@ -98,7 +98,7 @@ def missing_at_end(film: Input, decoder: Decoder, kept: Rate, first: int) -> tup
 
 
 def facts_of(
-    film: Input, look: Look, rate: Rate, judgement: Judgement, deinterlaced: int, choice: Deinterlace
+    film: Input, look: Look, rate: Rate, judgement: Judgement, deinterlaced: int, choice: Deinterlace, unreached: int
 ) -> FilmFacts:
     """Facts after a whole scan.
 
@@ -109,6 +109,7 @@ def facts_of(
         judgement: of all frames.
         deinterlaced: how many frames were made progressive.
         choice: what becomes of interlaced film.
+        unreached: pictures at its start that cannot be decoded, as they refer to others before it.
     """
     described, turn = look.colour, look.turn
     pixel = film.stream.sample_aspect_ratio
@@ -120,6 +121,9 @@ def facts_of(
         warnings.append(f"interlaced, {judgement.field_order} ({judgement.summary()}): {done}")
     elif deinterlaced:
         warnings.append(f"{deinterlaced} combed frames were made progressive ({judgement.summary()})")
+    if unreached:
+        what = "1 frame at its start refers to frames" if unreached == 1 else f"{unreached} frames at its start refer to frames"
+        warnings.append(f"{what} that were cut off before it, and cannot be decoded: left out")
     if film.untimed:
         warnings.append(f"its frames have no times of their own: {rate.value} a second were taken")
     others = [s for s in film.container.streams if s.type == "video" and s.index != film.stream.index]

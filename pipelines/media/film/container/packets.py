@@ -9,7 +9,7 @@ import av
 
 from pipelines.media.film.container.probe import Input
 
-__all__ = ["begins_frame", "from_key_frame", "with_rising_times"]
+__all__ = ["begins_frame", "from_key_frame", "is_closed", "with_rising_times"]
 
 # Programme and transport streams are cut anywhere, not where frames begin.
 _CUT_ANYWHERE = frozenset(("mpeg", "mpegts", "mpegtsraw"))
@@ -18,6 +18,13 @@ _I_PICTURE, _B_PICTURE = 1, 3
 _BUFFER_LIMIT = 256 << 20  # bytes of packets
 _PLAUSIBLE = 100  # pictures lost in one place, or shown between two that others refer to
 _START = b"\0\0\1"
+_CLOSED_GROUP = 64  # closed_gop of MPEG's group header, in its fourth byte (ISO/IEC 13818-2, 6.2.2.6)
+_HEAD = 4096  # bytes: sequence and group headers and user data come first
+# HEVC's NAL units (ITU-T H.265, table 7-1): leading pictures that refer to nothing before their key frame, and key frames whose
+# leading pictures are all of this kind.
+_DECODABLE = frozenset((6, 7, 17, 18, 19, 20))
+_HEVC_PICTURES = 32  # units below this number are of pictures
+_MOST_UNITS = 64  # of a packet's, that are looked at: parameter sets, messages, then the picture
 
 
 def from_key_frame(
@@ -82,7 +89,7 @@ class _Picture:
 
     def __init__(self, packet: av.Packet) -> None:
         self.packet, self.kind, self.reference = packet, 0, 0
-        head = bytes(memoryview(packet)[:4096])  # sequence and group headers and user data come first
+        head = bytes(memoryview(packet)[:_HEAD])
         place = head.find(_PICTURE)
         self.group = 0 <= head.find(_GROUP) < place
         if 0 <= place < len(head) - 5:
@@ -146,6 +153,44 @@ def _timed(packets: Iterator[av.Packet], codec: str) -> Iterator[av.Packet]:
         return
     yield first
     yield from packets
+
+
+def is_closed(packet: av.Packet, context: av.VideoCodecContext) -> bool:
+    """Whether pictures at the start of a packet's group that are shown before its key frame can be decoded without what comes
+    before it: MPEG-1's and MPEG-2's group header says so, and HEVC's kinds of pictures. Of other codecs it is not known: no.
+
+    Args:
+        packet: of any picture; without a group header nothing is said.
+        context: of the stream's decoder.
+    """
+    if context.name in {"mpeg1video", "mpeg2video"}:
+        head = bytes(memoryview(packet)[:_HEAD])
+        place = head.find(_GROUP)
+        return 0 <= place < head.find(_PICTURE) and place + 7 < len(head) and bool(head[place + 7] & _CLOSED_GROUP)
+    if context.name == "hevc":
+        return _hevc_picture(memoryview(packet), bytes(context.extradata or b"")) in _DECODABLE
+    return False
+
+
+def _hevc_picture(data: memoryview, extradata: bytes) -> int | None:
+    """The kind of the first NAL unit that is of a picture, or None. Units come behind start codes, or behind their length where
+    the stream has a configuration record (ISO/IEC 14496-15)."""
+    if extradata[:1] != b"\1" or len(extradata) < 22:
+        head, place = bytes(data[:_HEAD]), -1
+        while (place := head.find(_START, place + 1)) >= 0 and place + 3 < len(head):
+            kind = head[place + 3] >> 1 & 63
+            if kind < _HEVC_PICTURES:
+                return kind
+        return None
+    width, place = (extradata[21] & 3) + 1, 0
+    for _ in range(_MOST_UNITS):
+        if place + width >= len(data):
+            return None
+        kind = data[place + width] >> 1 & 63
+        if kind < _HEVC_PICTURES:
+            return kind
+        place += width + int.from_bytes(data[place : place + width], "big")
+    return None
 
 
 def begins_frame(data: bytes, codec: str) -> bool:

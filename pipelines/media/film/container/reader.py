@@ -109,7 +109,8 @@ class ContainerReader:
                 kept = find_rate(np.union1d(times, np.array(decoder.damaged, np.int64)), film.time_base, film.rates)
             behind, cut = missing_at_end(film, decoder, kept, pts[0])
             result = ScanResult(times, np.array(durations, np.int64), decoder.damaged, behind, cut)
-            facts = facts_of(film, look, kept, judgement, deinterlacer.changed, self._options.deinterlace)
+            choice = self._options.deinterlace
+            facts = facts_of(film, look, kept, judgement, deinterlacer.changed, choice, decoder.unreached)
             self._scanned = facts, result, kept
 
     def timeline(self) -> Timeline:
@@ -265,8 +266,7 @@ class ContainerReader:
                 decoder = Decoder(film, self._rate(film), from_start=whole, target=None if whole else target)
                 decoder.after_seek = not isinstance(back, str)
                 for picture in self._counting(decoder):
-                    late = not whole and (decoder.first_key is None or decoder.first_key > target)
-                    if late or picture.pts > times[number]:
+                    if picture.pts > times[number] or not (whole or decoder.met_key):
                         break
                     if picture.pts == times[number]:
                         yield picture
