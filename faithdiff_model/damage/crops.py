@@ -18,7 +18,7 @@ from faithdiff_model.training.photographs import read_photograph
 
 SIDE = 192  # pixels of a crop
 _MARGIN = 16  # pixels around it that are marked with it, so that its border is no border of a photograph
-_CHUNK = 256  # crops a file
+CHUNK = 256  # crops a file
 _SHRINK, _ENLARGE = 3.0, 2.5  # most by which a photograph is reduced, or enlarged as a soft one is
 
 
@@ -52,15 +52,15 @@ def make_crops(
         )
     record.write_text(now)
     images = [read_photograph(name) for name in photographs]
-    for chunk in range(-(-count // _CHUNK)):
+    for chunk in range(-(-count // CHUNK)):
         path = folder / f"{chunk:05d}.npy"
         if not path.exists():
-            crops = np.stack([_crop(images, settings, seed, chunk * _CHUNK + number) for number in range(_CHUNK)])
+            crops = np.stack([_crop(images, settings, seed, chunk * CHUNK + number) for number in range(CHUNK)])
             partial = path.with_suffix(".partial")
             with partial.open("wb") as file:
                 np.save(file, crops)
             partial.rename(path)
-        yield (chunk + 1) * _CHUNK
+        yield (chunk + 1) * CHUNK
 
 
 class Crops:
@@ -76,21 +76,21 @@ class Crops:
             raise ValueError(f"{folder}: has no crops: make some with make_crops")
 
     def __len__(self) -> int:
-        return len(self._chunks) * _CHUNK
+        return len(self._chunks) * CHUNK
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return np.asarray(self._chunks[index // _CHUNK][index % _CHUNK])
+        return np.asarray(self._chunks[index // CHUNK][index % CHUNK])
 
 
 def _crop(images: Sequence[np.ndarray], settings: ScanSettings, seed: int, index: int) -> np.ndarray:
     """Crop number `index`: uint8 [192, 192, 4]."""
     rng = np.random.default_rng([seed, index])
-    scan = make_scan(_region(images[int(rng.integers(len(images)))], rng), settings, rng)
+    scan = make_scan(region(images[int(rng.integers(len(images)))], rng), settings, rng)
     inside = slice(_MARGIN, _MARGIN + SIDE)
     return np.dstack([scan.image, target_of(scan)])[inside, inside]
 
 
-def _region(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def region(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A square of a photograph, as it is, reduced or enlarged: float32 [side, side, 3] in 0 to 1."""
     side = SIDE + 2 * _MARGIN
     way = rng.random()

@@ -41,6 +41,7 @@ class DetectorStage:
         family_weight: of telling the families apart, beside finding damage at all.
         overlap_weight: of the overlap (Dice) of the mask, beside the entropy of its pixels.
         area_weight: of a pixel of an area, such as a stain, beside one of a speck or line: there are many, and they are alike.
+        hard_share: of the crops of a step, those that mislead an earlier detector, where there are any.
         ema_decay: of the averaged weights.
         seed: of order and start.
         save_seconds: between checkpoints.
@@ -56,6 +57,7 @@ class DetectorStage:
     family_weight: float = 0.3
     overlap_weight: float = 0.3
     area_weight: float = 0.3
+    hard_share: float = 0.25
     ema_decay: float = 0.998
     seed: int = 0
     save_seconds: float = 60
@@ -102,6 +104,8 @@ def train_detector(
     stage: DetectorStage,
     output: Path,
     *,
+    hard: Crops | None = None,
+    start: Path | None = None,
     on_log: Callable[[dict[str, Any]], None] | None = None,
 ) -> DamageNetwork:
     """Train; go on from `output`'s checkpoint if there is one, for the minutes that are left.
@@ -110,6 +114,8 @@ def train_detector(
         crops: see `crops.Crops`.
         config, stage: the network and its training.
         output: gets `checkpoint.pt` and `log.jsonl`, a line every hundred steps.
+        hard: crops without damage that mislead (`hard_crops.py`), `stage.hard_share` of what is drawn.
+        start: `output` of an earlier training whose weights this one begins with.
         on_log: called with each line.
 
     Returns:
@@ -123,6 +129,8 @@ def train_detector(
     optimizer = torch.optim.AdamW(
         network.parameters(), stage.learning_rate, (0.9, 0.99), weight_decay=stage.weight_decay
     )
+    if start is not None:
+        _resume(start / CHECKPOINT, network, average, None)
     step, spent = _resume(output / CHECKPOINT, network, average, optimizer)
     began = saved = time.monotonic()
     losses: list[float] = []
@@ -130,7 +138,7 @@ def train_detector(
     while (passed := spent + time.monotonic() - began) < total:
         for group in optimizer.param_groups:
             group["lr"] = stage.learning_rate * _rate(passed / total)
-        image, target = _batch(crops, stage, step)
+        image, target = _batch(crops, hard, stage, step)
         loss = damage_loss(network(image), target, stage)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -168,12 +176,15 @@ def _rate(share: float) -> float:
     return min(1.0, share / 0.02) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
-def _batch(crops: Crops, stage: DetectorStage, step: int) -> tuple[Tensor, Tensor]:
+def _batch(crops: Crops, hard: Crops | None, stage: DetectorStage, step: int) -> tuple[Tensor, Tensor]:
     """Batch number `step`: inputs [B, CHANNELS, H, W] and targets [B, H, W], turned, mirrored, lighter and darker."""
     rng = np.random.default_rng([stage.seed, step])
     images, targets = [], []
     for index in rng.integers(len(crops), size=stage.batch):
-        crop = _window(crops[int(index)], stage.crop, rng)
+        drawn = crops[int(index)]
+        if hard is not None and rng.random() < stage.hard_share:
+            drawn = hard[int(rng.integers(len(hard)))]
+        crop = _window(drawn, stage.crop, rng)
         crop = np.rot90(crop, int(rng.choice([0, 0, 1, 2, 3])))
         crop = crop[:, ::-1] if rng.random() < 0.5 else crop
         image = crop[..., :3].astype(np.float32) / 255
@@ -201,12 +212,13 @@ def _save(path: Path, network: DamageNetwork, average: DamageNetwork, optimizer:
     partial.rename(path)
 
 
-def _resume(path: Path, network: DamageNetwork, average: DamageNetwork, optimizer: Any) -> tuple[int, float]:
-    """Load a checkpoint, if there is one: its step and the seconds that were spent."""
+def _resume(path: Path, network: DamageNetwork, average: DamageNetwork, optimizer: Any | None) -> tuple[int, float]:
+    """Load a checkpoint, if there is one, without `optimizer` its weights alone: its step and the seconds that were spent."""
     if not path.exists():
         return 0, 0.0
     state = torch.load(path, map_location="cpu", weights_only=True)
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
+    if optimizer is not None:
+        optimizer.load_state_dict(state["optimizer"])
     return state["step"], state["spent"]

@@ -21,7 +21,7 @@ def save(path: Path, image: np.ndarray) -> None:
 
 
 def test_the_recipe_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("faithdiff_model.damage.crops._CHUNK", 2)
+    monkeypatch.setattr("faithdiff_model.damage.crops.CHUNK", 2)
     monkeypatch.setattr(train_detector, "CANDIDATES", train_detector.CANDIDATES[::12])
     save(tmp_path / "hq" / "a.png", original("coffee.png")[:240, :240])
     save(tmp_path / "hq" / "b.png", original("astronaut.png")[:80, :80])  # too small to train on
@@ -40,6 +40,10 @@ def test_the_recipe_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         "--crops",
         "2",
         "--minutes",
+        "0.03",
+        "--hard-crops",
+        "2",
+        "--careful-minutes",
         "0.03",
         "--batch",
         "1",

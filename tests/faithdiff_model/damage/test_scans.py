@@ -104,7 +104,7 @@ def test_settings_out_of_range_are_refused(change: dict) -> None:
 
 
 def test_crops_go_on_where_they_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("faithdiff_model.damage.crops._CHUNK", 3)
+    monkeypatch.setattr("faithdiff_model.damage.crops.CHUNK", 3)
     photograph = tmp_path / "photo.png"
     cv2.imwrite(str(photograph), (original("coffee.png")[:300, :320, ::-1] * 255).astype(np.uint8))
     settings = ScanSettings()

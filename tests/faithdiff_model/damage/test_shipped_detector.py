@@ -11,7 +11,9 @@ from faithdiff_model.damage.shipped import SHIPPED
 from faithdiff_model.degradation.archive.surface import crease
 from jobs.samples.archive import original
 
-FALSE_MARKS = 5e-3  # of the pixels of an undamaged photograph; on average it is a quarter of that
+FALSE_MARKS = (
+    4e-3  # of the pixels of five undamaged photographs; it is half of that, on a cup's rim and a rocket's edge
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def test_it_finds_a_fold(detector: DamageDetector) -> None:
     folded = crease(photo, np.random.default_rng(11), 1.0)
     visible = np.abs(folded - photo).max(axis=2) > 0.1
     found = detector.detect(levels(folded))
-    assert found.mask[visible].mean() > 0.3
+    assert found.mask[visible].mean() > 0.7
     assert found.marks > 0
     assert found.share == found.mask.mean()
     assert sum(found.families.values()) == pytest.approx(found.share)
