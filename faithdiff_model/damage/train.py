@@ -148,12 +148,8 @@ def train_detector(
         losses.append(float(loss.detach()))
         _follow(average, network, min(stage.ema_decay, (1 + step) / (10 + step)))
         if step % 100 == 0:
-            row = {"step": step, "seconds": round(passed, 1), "loss": round(float(np.mean(losses)), 5)}
+            row = _log(output, step, passed, losses)
             losses = []
-            if not math.isfinite(row["loss"]):
-                raise ValueError(f"{output}: the loss is {row['loss']} at step {step}: lower the learning rate")
-            with (output / LOG).open("a") as file:
-                file.write(json.dumps(row) + "\n")
             if on_log is not None:
                 on_log(row)
         if time.monotonic() - saved > stage.save_seconds:
@@ -161,6 +157,16 @@ def train_detector(
             _save(output / CHECKPOINT, network, average, optimizer, step, spent + saved - began)
     _save(output / CHECKPOINT, network, average, optimizer, step, spent + time.monotonic() - began)
     return without_norms(average)
+
+
+def _log(output: Path, step: int, passed: float, losses: list[float]) -> dict[str, Any]:
+    """Add a line to the log, and return it."""
+    row = {"step": step, "seconds": round(passed, 1), "loss": round(float(np.mean(losses)), 5)}
+    if not math.isfinite(row["loss"]):
+        raise ValueError(f"{output}: the loss is {row['loss']} at step {step}: lower the learning rate")
+    with (output / LOG).open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    return row
 
 
 @torch.no_grad()

@@ -3,8 +3,8 @@
     python tests/benchmarks/train_detector.py RUN --hq ../shared/photos/train --val ../shared/photos/val --without HELD_OUT
 
 It is trained twice: on scans of every kind, then with a quarter of crops that misled it, and a missed pixel as dear as a false
-one. `RUN` gets the crops and the checkpoints; called again, it goes on where it stopped. `HELD_OUT` names photographs of `--hq`,
-one a line, that nothing is trained or chosen on: the last figures are theirs.
+one. `RUN` gets the crops and the checkpoints; called again, it goes on where it stopped. `HELD_OUT` names photographs of
+`--hq`, one a line, that nothing is trained or chosen on: the last figures are theirs.
 """
 
 from __future__ import annotations
