@@ -18,8 +18,8 @@ from pipelines.errors import ItemError
 from pipelines.manifest.identity import row_identity
 from pipelines.media.limits import limits_of
 from pipelines.media.photo.decode import Photo, decode, decode_page
+from pipelines.media.photo.file_bytes import tiff_pixels
 from pipelines.media.photo.header import RECOPY
-from pipelines.media.photo.regions import tiff_pixels
 from pipelines.media.photo.sniff import recognise
 from pipelines.media.photo.tiff_directories import PageList, list_pages
 from pipelines.media.time_limit import deadline

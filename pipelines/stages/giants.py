@@ -12,7 +12,8 @@ from pipelines.media.guard import label
 from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo.decode import REGIONAL
 from pipelines.media.photo.encode import streams
-from pipelines.media.photo.regions import FileBytes, RegionPhoto, open_regions
+from pipelines.media.photo.file_bytes import FileBytes
+from pipelines.media.photo.regions import RegionPhoto, open_regions
 from pipelines.media.photo.tiff_directories import PageList, list_pages
 from pipelines.media.photo.tiff_pages import SIGNATURES
 from pipelines.rows import Row

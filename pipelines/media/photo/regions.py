@@ -6,10 +6,9 @@ are the same whichever way a photograph goes. Pages whose pixels depend on the w
 
 from __future__ import annotations
 
-import struct
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import BinaryIO, Protocol, cast
+from typing import cast
 
 import numpy as np
 
@@ -18,13 +17,13 @@ from pipelines.media.guard import guarded, label
 from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo.decode import Photo, photo_of
 from pipelines.media.photo.exif import upright
+from pipelines.media.photo.file_bytes import FileBytes
 from pipelines.media.photo.header import corrupt
-from pipelines.media.photo.ifd import first_ifd, read_ifd
-from pipelines.media.photo.tiff_directories import Directory, PageList
-from pipelines.media.photo.tiff_pages import RAW, RGB, SIGNATURES, WHITE_IS_ZERO, TiffHeader, read_tiff
+from pipelines.media.photo.tiff_directories import PageList
+from pipelines.media.photo.tiff_pages import RAW, RGB, WHITE_IS_ZERO, TiffHeader, read_tiff
 from pipelines.media.photo.tiff_samples import has_plain_samples
 
-__all__ = ["FileBytes", "RegionPhoto", "open_regions", "tiff_pixels"]
+__all__ = ["RegionPhoto", "open_regions"]
 
 _BLACK_IS_ZERO = 1
 _CHUNK_BYTES = 128 * 2**20  # of one strip or tile unpacked
@@ -34,69 +33,6 @@ _MOST_PACKED = 250  # times that genuine scans pack at most; noise alone keeps t
 _CACHE_BYTES = (
     256 * 2**20
 )  # of decoded pixels that are kept: a row of tiles up to some 40,000 pixels across is decoded once
-
-
-class _Readable(Protocol):
-    """Bytes of a file, wherever they are."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, key: slice, /) -> bytes: ...
-
-
-class FileBytes:
-    """A file as if its bytes were in memory; what is asked for is read, and no more.
-
-    Args:
-        file: open for reading; must seek.
-
-    Raises:
-        ItemError: "unreadable", by each access; the reason does not name the file.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._changes: dict[int, bytes] = {}
-        self._size = file.seek(0, 2)
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, key: slice, /) -> bytes:
-        start, stop, step = key.indices(self._size)
-        assert step == 1, key
-        try:
-            self._file.seek(start)
-            found = self._file.read(max(0, stop - start))
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise ItemError("unreadable", f"cannot be read ({reason}); check access") from error
-        for at, change in self._changes.items():
-            first, last = max(at, start), min(at + len(change), start + len(found))
-            if first < last:
-                found = found[: first - start] + change[first - at : last - at] + found[last - start :]
-        return found
-
-    def isolate(self, page: Directory) -> FileBytes:
-        """The file as one whose only page is this, as `tiff_directories: isolate`."""
-        _, big, order = first_ifd(cast(bytes, self))
-        code, at = ("Q", 8) if big else ("I", 4)
-        only = FileBytes(self._file)
-        only._changes = {at: struct.pack(order + code, page.offset), page.pointer: bytes(struct.calcsize(code))}
-        return only
-
-
-def tiff_pixels(data: _Readable) -> int:
-    """Pixels of a TIFF file's first page, as it says; 0 of anything else. Never raises `ItemError` but "unreadable"."""
-    if not data[:4].startswith(SIGNATURES):
-        return 0
-    try:
-        offset, big, order = first_ifd(cast(bytes, data))
-        ifd = read_ifd(cast(bytes, data), offset, big, order)
-        return max(0, ifd.number(256, 0)) * max(0, ifd.number(257, 0))
-    except ItemError as error:
-        if error.code == "unreadable":
-            raise
-        return 0
 
 
 def open_regions(data: FileBytes, found: PageList, name: str, limits: DecodeLimits) -> RegionPhoto | str:

@@ -15,7 +15,8 @@ from pipelines.errors import ItemError
 from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo import regions
 from pipelines.media.photo.decode import decode, decode_page
-from pipelines.media.photo.regions import FileBytes, RegionPhoto, open_regions, tiff_pixels
+from pipelines.media.photo.file_bytes import FileBytes, tiff_pixels
+from pipelines.media.photo.regions import RegionPhoto, open_regions
 from pipelines.media.photo.tiff_directories import list_pages
 
 SIZE = (150, 211)
