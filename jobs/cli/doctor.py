@@ -12,9 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from faithdiff_model.redaction import redact_url
-from pipelines.plan.stores import check_disjoint
 from pipelines.settings import Settings
-from pipelines.store.stores import open_store
+from pipelines.store.stores import check_disjoint, open_store
 
 __all__ = ["check_all"]
 
