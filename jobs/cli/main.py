@@ -21,6 +21,7 @@ from jobs.cli import attribute as attribute_cli  # noqa: E402
 from jobs.cli import automations as automations_cli  # noqa: E402
 from jobs.cli import capacity as capacity_cli  # noqa: E402
 from jobs.cli import evaluate as evaluate_cli  # noqa: E402
+from jobs.cli import export as export_cli  # noqa: E402
 from jobs.cli import manifest as manifest_cli  # noqa: E402
 from jobs.cli import report as report_cli  # noqa: E402
 from jobs.cli import serve as serve_cli  # noqa: E402
@@ -94,6 +95,7 @@ def demo(
 
 app.command()(with_settings(verify_cli.verify))
 app.command()(report_cli.report)
+app.command(name="export")(export_cli.export_command)
 app.command()(status_cli.status)
 app.command()(capacity_cli.capacity)
 app.command()(with_settings(serve_cli.serve))
