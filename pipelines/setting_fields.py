@@ -77,6 +77,9 @@ class SettingFields(BaseModel):
     source_type: SourceType = setting(
         "auto", "Result", "IPTC Digital Source Type of results; auto chooses by what was done.", result=True
     )
+    metadata: Literal["carry", "none"] = setting(
+        "carry", "Result", "EXIF, IPTC, XMP, comments: carried into results, or left out.", result=True, of="photo"
+    )
 
     preset: PresetName = setting(
         "nano", "Model", f"Network: {', '.join(PRESETS)}. nano is ours and small; tiny is untrained.", result=True
@@ -96,7 +99,6 @@ class SettingFields(BaseModel):
         "auto", "Model", "Arithmetic; auto is float16 on a GPU, float32 elsewhere.", result=True
     )
     compile: bool = setting(False, "Model", "Compile the network: minutes at start, faster after.", result=True)
-
     memory: Literal["auto", "8", "12", "16", "24", "80"] = setting(
         "auto", "Model", "GiB of the GPU, for where the network's parts lie; auto is what is free."
     )

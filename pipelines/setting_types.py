@@ -50,6 +50,7 @@ AS_BEFORE: dict[str, object] = {
     "grain": "reduce",
     "guidance_end": 1.0,
     "guidance_start": 0.0,
+    "metadata": "carry",  # as of `disclosure`: results of before hold none, and their column `metadata` is empty
     "repair_damage": "off",
     "source_type": "auto",
     "tone": "keep",

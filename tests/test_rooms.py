@@ -46,6 +46,7 @@ _JOBS = {
 _SHARED_BY_STAGES = {
     "adapter",
     "bind_pages",
+    "carried",
     "extra_channels",
     "faithfulness",
     "giants",

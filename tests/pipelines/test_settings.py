@@ -26,7 +26,8 @@ CHANGE_BYTES = {
 LATER = {
     "caption_cleaned": True, "codec_overlap": 0.25, "detail": 0.5, "disclosure": False,
     "empty_negative": "encoded", "float8_storage": True, "grain": "keep",
-    "guidance_end": 0.5, "guidance_start": 0.25, "source_type": "trainedAlgorithmicMedia", "tone": "restore",
+    "guidance_end": 0.5, "guidance_start": 0.25, "metadata": "none",
+    "source_type": "trainedAlgorithmicMedia", "tone": "restore",
 }  # fmt: skip
 # With which others they change something.
 GUIDED, DESCRIBED = {"preset": "sdxl"}, {"preset": "sdxl", "captions": "llava"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -12,6 +11,8 @@ from PIL import Image, PngImagePlugin
 
 from pipelines.errors import ItemError
 from pipelines.media.photo.colour_profile import fits
+from pipelines.media.photo.metadata.embed import MAX_JPEG_XMP, add_tiff_blocks, embed, png_chunks
+from pipelines.media.photo.metadata.fit import Embedded
 from pipelines.media.photo.png_writer import XMP_KEYWORD, stream_png, write_png16
 from pipelines.media.photo.tiff_writer import stream_tiff, write_tiff
 
@@ -35,6 +36,7 @@ def encode(
     jpeg_quality: int = 95,
     xmp: bytes = b"",
     extra: np.ndarray | None = None,
+    metadata: Embedded | None = None,
 ) -> bytes:
     """One image file. The same arguments give the same bytes, with the same libraries.
 
@@ -49,6 +51,7 @@ def encode(
         jpeg_quality: 1 to 100.
         xmp: an XMP packet, embedded as it is where each format keeps one; none if empty.
         extra: HWC of the pixels' type and size: further channels, of TIFF alone.
+        metadata: the source's blocks, fitted to this format; their packet takes the place of `xmp`.
 
     Raises:
         ItemError: "encode_error": the image does not fit the format, or the encoder failed.
@@ -60,9 +63,13 @@ def encode(
     if extra is not None and (format != "TIFF" or extra.dtype != pixels.dtype or extra.shape[:2] != pixels.shape[:2]):
         raise ValueError(f"extra channels {extra.dtype} {extra.shape} beside {pixels.dtype} {pixels.shape} of {format}")
     try:
+        if metadata is not None:
+            xmp = b"" if format == "JPEG" and len(metadata.xmp) > MAX_JPEG_XMP else metadata.xmp
         if extra is not None:
-            return _tiff(pixels, icc_profile, dpi, jpeg_quality, xmp, extra)
-        return _ENCODERS[format](pixels, icc_profile, dpi, jpeg_quality, xmp)
+            data = _tiff(pixels, icc_profile, dpi, jpeg_quality, xmp, extra)
+        else:
+            data = _ENCODERS[format](pixels, icc_profile, dpi, jpeg_quality, xmp)
+        return data if metadata is None else embed(data, format, metadata)
     except MemoryError:
         size = f"{pixels.shape[1]} x {pixels.shape[0]} pixels"
         reason = f"not enough memory to encode {size} as {format}; use a larger machine"
@@ -93,15 +100,16 @@ def encode_bands(
     dpi: tuple[float, float] | None = None,
     xmp: bytes = b"",
     extra: int = 0,
+    metadata: Embedded | None = None,
 ) -> None:
     """The file that `encode` makes, from bands of rows, a few of which are in memory at a time.
 
     Args:
-        file: written from its start; must seek.
+        file: written from its start; must seek and read.
         bands: [h, W, C] of `dtype`, from top to bottom, of any heights that add up to H.
         shape: H, W, C of the whole image, one that `streams`.
         dtype: uint8 or uint16.
-        format, icc_profile, dpi, xmp: as of `encode`.
+        format, icc_profile, dpi, xmp, metadata: as of `encode`.
         extra: how many further channels the bands have, of TIFF alone.
 
     Raises:
@@ -111,9 +119,14 @@ def encode_bands(
     """
     _check(shape, dtype, format, icc_profile)
     assert streams(format, shape, dtype), (format, shape, dtype)
-    write = partial(stream_tiff, extra=extra) if format == "TIFF" else stream_png
+    blocks = metadata or Embedded(xmp=xmp)
     try:
-        write(file, bands, shape, dtype, icc_profile=icc_profile, dpi=dpi, xmp=xmp)
+        if format == "TIFF":
+            stream_tiff(file, bands, shape, dtype, icc_profile=icc_profile, dpi=dpi, xmp=blocks.xmp)
+            add_tiff_blocks(file, blocks)
+        else:
+            chunks = png_chunks(blocks)
+            stream_png(file, bands, shape, dtype, icc_profile=icc_profile, dpi=dpi, xmp=blocks.xmp, chunks=chunks)
     except (ItemError, OSError):
         raise
     except Exception as error:
