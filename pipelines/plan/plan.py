@@ -107,10 +107,12 @@ def make_plan(
         )
         # 4. sources, each with the output that it gets
         final = FinalRows(database, output, builder)
-        discover(database, source, output, settings, catalogue, skipped, final.add, film_digest=film_digest)
+        of_films = film_digest, described_by
+        discover(database, source, output, settings, catalogue, skipped, final.add, of_films=of_films)
         assign_output_names(database, settings.formats)
         # 5. done or not
-        decide(database, orphans, source, output, settings, digest=digest, model=model, damaged=damaged)
+        own = {"digest": digest, "model": model}
+        decide(database, orphans, source, output, settings, **own, damaged=damaged, of_films=of_films)
         # 6. rows for the manifest, and rows to restore
         final.quarantine()
         final.record_versions(manifest_files)
