@@ -7,17 +7,26 @@ import shutil
 import sys
 from collections.abc import Callable
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from faithdiff_model.redaction import redact_url
+from jobs.console.exit_codes import ALL_DONE, NOTHING_RAN
+from jobs.console.terminal import OUT
 from pipelines.settings import Settings
 from pipelines.store.stores import check_disjoint, open_store
 
-__all__ = ["check_all"]
+__all__ = ["check_all", "doctor"]
 
 Check = Callable[[Settings], str]
+
+
+def doctor(settings: Settings) -> None:
+    """Check Python, Ray, device, weights and stores, each with a fix."""
+    failed = check_all(settings, OUT)
+    raise typer.Exit(NOTHING_RAN if failed else ALL_DONE)
 
 
 def check_all(settings: Settings, console: Console) -> int:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import typer
+
 from jobs.console.messages import warn
 from pipelines.settings import Settings
 from pipelines.telemetry import logs
 
-__all__ = ["run_restore"]
+__all__ = ["restore", "run_restore"]
+
+
+def restore(settings: Settings) -> None:
+    """Restore what is new or changed in SOURCE into OUTPUT.
+
+    Photographs, films and frame sequences. Sources are never written to. Each result has a sidecar beside it and a row in
+    the manifest under OUTPUT/_faitharchive.
+    Running again continues and repeats nothing.
+    """
+    raise typer.Exit(run_restore(settings))
 
 
 def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:

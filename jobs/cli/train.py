@@ -9,36 +9,35 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from jobs.console.terminal import OUT
 from jobs.settings.flags import with_model
 from jobs.settings.train import ENV_PREFIX, TrainSettings
 from jobs.training import run_training
 
-__all__ = ["register", "show_plan"]
+__all__ = ["show_plan", "train"]
 
 _GIB = 1 << 30
 _DRY_RUN_GPUS = (1, 4, 8)
 
 
-def register(app: typer.Typer, out: Console) -> None:
-    """Add the command `train`."""
+def _train(
+    settings: TrainSettings,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would be trained and what it takes.")] = False,
+) -> None:
+    """Train one stage on PHOTOGRAPHS (HQ), which are degraded on the fly; weights, log and checkpoints go to OUTPUT.
 
-    def train(
-        settings: TrainSettings,
-        dry_run: Annotated[bool, typer.Option(help="Only say what would be trained and what it takes.")] = False,
-    ) -> None:
-        """Train one stage on PHOTOGRAPHS (HQ), which are degraded on the fly; weights, log and checkpoints go to OUTPUT.
+    Running again continues from the newest checkpoint, to the same losses. On several processes of one machine:
+    accelerate launch --multi_gpu --num_processes N --no_python faitharchive train ...; on a Ray cluster: --ray-workers N.
+    """
+    if dry_run:
+        show_plan(settings, OUT)
+        return
+    weights = run_training(settings, on_log=lambda line: OUT.print(line, highlight=False))
+    if os.environ.get("RANK", "0") == "0":  # one process of a group speaks for all
+        OUT.print(f"weights: {weights}", soft_wrap=True)
 
-        Running again continues from the newest checkpoint, to the same losses. On several processes of one machine:
-        accelerate launch --multi_gpu --num_processes N --no_python faitharchive train ...; on a Ray cluster: --ray-workers N.
-        """
-        if dry_run:
-            show_plan(settings, out)
-            return
-        weights = run_training(settings, on_log=lambda line: out.print(line, highlight=False))
-        if os.environ.get("RANK", "0") == "0":  # one process of a group speaks for all
-            out.print(f"weights: {weights}", soft_wrap=True)
 
-    app.command()(with_model(train, TrainSettings, positional=("hq", "output"), prefix=ENV_PREFIX, named="train"))
+train = with_model(_train, TrainSettings, positional=("hq", "output"), prefix=ENV_PREFIX, named="train")
 
 
 def show_plan(settings: TrainSettings, out: Console) -> None:

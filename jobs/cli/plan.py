@@ -1,0 +1,20 @@
+"""`faitharchive plan`: what a restoration would do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jobs.console.tables import print_plan
+from jobs.console.terminal import OUT
+from pipelines.settings import Settings
+
+__all__ = ["plan"]
+
+
+def plan(settings: Settings, limit: Annotated[int, typer.Option(help="Items to list.", min=0)] = 20) -> None:
+    """Show what `restore` would do and why, without doing it."""
+    from pipelines.plan.plan import make_plan
+
+    print_plan(make_plan(settings), settings, OUT, limit)
