@@ -38,9 +38,10 @@ _JOBS = {
     "settings": {"console", "service"},
     "training": {"settings", "console", "service"},
     "verification": {"settings", "console", "service"},
-    "flows": {"training", "verification", "settings", "console", "service"},
+    "restoration": {"console"},
+    "flows": {"restoration", "training", "verification", "settings", "console", "service"},
     "samples": {"console"},
-    "cli": {"samples", "flows", "training", "verification", "settings", "console", "service"},
+    "cli": {"samples", "flows", "restoration", "training", "verification", "settings", "console", "service"},
     "__main__": {"cli"},
 }
 # Modules of `stages` that hold no stage: what the stages share.

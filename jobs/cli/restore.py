@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
 
 import typer
 
+from jobs.console.exit_codes import exit_code
 from jobs.console.messages import warn
+from jobs.console.summary import RunResult
+from jobs.console.tables import print_summary
+from jobs.console.terminal import OUT
+from jobs.service.environment import has_server
+from pipelines.manifest.runs import new_run_id
+from pipelines.run.outcome import Outcome
 from pipelines.settings import Settings
 from pipelines.telemetry import logs
 
@@ -24,7 +34,7 @@ def restore(settings: Settings) -> None:
 
 
 def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
-    """Run the flow and print its summary; the exit code.
+    """Plan, run the flow if there is anything to do, and print the summary; the exit code.
 
     Args:
         settings: all settings.
@@ -33,11 +43,30 @@ def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
     from pipelines.plan.stores import open_stores
 
     logs.configure(settings.log_format, settings.log_level)
-    open_stores(settings)  # what is wrong with the command is said before Prefect takes its seconds to start
+    open_stores(settings)  # what is wrong with the command is said before anything takes its seconds to start
+    if not settings.model_spec().trained:
+        warn(f"preset {settings.preset} is untrained:", "the pipeline is real, the pictures are not restorations.")
+    if has_server():
+        return _run_flow(settings, damaged)  # which shows every run, also one that had nothing to do
+    from jobs.restoration import handing_over, record_run, record_start, summarise, take_and_plan
+
+    started, clock = datetime.now(UTC), time.monotonic()
+    run_id = new_run_id(started)
+    with ExitStack() as holding:
+        lease, plan = take_and_plan(settings, run_id, holding, damaged)
+        if plan.pending or plan.final_rows:
+            with handing_over(run_id, lease, plan):
+                return _run_flow(settings, damaged)
+        record_start(settings, run_id, started)
+        summary = summarise(plan, Outcome(), run_id, started, time.monotonic() - clock)
+        record_run(settings, run_id, summary)
+    print_summary(RunResult(**summary, failures=[]), settings, OUT)
+    return exit_code(summary)
+
+
+def _run_flow(settings: Settings, damaged: Sequence[str]) -> int:
     from jobs.flows.restore import restore_and_print
     from jobs.service.server import start_own_server
 
     start_own_server()
-    if not settings.model_spec().trained:
-        warn(f"preset {settings.preset} is untrained:", "the pipeline is real, the pictures are not restorations.")
     return restore_and_print(settings, damaged)

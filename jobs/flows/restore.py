@@ -16,23 +16,22 @@ from prefect.runtime import flow_run
 from prefect.utilities.annotations import quote
 
 from jobs.console.exit_codes import exit_code
-from jobs.console.progress import RunProgress, rate_per_hour
+from jobs.console.progress import RunProgress
 from jobs.console.summary import Failure, RunResult, Summary
 from jobs.console.tables import print_summary
 from jobs.console.terminal import ERR, OUT
 from jobs.flows.artifacts import show_report, show_run
 from jobs.flows.states import PATIENT, copy_state, emit_run_event, final_state, is_retryable, refusals_as_states
-from pipelines.manifest.runs import all_runs_ended, new_run_id, write_run_record, write_run_start
-from pipelines.plan.plan import Plan, make_plan
-from pipelines.plan.stores import open_stores
+from jobs.restoration import handed_over, handed_run_id, record_run, record_start, summarise, take_and_plan
+from pipelines.manifest.runs import new_run_id
+from pipelines.plan.plan import Plan
 from pipelines.review.report import make_and_publish
 from pipelines.rows import FAILED, Row
 from pipelines.run.cluster import connected
-from pipelines.run.driver import Outcome, run
+from pipelines.run.driver import run
+from pipelines.run.outcome import Outcome
 from pipelines.settings import Settings
-from pipelines.store.cleanup import clear_unfinished
-from pipelines.store.lease import Lease, hold_lease
-from pipelines.store.stores import stores_of
+from pipelines.store.lease import Lease
 
 __all__ = [
     "commit_task",
@@ -70,17 +69,7 @@ def plan_task(
     Returns:
         The lease and the plan, `_opaque`; or a refusal.
     """
-    stores = open_stores(settings)
-    output = stores.output
-    with ExitStack() as attempt:
-        lease = attempt.enter_context(
-            hold_lease(output, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease)
-        )
-        output.check_writable()
-        if not all_runs_ended(output):
-            clear_unfinished(output, 0)  # what a run that died left behind; nobody else writes while we hold the lease
-        plan = make_plan(settings, damaged=damaged, stores=stores)
-        holding.push(attempt.pop_all())
+    lease, plan = handed_over() or take_and_plan(settings, run_id, holding, damaged)
     return _opaque((lease, plan))
 
 
@@ -107,33 +96,13 @@ def run_task(plan: Plan, settings: Settings, lease: Lease, flow_run_id: str) -> 
 @task(name="commit", **_TASK, retries=2, retry_delay_seconds=[30, 120])
 def commit_task(settings: Settings, run_id: str, summary: Summary) -> None:
     """Publish the run's record: the mark that the run came to its end and all its rows are in the manifest."""
-    record = {**summary, "only": settings.only, "settings": settings.result_settings()}
-    if not settings.disclosure:
-        record["undisclosed_because"] = settings.undisclosed_because
-    write_run_record(stores_of(settings).output, run_id, record)
+    record_run(settings, run_id, summary)
 
 
 @task(name="summary", **_TASK)
 def summary_task(plan: Plan, outcome: Outcome, run_id: str, started: datetime, seconds: float) -> Summary:
     """What the run did, as plain values."""
-    return {
-        "run_id": run_id,
-        "started_at": started.isoformat(),
-        "finished_at": datetime.now(UTC).isoformat(),
-        "restored": outcome.restored,
-        "failed": outcome.failed,
-        "failed_by_code": dict(sorted(outcome.by_code.items())),
-        "left": outcome.left,
-        "stopped": outcome.stopped,
-        "signal": outcome.signal,
-        "already_done": plan.done,
-        "quarantined": len(plan.quarantined),
-        "pending_because": plan.counts(),
-        "other_files": dict(sorted(plan.skipped.items())),
-        "model_digest": plan.model_digest,
-        "seconds": round(seconds, 3),
-        "items_per_hour": round(rate_per_hour(outcome.restored + outcome.failed, seconds), 1),
-    }
+    return summarise(plan, outcome, run_id, started, seconds)
 
 
 @task(name="report", **_TASK, **PATIENT)
@@ -156,13 +125,13 @@ def restore_archive(settings: Settings, damaged: list[str] | None = None, report
         The summary, with the first failures under `failures`.
     """
     started, clock = datetime.now(UTC), time.monotonic()
-    run_id = new_run_id(started)
+    run_id = handed_run_id() or new_run_id(started)
     with ExitStack() as holding:
         planned = plan_task(settings, run_id, _opaque(holding), damaged or ())
         if isinstance(planned, State):
             return cast("RunResult", copy_state(planned))  # in truth a state, which Prefect takes as this run's
         lease, plan = _plain(planned)
-        write_run_start(stores_of(settings).output, run_id, {"started_at": started.isoformat(), "only": settings.only})
+        record_start(settings, run_id, started)
         outcome, failures = run_task(_opaque(plan), settings, _opaque(lease), str(flow_run.id or ""))
         summary = summary_task(_opaque(plan), outcome, run_id, started, time.monotonic() - clock)
         try:

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["prepare_environment"]
+__all__ = ["has_server", "prepare_environment"]
 
 
 def prepare_environment() -> None:
@@ -40,15 +40,17 @@ def prepare_environment() -> None:
     tokens = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
     if any(name in os.environ for name in tokens) or (Path.home() / ".ray" / "auth_token").exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    own_setup = Path.home() / ".prefect" / "profiles.toml"
-    if (
-        own_prefect
-        and "PREFECT_API_URL" not in os.environ
-        and "PREFECT_HOME" not in os.environ
-        and not own_setup.exists()
-    ):
+    if own_prefect and not has_server() and "PREFECT_HOME" not in os.environ:
         from faithdiff_model.weights.download import cache_folder
 
         home = cache_folder() / "prefect"
         home.mkdir(parents=True, exist_ok=True)  # Prefect makes the last folder only
         os.environ["PREFECT_HOME"] = str(home)
+
+
+def has_server() -> bool:
+    """Whether somebody has set Prefect up on this machine, by the environment or by profiles of Prefect's own.
+
+    A run is then shown there, whatever it does.
+    """
+    return "PREFECT_API_URL" in os.environ or (Path.home() / ".prefect" / "profiles.toml").exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
@@ -22,6 +21,7 @@ from pipelines.run.cluster import alive_nodes
 from pipelines.run.frame_counts import FrameCounts, OnFrames
 from pipelines.run.joiner import Joiner
 from pipelines.run.outage import OutageWatch
+from pipelines.run.outcome import Outcome
 from pipelines.run.pools import cluster_pools
 from pipelines.run.row_feed import RowFeed
 from pipelines.run.run_observer import Observer
@@ -34,7 +34,7 @@ from pipelines.store.lease import Lease, hold_lease
 from pipelines.store.store import Store
 from pipelines.store.stores import open_store
 
-__all__ = ["Build", "OnRow", "Outcome", "run"]
+__all__ = ["Build", "OnRow", "run"]
 
 OnRow = Callable[[Row], None]
 Build = Callable[..., Dataset]
@@ -49,34 +49,6 @@ _WAVE_ROWS_A_REPLICA = 200
 _LOST = "another run has taken the output over, or it could not be reached for too long"
 _LEAST_JOINED = 2  # items joined at a time, or as many as there are replicas
 _LOOK = 0.2  # seconds between two looks at what was joined
-
-
-@dataclass
-class Outcome:
-    """What became of a run's items.
-
-    Attributes:
-        restored, failed: items by how they ended.
-        by_code: failed items by error code.
-        left: planned items that the run did not get to.
-        stopped: why it ended before its end; empty if it did not.
-        signal: number of the signal that ended it, or 0.
-    """
-
-    restored: int = 0
-    failed: int = 0
-    by_code: dict[str, int] = field(default_factory=dict)
-    left: int = 0
-    stopped: str = ""
-    signal: int = 0
-
-    def count(self, row: Row) -> None:
-        """Count a final row."""
-        if row["status"] == RESTORED:
-            self.restored += 1
-        elif row["status"] == FAILED:
-            self.failed += 1
-            self.by_code[row["error_code"]] = self.by_code.get(row["error_code"], 0) + 1
 
 
 def run(

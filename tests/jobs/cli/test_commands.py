@@ -26,7 +26,8 @@ def test_help_lists_every_command_and_imports_none() -> None:
     code = (
         "import sys\nfrom jobs.cli.main import app\n"
         "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
-        "print('loaded:', *[m for m in ('pydantic', 'pyarrow', 'pandas', 'numpy', 'prefect', 'ray', 'torch') if m in sys.modules])"
+        "heavy = ('pydantic', 'pyarrow', 'pandas', 'numpy', 'prefect', 'ray', 'torch')\n"
+        "print('loaded:', *[name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.splitlines()[-1] == "loaded:"
@@ -60,6 +61,11 @@ def test_completion_names_the_commands() -> None:
     code = "import sys; sys.argv = ['faitharchive']; from jobs.cli.main import main; main()"
     asked = {"_FAITHARCHIVE_COMPLETE": "complete_bash", "COMP_WORDS": "faitharchive re", "COMP_CWORD": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env={**os.environ, **asked}, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **asked},
+        check=False,
     )
     assert done.stdout.split() == ["restore", "report"]

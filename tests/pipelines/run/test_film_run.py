@@ -17,7 +17,8 @@ from pipelines.manifest.reader import current_rows
 from pipelines.manifest.sidecar import read_sidecar
 from pipelines.plan.plan import make_plan
 from pipelines.rows import FAILED, PART_DONE, RESTORED, Row
-from pipelines.run.driver import Outcome, run
+from pipelines.run.driver import run
+from pipelines.run.outcome import Outcome
 from pipelines.settings import Settings
 from pipelines.store.store import Store
 

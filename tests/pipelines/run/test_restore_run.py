@@ -18,7 +18,8 @@ from pipelines.manifest.runs import new_run_id
 from pipelines.media.photo.decode import DecodeLimits, decode
 from pipelines.plan.plan import make_plan
 from pipelines.rows import MANIFEST_SCHEMA, RESTORED, Row
-from pipelines.run.driver import Outcome, run
+from pipelines.run.driver import run
+from pipelines.run.outcome import Outcome
 from pipelines.settings import Settings
 from pipelines.store.layout import PRIVATE
 from pipelines.store.store import Store

@@ -1,0 +1,37 @@
+"""What became of a run's items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipelines.rows import FAILED, RESTORED, Row
+
+__all__ = ["Outcome"]
+
+
+@dataclass
+class Outcome:
+    """What became of a run's items.
+
+    Attributes:
+        restored, failed: items by how they ended.
+        by_code: failed items by error code.
+        left: planned items that the run did not get to.
+        stopped: why it ended before its end; empty if it did not.
+        signal: number of the signal that ended it, or 0.
+    """
+
+    restored: int = 0
+    failed: int = 0
+    by_code: dict[str, int] = field(default_factory=dict)
+    left: int = 0
+    stopped: str = ""
+    signal: int = 0
+
+    def count(self, row: Row) -> None:
+        """Count a final row."""
+        if row["status"] == RESTORED:
+            self.restored += 1
+        elif row["status"] == FAILED:
+            self.failed += 1
+            self.by_code[row["error_code"]] = self.by_code.get(row["error_code"], 0) + 1
