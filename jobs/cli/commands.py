@@ -64,7 +64,11 @@ COMMANDS = {
         "report",
         "Make a page on what is restored, what failed and why, how faithful it is and how the runs went.",
     ),
-    "export": CommandPlace("jobs.cli.export", "export_command", "EXPORT"),
+    "export": CommandPlace(
+        "jobs.cli.export",
+        "export_command",
+        "Copy scans and results to DEST in the form of a profile, checking every file on the way.",
+    ),
     "status": CommandPlace(
         "jobs.cli.status",
         "status",
