@@ -12,7 +12,7 @@ from certificates import Chain, make_chain
 from exports import exported, restored_archive, tree
 
 from pipelines.export.credentials import CredentialsError, Signer
-from pipelines.export.item import media_type
+from pipelines.export.item import Item, ItemFile, NotExportedError, media_type
 from pipelines.manifest.reader import current_rows
 from pipelines.rows import Row
 from pipelines.settings import Settings
@@ -134,3 +134,29 @@ def test_wrong_files_are_one_clear_line(chain: Chain, tmp_path: Path, what: str,
     assert said in str(error.value)
     assert "\n" not in str(error.value)
     assert "BEGIN" not in str(error.value)
+
+
+def test_a_result_that_is_no_picture_is_a_clear_line(settings: Settings, chain: Chain, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    store = Store(str(tmp_path))
+    files = (
+        ItemFile(role="scan", name="a.png", sha256="", store=Store(settings.source), path="a.png"),
+        ItemFile(role="restored", name="a.png", sha256="", store=store, path="a.png"),
+    )
+    signer = Signer(chain.certificates, chain.key)
+    with pytest.raises(NotExportedError, match=r"a\.png: no C2PA manifest could be made of a\.png"):
+        signer.signed(Item(row=rows(settings)["a.png"], name="x", files=files))
+
+
+def test_a_film_in_matroska_has_a_manifest(settings: Settings, chain: Chain, tmp_path: Path) -> None:
+    (tmp_path / "a.mkv").write_bytes(b"\x1aE\xdf\xa3" + bytes(500))  # the library hashes what it cannot take apart
+    store = Store(str(tmp_path))
+    files = tuple(
+        ItemFile(role=role, name="a.mkv", sha256="", store=store, path="a.mkv") for role in ("scan", "restored")
+    )
+    made = Signer(chain.certificates, chain.key).signed(Item(row=rows(settings)["a.png"], name="x", files=files))
+    credentials = made.file("credentials")
+    assert credentials is not None
+    asset = io.BytesIO((tmp_path / "a.mkv").read_bytes())
+    reader = c2pa.Reader("video/x-matroska", asset, credentials.data, context=trusting(chain))
+    assert reader.get_validation_state() == "Trusted"

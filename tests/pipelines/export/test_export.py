@@ -13,8 +13,9 @@ from pathlib import Path
 
 import bagit
 import pytest
-from archive_steps import picture, restore_without_model, save_photo
+from archive_steps import archive_settings, picture, restore_without_model, save_photo
 from exports import exported, restored_archive, tree
+from tiff_pages import tiff_pages
 
 from pipelines.export.item import NotExportedError, package_name
 from pipelines.export.package import Package
@@ -252,3 +253,14 @@ def test_two_exports_at_once_are_refused(settings: Settings, tmp_path: Path) -> 
         pytest.raises(LeaseError, match="another"),
     ):
         exported(settings, tmp_path / "export", "csv")
+
+
+def test_what_is_several_files_is_left_out_by_name(tmp_path: Path) -> None:
+    settings = archive_settings(tmp_path, pages="split")
+    save_photo(tmp_path / "scans" / "c.png")
+    pages = tiff_pages([(picture(20, 24, seed=number), {}) for number in range(2)])
+    (tmp_path / "scans" / "letter.tif").write_bytes(pages)
+    restore_without_model(settings)
+    done = exported(settings, tmp_path / "export", "bag")
+    assert (done.exported, done.left_out, done.failed) == (1, 1, 0)
+    assert done.first_left_out[0].startswith("letter.tif: its pages are files of their own")
