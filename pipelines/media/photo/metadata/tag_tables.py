@@ -148,10 +148,11 @@ def _read(reading: _Reading, at: int, kind: int) -> Table:
         if tag in table.entries or tag in table.children or (kind == 0 and tag in reading.skipped):
             continue  # of two, readers take the first
         value = place + 4 + inline
-        size = number * (SIZES | _BIG_SIZES if reading.big else SIZES).get(type_number, 0)
+        known = SIZES | _BIG_SIZES if reading.big else SIZES
+        size = number * known.get(type_number, 0)  # cameras do write empty texts
         if size > inline:
             (value,) = struct.unpack_from(order + pointer_code, entries, value - start)
-        if not size or value + size > len(data) or value < 8 or size > reading.left:
+        if type_number not in known or value + size > len(data) or value < 8 or size > reading.left:
             reading.problems.append(f"tag {tag}")
             continue
         reading.left -= size

@@ -134,6 +134,15 @@ def test_broken_values_go_and_the_others_stay() -> None:
     assert read_tables(sound)[0].following
 
 
+def test_empty_values_are_not_broken() -> None:
+    """Kodak's DC210 leaves the description and the copyright empty, of no byte."""
+    empty = tiff_structure([(270, 2, 0, b""), (271, 2, 6, b"Kodak\0")])
+    assert check_exif(empty) == (empty, [])
+    root = read_tables(renew_exif(empty, FACTS))[0]
+    assert (root.entries[270].data, root.entries[271].data) == (b"", b"Kodak\0")
+    assert check_exif(tiff_structure([(270, 99, 0, b"")]))[1] == ["tag 270"]
+
+
 def test_a_note_under_a_table_is_left_out() -> None:
     """Tables are written to: a note that a crafted block lays over one would change."""
     data = bytearray(block())
