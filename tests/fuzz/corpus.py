@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import cv2
+import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image
@@ -89,8 +90,15 @@ def _strips(channels: int, dtype: type = np.uint8, **options: object) -> bytes:
     return tiff_file(pixels.transpose(2, 0, 1) if planar else flat(pixels), photometric=photometric, **options)
 
 
-def _floats() -> bytes:
-    return tiff_file(noise(3).astype(np.float32) / 99 - 1, photometric="rgb", compression="deflate")
+def _floats(predictor: int = 1) -> bytes:
+    samples = noise(3).astype(np.float32) / 99 - 1
+    return tiff_file(samples, photometric="rgb", compression="deflate", predictor=predictor)
+
+
+def _deep_jpeg(lossless: bool) -> bytes:
+    return imagecodecs.jpeg8_encode(
+        noise(3, np.uint16) >> 4, level=None if lossless else 90, bitspersample=12, lossless=lossless
+    )
 
 
 _PALETTE_CHUNK = png_chunk(b"PLTE", bytes(range(48)))
@@ -106,6 +114,8 @@ SEEDS: dict[str, dict[str, Callable[[], bytes]]] = {
         ),
         "exif and icc": lambda: pillow_file(smooth(3), "JPEG", exif=exif_block(6), icc_profile=_PROFILE),
         "arithmetic": _arithmetic_jpeg,
+        "12 bits": lambda: _deep_jpeg(lossless=False),
+        "lossless 12 bits": lambda: _deep_jpeg(lossless=True),
     },
     "PNG": {
         **{f"grey {bits}": (lambda bits=bits: _png(0, bits)) for bits in (1, 2, 4, 8, 16)},
@@ -147,6 +157,10 @@ SEEDS: dict[str, dict[str, Callable[[], bytes]]] = {
         "cmyk": lambda: pillow_file(Image.fromarray(smooth(4), "CMYK"), "TIFF", icc_profile=cmyk_profile()),
         "lab": lambda: pillow_file(Image.fromarray(smooth(3), "LAB"), "TIFF"),
         "metadata": lambda: pillow_file(smooth(3), "TIFF", icc_profile=_PROFILE, dpi=(300, 300)),
+        "float predictor": lambda: _floats(predictor=3),
+        "cmyk 16": lambda: tiff_file(noise(4, np.uint16), photometric="separated", iccprofile=cmyk_profile()),
+        "lab 16": lambda: tiff_file(noise(3, np.uint16), photometric="cielab", compression="lzw", predictor=2),
+        "jpeg 12": lambda: tiff_file(noise(3, np.uint16) >> 4, photometric="rgb", compression="jpeg", bitspersample=12),
     },
     "WEBP": {
         "lossy": lambda: pillow_file(smooth(3), "WEBP"),

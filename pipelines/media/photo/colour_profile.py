@@ -1,13 +1,10 @@
-"""ICC profiles: what they are called, whether they fit the pixels, and colour conversion through them."""
+"""ICC profiles: what they are called, and whether they fit the pixels."""
 
 from __future__ import annotations
 
-import io
 import struct
 
-from PIL import Image, ImageCms
-
-__all__ = ["colour_space_of", "description", "fits", "to_srgb"]
+__all__ = ["colour_space_of", "description", "fits"]
 
 # Colour space signature in a profile's header -> channels of colour, for the spaces a photo can be in.
 _CHANNELS = {b"RGB ": 3, b"GRAY": 1}
@@ -51,45 +48,3 @@ def _text(body: bytes) -> str:
         length, offset = struct.unpack_from(">II", body, 20)
         return body[offset : offset + length].decode("utf-16-be", "ignore")
     return ""
-
-
-def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
-    """An image of a colour space that photos are not kept in, as sRGB.
-
-    Args:
-        image: mode "CMYK", "LAB" or "YCbCr", 8 bits.
-        profile: its embedded profile, used for CMYK when it is one of CMYK.
-
-    Returns:
-        (mode "RGB", a line that says how it was converted).
-    """
-    if image.mode == "LAB":
-        lab = ImageCms.createProfile("LAB")
-        return _through(image, ImageCms.ImageCmsProfile(lab)), "Lab was converted to sRGB"
-    if image.mode == "CMYK" and profile is not None and colour_space_of(profile) == b"CMYK":
-        try:
-            converted = _through(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
-            return converted, f"CMYK was converted to sRGB through its profile ({description(profile)})"
-        except (ImageCms.PyCMSError, OSError):
-            note = (
-                "CMYK was converted to RGB without a profile: the embedded one is damaged, so colours are approximate"
-            )
-            return image.convert("RGB"), note
-    if image.mode == "CMYK":
-        return image.convert("RGB"), "CMYK was converted to RGB without a profile: colours are approximate"
-    return image.convert("RGB"), f"{image.mode} was converted to RGB"
-
-
-def _through(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
-    target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-    # Relative colorimetric with black point compensation: what photographs are usually converted with.
-    converted = ImageCms.profileToProfile(
-        image,
-        source,
-        target,
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
-    assert converted is not None  # None only when asked to work in place
-    return converted

@@ -129,11 +129,11 @@ def test_codes_of_what_is_no_photograph() -> None:
 
 
 def test_valid_files_of_unsupported_kinds() -> None:
-    twelve = bytearray(pillow_file(smooth(3), "JPEG"))
-    twelve[twelve.index(b"\xff\xc0") + 4] = 12
-    assert code_of(bytes(twelve)) == "unsupported"
-    lossless = pillow_file(smooth(3), "JPEG").replace(b"\xff\xc0", b"\xff\xc3")
-    assert code_of(lossless) == "unsupported"
+    ten = bytearray(pillow_file(smooth(3), "JPEG"))
+    ten[ten.index(b"\xff\xc0") + 4] = 10
+    assert code_of(bytes(ten)) == "unsupported"
+    hierarchical = pillow_file(smooth(3), "JPEG").replace(b"\xff\xc0", b"\xff\xc5")
+    assert code_of(hierarchical) == "unsupported"
     assert (
         code_of(b"\x89PNG\r\n\x1a\n" + png_chunk(b"CgBI", bytes(4)) + pillow_file(smooth(3), "PNG")[8:])
         == "unsupported"
