@@ -45,7 +45,17 @@ _PROFILE = icc_profile(b"RGB ")
 # Numbers at which arithmetic changes its mind, in 1, 2, 4 and 8 bytes.
 _INTERESTING = (0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 0x7F, 0x80, 0xFE, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 0x10000,
                 2**24, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1, 2**32, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1)  # fmt: skip
-_SIGNATURES = {"JPEG": 3, "PNG": 8, "TIFF": 4, "WEBP": 12, "JPEG2000": 4}  # bytes
+_SIGNATURES = {
+    "JPEG": 3,
+    "PNG": 8,
+    "TIFF": 4,
+    "WEBP": 12,
+    "JPEG2000": 4,
+    "BMP": 18,
+    "GIF": 6,
+    "TGA": 18,
+    "AVIF": 12,
+}  # bytes
 _HEAD = 400  # headers break decoders more than pixels do: half of the damage stays in the first bytes
 
 
@@ -180,6 +190,16 @@ SEEDS: dict[str, dict[str, Callable[[], bytes]]] = {
         "jp2 12": lambda: jp2_file_12(noise(3, np.uint16, size=LARGE) >> 4),
         "stream": lambda: pillow_file(smooth(1), "JPEG2000", no_jp2=True),
         "stream rgb": lambda: pillow_file(smooth(3), "JPEG2000", no_jp2=True, progression="RPCL"),
+    },
+    "BMP": {"rgb": lambda: pillow_file(smooth(3), "BMP"), "palette": lambda: pillow_file(_palette(), "BMP")},
+    "GIF": {
+        "palette": lambda: pillow_file(_palette(transparent=True), "GIF"),
+        "animation": lambda: pillow_file(_palette(), "GIF", save_all=True, append_images=[_palette(transparent=True)]),
+    },
+    "TGA": {"rgb": lambda: pillow_file(smooth(3), "TGA") + bytes(8) + b"TRUEVISION-XFILE.\0"},
+    "AVIF": {
+        "8 bits": lambda: pillow_file(smooth(3), "AVIF", icc_profile=_PROFILE),
+        "10 bits with alpha": lambda: imagecodecs.avif_encode(noise(4, np.uint16) >> 6, level=90, bitspersample=10),
     },
 }
 

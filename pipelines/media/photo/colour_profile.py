@@ -1,10 +1,13 @@
-"""ICC profiles: what they are called, and whether they fit the pixels."""
+"""ICC profiles: what they are called, whether they are sound, and whether they fit the pixels."""
 
 from __future__ import annotations
 
 import struct
 
-__all__ = ["colour_space_of", "description", "fits"]
+import imagecodecs
+import numpy as np
+
+__all__ = ["colour_space_of", "description", "fits", "is_sound"]
 
 # Colour space signature in a profile's header -> channels of colour, for the spaces a photo can be in.
 _CHANNELS = {b"RGB ": 3, b"GRAY": 1}
@@ -24,6 +27,31 @@ def colour_space_of(profile: bytes) -> bytes | None:
 def fits(profile: bytes, colour_channels: int) -> bool:
     """Whether pixels of 1 (grey) or 3 (RGB) colour channels can be in this profile's space."""
     return _CHANNELS.get(colour_space_of(profile) or b"") == colour_channels
+
+
+def is_sound(profile: bytes) -> bool:
+    """Whether a profile of grey or RGB keeps its tags inside itself, and colours can be computed with it.
+
+    One that holds no colours at all, only a name, passes: programs that cannot use it leave pixels as they are.
+    """
+    (count,) = struct.unpack_from(">I", profile, _HEADER_SIZE)
+    end = _HEADER_SIZE + 4 + 12 * count
+    if end > len(profile):
+        return False
+    tags = [struct.unpack_from(">4sII", profile, place) for place in range(_HEADER_SIZE + 4, end, 12)]
+    if any(offset + size > len(profile) for _, offset, size in tags):
+        return False
+    if not {name for name, _, _ in tags} & {b"rXYZ", b"kTRC", b"A2B0"}:
+        return True
+    space, channels = ("gray", 1) if colour_space_of(profile) == b"GRAY" else ("rgb", 3)
+    try:
+        pixel = np.zeros((1, 1, channels) if channels == 3 else (1, 1), np.uint8)
+        imagecodecs.cms_transform(
+            pixel, profile, imagecodecs.cms_profile("srgb"), colorspace=space, outcolorspace="rgb"
+        )
+    except (RuntimeError, ValueError):
+        return False
+    return True
 
 
 def description(profile: bytes) -> str:

@@ -5,16 +5,28 @@ from __future__ import annotations
 import io
 import warnings as python_warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 import cv2
 import imagecodecs
 import numpy as np
-from PIL import Image, ImageFile, Jpeg2KImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TgaImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from pipelines.errors import ItemError
+from pipelines.media.photo.avif_boxes import AvifHeader
 from pipelines.media.photo.colour_convert import cmyk_to_srgb, lab_to_srgb
 from pipelines.media.photo.header import RECOPY, Header, corrupt
 from pipelines.media.photo.jp2_boxes import CIELAB, Jp2Header
@@ -41,6 +53,9 @@ _PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
     "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "TGA": TgaImagePlugin.TgaImageFile,
 }
 # The mode that each Pillow mode of 8 bits is kept in.
 _KEPT = {
@@ -104,6 +119,8 @@ def decode_pixels(data: bytes, header: Header) -> Decoded:
     if isinstance(header, Jp2Header) and has_plain_channels(header):
         pixels, converted, notes = _guarded(partial(read_channels, data, header), header)
         return Decoded(pixels=pixels, source_mode=_mode_name(header), converted=converted, warnings=notes)
+    if isinstance(header, AvifHeader):
+        return _avif(data, header)
     return _pillow(data, header)
 
 
@@ -164,6 +181,19 @@ def _deep_jpeg(header: JpegHeader) -> Decoded:
     return Decoded(pixels=widen(pixels, header.bits), source_mode=_mode_name(header))
 
 
+def _avif(data: bytes, header: AvifHeader) -> Decoded:
+    """The primary picture, in its depth."""
+    try:
+        pixels = imagecodecs.avif_decode(data, 0, numthreads=1)
+    except RuntimeError as error:
+        raise corrupt(f"the pixels cannot be decoded ({error})") from error
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    if pixels.shape[:2] != (header.height, header.width):
+        raise corrupt("the picture is of another size than its description")
+    header = replace(header, samples=pixels.shape[2], bits=header.bits if pixels.dtype == np.uint16 else 8)
+    return Decoded(pixels=widen(pixels, header.bits), source_mode=_mode_name(header))
+
+
 def _pillow(data: bytes, header: Header) -> Decoded:
     source = header.stream if isinstance(header, PngHeader | JpegHeader) else data
     try:
@@ -171,8 +201,13 @@ def _pillow(data: bytes, header: Header) -> Decoded:
     except MemoryError:
         raise
     except Exception as error:
-        if header.format == "TIFF":  # sound as far as our reader knows, so a layout that Pillow does not
-            raise ItemError("unsupported", f"this kind of TIFF is not supported ({error}); export it again") from error
+        if header.format in (
+            "TIFF",
+            "BMP",
+            "TGA",
+        ):  # sound as far as our reader knows, so a layout that Pillow does not
+            what = f"this kind of {header.format} is not supported ({error})"
+            raise ItemError("unsupported", f"{what}; export it again") from error
         raise corrupt(f"the {header.format} file cannot be opened ({error})") from error
     try:
         _guarded(image.load, header)
@@ -182,6 +217,8 @@ def _pillow(data: bytes, header: Header) -> Decoded:
         raise ItemError("unsupported", f"no decoder here reads this kind of {header.format}; {_RARE}") from error
     mode, notes, converted = image.mode, [], image.mode in ("CMYK", "LAB", "YCbCr")
     scaling: str | None
+    if mode == "L" and header.format == "GIF" and "transparency" in image.info:
+        image = image.convert("LA")
     if mode in ("P", "PA"):
         transparent = mode == "PA" or "transparency" in image.info
         image = image.convert("RGBA" if transparent else "RGB")
