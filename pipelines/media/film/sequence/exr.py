@@ -78,9 +78,11 @@ def write_exr(pixels: np.ndarray, header_of: bytes) -> bytes:
 
 def _read(data: bytes, limits: DecodeLimits) -> FrameFile:
     header = read_header(data)
-    stored = (header.window[2] - header.window[0] + 1) * (header.window[3] - header.window[1] + 1)
-    if max(header.width * header.height, stored) > limits.max_pixels:
-        reason = f"{header.width} x {header.height} pixels are more than the limit of {limits.max_pixels}"
+    stored = header.window[2] - header.window[0] + 1, header.window[3] - header.window[1] + 1
+    for what, (width, height) in (("picture", (header.width, header.height)), ("data window", stored)):
+        if width * height <= limits.max_pixels:
+            continue
+        reason = f"the {what}'s {width} x {height} pixels are more than the limit of {limits.max_pixels}"
         raise ItemError("too_many_pixels", f"{reason}; raise --max-pixels if the scan is genuine")
     check_blocks(data, header)
     planes, pixel_format = _decode(data, header)

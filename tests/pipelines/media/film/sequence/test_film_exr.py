@@ -128,6 +128,9 @@ def test_exr_damage_is_seen() -> None:
     assert code_of(lambda: read_frame(exr_file(light("ZN")), "a.exr", LIMITS)).code == "unsupported"
     assert code_of(lambda: read_frame(exr_file(light("RG")), "a.exr", LIMITS)).code == "unsupported"
     assert code_of(lambda: read_frame(plain, "a.exr", DecodeLimits(max_pixels=700))).code == "too_many_pixels"
+    window = plain.index(b"dataWindow\0box2i\0") + len(b"dataWindow\0box2i\0") + 4
+    wide = plain[:window] + struct.pack("<4i", 0, 0, 99_999, 99_999) + plain[window + 16 :]
+    assert "the data window's 100000 x 100000 pixels" in code_of(lambda: read_frame(wide, "a.exr", LIMITS)).reason
 
 
 def test_whatever_frame_comes_in_only_an_item_error_comes_out() -> None:
