@@ -54,10 +54,11 @@ def unpack_chunk(packed: bytes, header: TiffHeader, row_bytes: int, rows: int) -
         OSError: libtiff could not unpack it.
     """
     if header.bits_reversed:
-        packed = imagecodecs.bitorder_decode(packed)
+        packed = bytes(imagecodecs.bitorder_decode(packed))
     size = row_bytes * rows
     if header.compression == RAW:
         return packed
+    unpacked: bytes | bytearray
     try:
         unpacked = _UNPACKERS[header.compression](packed, out=size)
     except RuntimeError:  # each codec has an error of its own below it

@@ -58,6 +58,15 @@ def test_exr_comes_and_goes(channels: str, half: bool) -> None:
     assert red == pytest.approx(srgb_decode(restored[..., 0] / 65535), rel=1e-3, abs=1e-6)
 
 
+def test_attributes_of_unknown_types_are_kept_and_bytes_are_the_same_each_time() -> None:
+    data = exr_file(light()).replace(b"owner\0string\0", b"owner\0vendor\0")
+    pixels = read_frame(data, "a.exr", LIMITS).pixels
+    result = write_exr(pixels, data)
+    assert b"owner\0vendor\0" in result
+    assert write_exr(pixels, data) == result
+    np.testing.assert_array_equal(read_frame(result, "b.exr", LIMITS).pixels, pixels)
+
+
 def tiled(planes: dict[str, np.ndarray], side: int) -> bytes:
     """An OpenEXR file of square tiles, uncompressed."""
     lined = exr_file(planes)
