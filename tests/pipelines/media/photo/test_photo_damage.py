@@ -121,7 +121,7 @@ def test_codes_of_what_is_no_photograph() -> None:
     assert code_of(b"\xff") == "not_an_image"
     assert code_of(b"Dear archivist, BM and P6 are letters too.") == "not_an_image"
     assert code_of(np.random.default_rng(1).bytes(5000)) == "not_an_image"
-    assert code_of(b"%PDF-1.7 ...") == "not_an_image"
+    assert code_of(b"%PDF-1.7 ...") == "unsupported"
     for format in ("PPM", "ICO", "QOI", "DDS"):
         assert code_of(pillow_file(smooth(3), format)) == "unsupported", format
     assert code_of(b"8BPS\0\1" + bytes(40)) == "unsupported"
