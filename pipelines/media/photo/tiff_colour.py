@@ -123,7 +123,8 @@ def to_uint16(samples: np.ndarray, bits: int) -> tuple[np.ndarray, str]:
 
 
 def _finite(samples: np.ndarray) -> np.ndarray:
-    return np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    with np.errstate(invalid="ignore"):  # some bits are no numbers, which the cast remarks on
+        return np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _alpha(alpha: np.ndarray, bits: int, dtype: np.dtype) -> np.ndarray:
