@@ -10,7 +10,7 @@ from pipelines.errors import ItemError
 from pipelines.media.photo.header import RECOPY, Header, check_sides, corrupt, need, usable_dpi
 from pipelines.media.photo.jp2_coding import Coding
 
-__all__ = ["CIELAB", "CMYK", "SYCC", "Jp2Header", "boxes", "read_jp2"]
+__all__ = ["CIELAB", "CMYK", "SYCC", "Jp2Header", "boxes", "read_jp2", "top_boxes"]
 
 JP2_SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 STREAM_SIGNATURE = b"\xff\x4f\xff\x51"
@@ -52,16 +52,8 @@ def read_jp2(data: bytes) -> Jp2Header:
     if data.startswith(STREAM_SIGNATURE):
         return _stream(data, 0, len(data), {})
     facts: dict[bytes, bytes] = {}
-    stream, streams, found = (0, 0), 0, boxes(data, 0, len(data))
-    while True:
-        try:
-            kind, start, end = next(found)
-        except StopIteration:
-            break
-        except ItemError:
-            if not streams:
-                raise
-            break  # what comes behind the picture is no part of it
+    stream, streams = (0, 0), 0
+    for kind, start, end in top_boxes(data):
         if kind == b"jp2h":
             for inner, inner_start, inner_end in boxes(data, start, end):
                 if inner == b"res ":
@@ -80,6 +72,26 @@ def read_jp2(data: bytes) -> Jp2Header:
     if b"ihdr" not in facts:
         raise corrupt("there is no image header box")
     return _stream(data, *stream, facts, frames=streams)
+
+
+def top_boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes of a file that lie in no other; what is cut or broken behind the picture is no part of it, and ends them.
+
+    Raises:
+        ItemError: "truncated" or "corrupt", of what lies before the picture.
+    """
+    found, streams = boxes(data, 0, len(data)), 0
+    while True:
+        try:
+            kind, start, end = next(found)
+        except StopIteration:
+            return
+        except ItemError:
+            if not streams:
+                raise
+            return
+        streams += kind == b"jp2c"
+        yield kind, start, end
 
 
 def boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
