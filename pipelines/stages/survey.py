@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import ClassVar
 
-from faithdiff_model.network.config import MIN_SIDE
 from pipelines.errors import ItemError
 from pipelines.film.plan import FilmPlan, load_plan, plan_path
 from pipelines.film.published import published
@@ -20,6 +19,7 @@ from pipelines.media.film.survey.survey import Surveyor
 from pipelines.rows import PART_DONE, Row, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.publish import write_errors
+from pipelines.stages.tiling import check_result_size
 from pipelines.store.stores import stores_of
 
 __all__ = ["SurveyFilm"]
@@ -86,9 +86,7 @@ class SurveyFilm:
                 surveyor.add(frame.pixels)
             timeline = reader.timeline()
         facts = reader.facts
-        if min(facts.width, facts.height) * self.settings.upscale < MIN_SIDE:
-            reason = f"{facts.width}x{facts.height} pixels enlarged {self.settings.upscale}x is below {MIN_SIDE} a side"
-            raise ItemError("too_small", f"{path}: {reason}; raise --upscale")
+        check_result_size(path, facts.width, facts.height, self.settings.upscale)
         settings = self.settings
         survey = surveyor.finish()
         return reader, FilmPlan(facts, timeline, survey, settings.segment_frames, settings.segment_overlap)

@@ -12,9 +12,7 @@ import numpy as np
 from faithdiff_model.damage.fill import fillable
 from faithdiff_model.image.resize import enlarge, from_unit_float
 from faithdiff_model.image.windows import Rect, TilePlacement
-from faithdiff_model.network.config import MIN_SIDE
 from faithdiff_model.presets import PRESETS
-from pipelines.errors import ItemError
 from pipelines.manifest.identity import row_identity
 from pipelines.media.photo.mask import read_mask
 from pipelines.media.photo.regions import RegionPhoto
@@ -23,7 +21,7 @@ from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.giants import changed, check_unchanged, open_giant, reading_source
 from pipelines.stages.tile_parts import has_part
-from pipelines.stages.tiling import page_name, pixels_of, tile_places
+from pipelines.stages.tiling import check_result_size, page_name, pixels_of, tile_places
 from pipelines.store.stores import stores_of
 
 __all__ = ["Tile"]
@@ -52,12 +50,7 @@ class Tile:
         """
         settings = self.settings
         width, height = row["width"], row["height"]
-        if min(width, height) * settings.upscale < MIN_SIDE:
-            raise ItemError(
-                "too_small",
-                f"{page_name(row)}: {width}x{height} pixels enlarged {settings.upscale}x is below {MIN_SIDE} a side; "
-                "raise --upscale",
-            )
+        check_result_size(page_name(row), width, height, settings.upscale)
         row["identity"] = row_identity(row, disclosed=settings.disclosure, carried=settings.metadata == "carry")
         tiles = tile_places(width, height, settings)
         filled = self._filled(row)

@@ -7,10 +7,37 @@ from functools import lru_cache
 from faithdiff_model.image.windows import Rect, TilePlacement, plan_tiles
 from faithdiff_model.network.config import MIN_SIDE
 from faithdiff_model.presets import PRESETS
+from pipelines.errors import ItemError
 from pipelines.rows import Row
 from pipelines.settings import Settings
 
-__all__ = ["count_tiles", "page_name", "pixels_of", "tile_places"]
+__all__ = ["check_result_size", "count_tiles", "page_name", "pixels_of", "tile_places"]
+
+_MOST = 8  # of the setting `upscale`
+
+
+def check_result_size(path: str, width: int, height: int, upscale: int) -> None:
+    """Refuse a picture whose result would be smaller than any network takes.
+
+    Args:
+        path: of the source, for the reason.
+        width, height: of the source, in pixels.
+        upscale: as the settings ask.
+
+    Raises:
+        ItemError: "too_small"; the reason says from which enlargement on it could be restored, if from any.
+    """
+    side = min(width, height)
+    if side * upscale >= MIN_SIDE:
+        return
+    needed = -(-MIN_SIDE // side)
+    advice = f"restore it with --upscale {needed} or more"
+    if needed > _MOST:
+        advice = f"the smallest that can be restored is {-(-MIN_SIDE // _MOST)} pixels a side, with --upscale {_MOST}"
+    what = (
+        f"{width}x{height} pixels enlarged {upscale}x are less than the {MIN_SIDE} pixels a side that a network takes"
+    )
+    raise ItemError("too_small", f"{path}: {what}; {advice}")
 
 
 @lru_cache(maxsize=64)

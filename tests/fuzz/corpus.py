@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import cv2
+import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image
@@ -44,7 +45,17 @@ _PROFILE = icc_profile(b"RGB ")
 # Numbers at which arithmetic changes its mind, in 1, 2, 4 and 8 bytes.
 _INTERESTING = (0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 0x7F, 0x80, 0xFE, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 0x10000,
                 2**24, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1, 2**32, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1)  # fmt: skip
-_SIGNATURES = {"JPEG": 3, "PNG": 8, "TIFF": 4, "WEBP": 12, "JPEG2000": 4}  # bytes
+_SIGNATURES = {
+    "JPEG": 3,
+    "PNG": 8,
+    "TIFF": 4,
+    "WEBP": 12,
+    "JPEG2000": 4,
+    "BMP": 18,
+    "GIF": 6,
+    "TGA": 18,
+    "AVIF": 12,
+}  # bytes
 _HEAD = 400  # headers break decoders more than pixels do: half of the damage stays in the first bytes
 
 
@@ -89,8 +100,15 @@ def _strips(channels: int, dtype: type = np.uint8, **options: object) -> bytes:
     return tiff_file(pixels.transpose(2, 0, 1) if planar else flat(pixels), photometric=photometric, **options)
 
 
-def _floats() -> bytes:
-    return tiff_file(noise(3).astype(np.float32) / 99 - 1, photometric="rgb", compression="deflate")
+def _floats(predictor: int = 1) -> bytes:
+    samples = noise(3).astype(np.float32) / 99 - 1
+    return tiff_file(samples, photometric="rgb", compression="deflate", predictor=predictor)
+
+
+def _deep_jpeg(lossless: bool) -> bytes:
+    return imagecodecs.jpeg8_encode(
+        noise(3, np.uint16) >> 4, level=None if lossless else 90, bitspersample=12, lossless=lossless
+    )
 
 
 _PALETTE_CHUNK = png_chunk(b"PLTE", bytes(range(48)))
@@ -106,6 +124,8 @@ SEEDS: dict[str, dict[str, Callable[[], bytes]]] = {
         ),
         "exif and icc": lambda: pillow_file(smooth(3), "JPEG", exif=exif_block(6), icc_profile=_PROFILE),
         "arithmetic": _arithmetic_jpeg,
+        "12 bits": lambda: _deep_jpeg(lossless=False),
+        "lossless 12 bits": lambda: _deep_jpeg(lossless=True),
     },
     "PNG": {
         **{f"grey {bits}": (lambda bits=bits: _png(0, bits)) for bits in (1, 2, 4, 8, 16)},
@@ -147,6 +167,10 @@ SEEDS: dict[str, dict[str, Callable[[], bytes]]] = {
         "cmyk": lambda: pillow_file(Image.fromarray(smooth(4), "CMYK"), "TIFF", icc_profile=cmyk_profile()),
         "lab": lambda: pillow_file(Image.fromarray(smooth(3), "LAB"), "TIFF"),
         "metadata": lambda: pillow_file(smooth(3), "TIFF", icc_profile=_PROFILE, dpi=(300, 300)),
+        "float predictor": lambda: _floats(predictor=3),
+        "cmyk 16": lambda: tiff_file(noise(4, np.uint16), photometric="separated", iccprofile=cmyk_profile()),
+        "lab 16": lambda: tiff_file(noise(3, np.uint16), photometric="cielab", compression="lzw", predictor=2),
+        "jpeg 12": lambda: tiff_file(noise(3, np.uint16) >> 4, photometric="rgb", compression="jpeg", bitspersample=12),
     },
     "WEBP": {
         "lossy": lambda: pillow_file(smooth(3), "WEBP"),
@@ -166,6 +190,16 @@ SEEDS: dict[str, dict[str, Callable[[], bytes]]] = {
         "jp2 12": lambda: jp2_file_12(noise(3, np.uint16, size=LARGE) >> 4),
         "stream": lambda: pillow_file(smooth(1), "JPEG2000", no_jp2=True),
         "stream rgb": lambda: pillow_file(smooth(3), "JPEG2000", no_jp2=True, progression="RPCL"),
+    },
+    "BMP": {"rgb": lambda: pillow_file(smooth(3), "BMP"), "palette": lambda: pillow_file(_palette(), "BMP")},
+    "GIF": {
+        "palette": lambda: pillow_file(_palette(transparent=True), "GIF"),
+        "animation": lambda: pillow_file(_palette(), "GIF", save_all=True, append_images=[_palette(transparent=True)]),
+    },
+    "TGA": {"rgb": lambda: pillow_file(smooth(3), "TGA") + bytes(8) + b"TRUEVISION-XFILE.\0"},
+    "AVIF": {
+        "8 bits": lambda: pillow_file(smooth(3), "AVIF", icc_profile=_PROFILE),
+        "10 bits with alpha": lambda: imagecodecs.avif_encode(noise(4, np.uint16) >> 6, level=90, bitspersample=10),
     },
 }
 

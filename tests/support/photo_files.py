@@ -50,6 +50,18 @@ def tiff_file(samples: np.ndarray, **options: object) -> bytes:
     return file.getvalue()
 
 
+def with_tag(data: bytes, tag: int, value: int, *, count: int = 1) -> bytes:
+    """A little-endian TIFF whose first page has another value, or place of values, in a tag that is there, as LONG."""
+    changed = bytearray(data)
+    (start,) = struct.unpack_from("<I", data, 4)
+    (tags,) = struct.unpack_from("<H", data, start)
+    for place in range(start + 2, start + 2 + 12 * tags, 12):
+        if struct.unpack_from("<H", data, place)[0] == tag:
+            struct.pack_into("<HII", changed, place + 2, 4, count, value)
+            return bytes(changed)
+    raise AssertionError(f"the page has no tag {tag}")
+
+
 def png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 

@@ -1,13 +1,13 @@
-"""ICC profiles: what they are called, whether they fit the pixels, and colour conversion through them."""
+"""ICC profiles: what they are called, whether they are sound, and whether they fit the pixels."""
 
 from __future__ import annotations
 
-import io
 import struct
 
-from PIL import Image, ImageCms
+import imagecodecs
+import numpy as np
 
-__all__ = ["colour_space_of", "description", "fits", "to_srgb"]
+__all__ = ["colour_space_of", "description", "fits", "is_sound"]
 
 # Colour space signature in a profile's header -> channels of colour, for the spaces a photo can be in.
 _CHANNELS = {b"RGB ": 3, b"GRAY": 1}
@@ -27,6 +27,31 @@ def colour_space_of(profile: bytes) -> bytes | None:
 def fits(profile: bytes, colour_channels: int) -> bool:
     """Whether pixels of 1 (grey) or 3 (RGB) colour channels can be in this profile's space."""
     return _CHANNELS.get(colour_space_of(profile) or b"") == colour_channels
+
+
+def is_sound(profile: bytes) -> bool:
+    """Whether a profile of grey or RGB keeps its tags inside itself, and colours can be computed with it.
+
+    One that holds no colours at all, only a name, passes: programs that cannot use it leave pixels as they are.
+    """
+    (count,) = struct.unpack_from(">I", profile, _HEADER_SIZE)
+    end = _HEADER_SIZE + 4 + 12 * count
+    if end > len(profile):
+        return False
+    tags = [struct.unpack_from(">4sII", profile, place) for place in range(_HEADER_SIZE + 4, end, 12)]
+    if any(offset + size > len(profile) for _, offset, size in tags):
+        return False
+    if not {name for name, _, _ in tags} & {b"rXYZ", b"kTRC", b"A2B0"}:
+        return True
+    space, channels = ("gray", 1) if colour_space_of(profile) == b"GRAY" else ("rgb", 3)
+    try:
+        pixel = np.zeros((1, 1, channels) if channels == 3 else (1, 1), np.uint8)
+        imagecodecs.cms_transform(
+            pixel, profile, imagecodecs.cms_profile("srgb"), colorspace=space, outcolorspace="rgb"
+        )
+    except (RuntimeError, ValueError):
+        return False
+    return True
 
 
 def description(profile: bytes) -> str:
@@ -51,45 +76,3 @@ def _text(body: bytes) -> str:
         length, offset = struct.unpack_from(">II", body, 20)
         return body[offset : offset + length].decode("utf-16-be", "ignore")
     return ""
-
-
-def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
-    """An image of a colour space that photos are not kept in, as sRGB.
-
-    Args:
-        image: mode "CMYK", "LAB" or "YCbCr", 8 bits.
-        profile: its embedded profile, used for CMYK when it is one of CMYK.
-
-    Returns:
-        (mode "RGB", a line that says how it was converted).
-    """
-    if image.mode == "LAB":
-        lab = ImageCms.createProfile("LAB")
-        return _through(image, ImageCms.ImageCmsProfile(lab)), "Lab was converted to sRGB"
-    if image.mode == "CMYK" and profile is not None and colour_space_of(profile) == b"CMYK":
-        try:
-            converted = _through(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
-            return converted, f"CMYK was converted to sRGB through its profile ({description(profile)})"
-        except (ImageCms.PyCMSError, OSError):
-            note = (
-                "CMYK was converted to RGB without a profile: the embedded one is damaged, so colours are approximate"
-            )
-            return image.convert("RGB"), note
-    if image.mode == "CMYK":
-        return image.convert("RGB"), "CMYK was converted to RGB without a profile: colours are approximate"
-    return image.convert("RGB"), f"{image.mode} was converted to RGB"
-
-
-def _through(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
-    target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-    # Relative colorimetric with black point compensation: what photographs are usually converted with.
-    converted = ImageCms.profileToProfile(
-        image,
-        source,
-        target,
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
-    assert converted is not None  # None only when asked to work in place
-    return converted

@@ -11,6 +11,8 @@ from pipelines.errors import ItemError
 from pipelines.media.guard import guarded
 from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo import colour_profile
+from pipelines.media.photo.avif_boxes import read_avif
+from pipelines.media.photo.bitmap_headers import read_bmp, read_gif, read_tga
 from pipelines.media.photo.exif import upright
 from pipelines.media.photo.header import MAX_PROFILE, RECOPY, Header
 from pipelines.media.photo.jp2_boxes import read_jp2
@@ -33,6 +35,10 @@ _READERS: dict[str, Callable[[bytes], Header]] = {
     "TIFF": read_tiff,
     "WEBP": read_webp,
     "JPEG2000": read_jp2,
+    "AVIF": read_avif,
+    "BMP": read_bmp,
+    "GIF": read_gif,
+    "TGA": read_tga,
 }
 
 
@@ -48,7 +54,7 @@ class Photo:
     Attributes:
         pixels: HWC, C-contiguous, uint8 or uint16, full range, upright: the orientation is already applied. C is 1 for
             grey, 2 for grey + alpha, 3 for RGB, 4 for RGB + alpha; alpha is straight and last.
-        format: "JPEG", "PNG", "TIFF", "WEBP" or "JPEG2000".
+        format: "JPEG", "PNG", "TIFF", "WEBP", "JPEG2000", "AVIF", "BMP", "GIF" or "TGA".
         bit_depth: 8 or 16, of `pixels`.
         source_mode: how the file stores a pixel: a Pillow mode, or channels and depth such as "RGB;16".
         icc_profile: the profile `pixels` are in; None for sRGB and plain grey.
@@ -77,7 +83,7 @@ class Photo:
 
 
 def decode(data: bytes, name: str, limits: DecodeLimits) -> Photo:
-    """Decode JPEG, PNG, TIFF, WebP or JPEG 2000, recognised by content.
+    """Decode JPEG, PNG, TIFF, WebP, JPEG 2000, AVIF, BMP, GIF or TGA, recognised by content.
 
     Args:
         data: the whole file.
@@ -193,6 +199,12 @@ def _colour(header: Header, channels: int, converted: bool) -> tuple[bytes | Non
         return None, assumed, ()
     if not colour_profile.fits(header.icc_profile, colours):
         kind = colour_profile.colour_space_of(header.icc_profile)
-        what = f"is for {kind.decode('latin-1').strip()}" if kind else "is damaged"
-        return None, assumed, (f"the colour profile {what}, which the pixels are not: it was left out",)
+        what = f"is for {kind.decode('latin-1').strip()}, which the pixels are not" if kind else "is damaged"
+        return None, assumed, (f"the colour profile {what}: it was left out, and the pixels are taken as {assumed}",)
+    if not colour_profile.is_sound(header.icc_profile):
+        return (
+            None,
+            assumed,
+            (f"the colour profile is damaged: it was left out, and the pixels are taken as {assumed}",),
+        )
     return header.icc_profile, colour_profile.description(header.icc_profile), ()

@@ -17,7 +17,7 @@ class Header:
     """Facts of one image file; every format's reader returns this or a subclass with what only that format has.
 
     Attributes:
-        format: "JPEG", "PNG", "TIFF", "WEBP" or "JPEG2000".
+        format: "JPEG", "PNG", "TIFF", "WEBP", "JPEG2000", "AVIF", "BMP", "GIF" or "TGA".
         width: pixels in a stored row, before the orientation is applied; at least 1.
         height: stored rows; at least 1.
         bits: bits of one sample as stored.

@@ -10,12 +10,15 @@ from pipelines.errors import ItemError
 from pipelines.media.photo.header import RECOPY, Header, check_sides, corrupt, need, usable_dpi
 from pipelines.media.photo.jp2_coding import Coding
 
-__all__ = ["Jp2Header", "boxes", "read_jp2"]
+__all__ = ["CIELAB", "CMYK", "SYCC", "Jp2Header", "boxes", "read_jp2", "top_boxes"]
 
 JP2_SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 STREAM_SIGNATURE = b"\xff\x4f\xff\x51"
+_PADDING = 1 << 16  # bytes behind the end marker that may be zeros
 _START_OF_TILE, _START_OF_DATA, _END_OF_STREAM = 0xFF90, 0xFF93, 0xFFD9
-_COLOUR_SPACES = {16: "sRGB", 17: "grey", 18: "sYCC"}
+CMYK, CIELAB, SYCC = 12, 14, 18  # numbered colour spaces that are converted
+_OTHER_SPACES = {1: "YCbCr", 3: "YCbCr", 4: "YCbCr", 9: "PhotoYCC", 11: "CMY", 13: "YCCK", 19: "CIEJab", 24: "e-sYCC"}
+_COLOUR_SPACES = {CMYK: "CMYK", CIELAB: "Lab", 16: "sRGB", 17: "grey", SYCC: "sYCC"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +26,21 @@ class Jp2Header(Header):
     """Header of a JPEG 2000 file.
 
     Attributes:
-        plain: the samples are grey or RGB of one depth, unsigned, each for every pixel: no palette, no subsampling.
+        plain: the samples are of one depth and sign, each for every pixel: no palette, no subsampling.
+        stream: where the code stream lies in the file: first byte, and the one behind the last.
+        signed: samples are signed numbers.
+        space: the number of the colour space; None for a profile, and where the file says nothing.
+        channels: of each channel that the file explains, its number, kind (0 colour, 1 alpha, 2 premultiplied alpha) and the
+            colour it belongs to, from 1 on; empty when it explains none.
+        lab: span and offset of L, a and b, where the colour space is CIELab.
     """
 
     plain: bool
+    stream: tuple[int, int]
+    signed: bool
+    space: int | None
+    channels: tuple[tuple[int, int, int], ...]
+    lab: tuple[float, ...]
 
 
 def read_jp2(data: bytes) -> Jp2Header:
@@ -39,12 +53,17 @@ def read_jp2(data: bytes) -> Jp2Header:
         return _stream(data, 0, len(data), {})
     facts: dict[bytes, bytes] = {}
     stream, streams = (0, 0), 0
-    for kind, start, end in boxes(data, 0, len(data)):
+    for kind, start, end in top_boxes(data):
         if kind == b"jp2h":
             for inner, inner_start, inner_end in boxes(data, start, end):
                 if inner == b"res ":
                     facts |= {name: data[a:b] for name, a, b in boxes(data, inner_start, inner_end)}
-                elif inner in (b"ihdr", b"colr", b"pclr"):
+                elif inner == b"colr":
+                    body = data[inner_start:inner_end]
+                    # JPX files state several: one that is known.
+                    if b"colr" not in facts or not _is_known(facts[b"colr"]):
+                        facts[b"colr"] = body
+                elif inner in (b"ihdr", b"pclr", b"cdef"):
                     facts.setdefault(inner, data[inner_start:inner_end])
         elif kind == b"jp2c":
             stream, streams = stream if streams else (start, end), streams + 1
@@ -53,6 +72,26 @@ def read_jp2(data: bytes) -> Jp2Header:
     if b"ihdr" not in facts:
         raise corrupt("there is no image header box")
     return _stream(data, *stream, facts, frames=streams)
+
+
+def top_boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes of a file that lie in no other; what is cut or broken behind the picture is no part of it, and ends them.
+
+    Raises:
+        ItemError: "truncated" or "corrupt", of what lies before the picture.
+    """
+    found, streams = boxes(data, 0, len(data)), 0
+    while True:
+        try:
+            kind, start, end = next(found)
+        except StopIteration:
+            return
+        except ItemError:
+            if not streams:
+                raise
+            return
+        streams += kind == b"jp2c"
+        yield kind, start, end
 
 
 def boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -95,27 +134,33 @@ def _stream(data: bytes, start: int, end: int, facts: dict[bytes, bytes], frames
         warnings = ("the end marker is missing",)
     if frames > 1:
         warnings = (*warnings, f"{frames} code streams: only the first is read")
-    icc_profile, colour_space = _colour(facts.get(b"colr"))
-    depths = {component & 0x7F for component in components[::3]}
+    icc_profile, space = _colour(facts.get(b"colr"))
+    if space in _OTHER_SPACES:
+        raise ItemError("unsupported", f"JPEG 2000 in {_OTHER_SPACES[space]} is not supported; convert it to TIFF")
+    depths = set(components[::3])
     return Jp2Header(
         format="JPEG2000",
         width=width - left,
         height=height - top,
-        bits=max(depths) + 1,
+        bits=max(depth & 0x7F for depth in depths) + 1,
         samples=samples,
         frames=frames,
         icc_profile=icc_profile,
         dpi=_dpi(facts.get(b"resc") or facts.get(b"resd")),
-        colour_space=colour_space,
+        colour_space=_COLOUR_SPACES.get(space, "other") if space is not None else None,
         complete=complete,
         warnings=warnings,
         plain=(
             len(depths) == 1
-            and not any(component & 0x80 for component in components[::3])
             and all(step == 1 for index, step in enumerate(components) if index % 3)
             and b"pclr" not in facts
-            and (b"colr" not in facts or icc_profile is not None or colour_space in ("sRGB", "grey"))
+            and (space is None or space in _COLOUR_SPACES)
         ),
+        stream=(start, end),
+        signed=bool(components[0] & 0x80),
+        space=space,
+        channels=_definitions(facts.get(b"cdef", b"")),
+        lab=_lab_ranges(facts[b"colr"], (components[0] & 0x7F) + 1) if space == CIELAB else (),
     )
 
 
@@ -131,6 +176,9 @@ def _walk_tiles(data: bytes, start: int, end: int, coding: Coding) -> bool:
         (marker,) = struct.unpack_from(">H", data, at)
         if marker == _END_OF_STREAM:
             return True
+        if 0xFF30 <= marker <= 0xFF3F:  # bare markers
+            at += 2
+            continue
         if marker < 0xFF00:
             raise corrupt("there is no marker where one belongs in the code stream")
         if at + 4 > end:
@@ -146,8 +194,8 @@ def _walk_tiles(data: bytes, start: int, end: int, coding: Coding) -> bool:
             break
         (part,) = struct.unpack_from(">I", data, at + 6)
         _check_tile_header(data, at + 2 + length, end, coding)
-        if part == 0 and data.endswith(b"\xff\xd9", at, end):  # the last one, up to the end marker
-            return True
+        if part == 0 and data[max(at, end - _PADDING) : end].rstrip(b"\0").endswith(b"\xff\xd9"):
+            return True  # the last one, up to the end marker; DICOM and PDF pad with zeros
         if part == 0:
             at = end + 1
             break
@@ -169,12 +217,34 @@ def _check_tile_header(data: bytes, at: int, end: int, coding: Coding) -> None:
         at += 2 + length
 
 
-def _colour(body: bytes | None) -> tuple[bytes | None, str | None]:
+def _is_known(body: bytes) -> bool:
+    profile, space = _colour(body)
+    return profile is not None or space in _COLOUR_SPACES
+
+
+def _colour(body: bytes | None) -> tuple[bytes | None, int | None]:
+    """The profile, or else the number of the colour space: -1 for one that has none."""
     if not body or len(body) < 7:
         return None, None
     if body[0] == 1:  # a numbered colour space
-        return None, _COLOUR_SPACES.get(struct.unpack_from(">I", body, 3)[0], "other")
-    return (body[3:], None) if body[0] == 2 else (None, "other")  # 2: a restricted ICC profile
+        return None, int(struct.unpack_from(">I", body, 3)[0])
+    return (body[3:], None) if body[0] in (2, 3) else (None, -1)  # an ICC profile: a restricted one, or any
+
+
+def _definitions(body: bytes) -> tuple[tuple[int, int, int], ...]:
+    """What the channel definition box says: channel, kind, colour."""
+    count = min(int.from_bytes(body[:2], "big"), (len(body) - 2) // 6, 16) if len(body) >= 8 else 0
+    return tuple(struct.unpack_from(">HHH", body, 2 + 6 * index) for index in range(count))
+
+
+def _lab_ranges(body: bytes, bits: int) -> tuple[float, ...]:
+    """Span and offset of L, a and b: as stated, or as the standard has them."""
+    if len(body) >= 7 + 24:
+        spans = struct.unpack_from(">6I", body, 7)
+        if all(0 < span < 2**20 for span in spans[::2]):
+            return tuple(float(value) for value in spans)
+    half = 2.0 ** (bits - 1)
+    return 100.0, 0.0, 170.0, half, 200.0, half / 2 + half / 4
 
 
 def _dpi(body: bytes | None) -> tuple[float, float] | None:

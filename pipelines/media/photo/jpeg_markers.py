@@ -12,13 +12,23 @@ from pipelines.errors import ItemError
 from pipelines.media.photo.exif import read_exif
 from pipelines.media.photo.header import Header, check_sides, corrupt, need, usable_dpi
 
-__all__ = ["JpegHeader", "header_segments", "read_jpeg"]
+__all__ = ["Frame", "JpegHeader", "header_segments", "read_frame", "read_jpeg"]
 
 SIGNATURE = b"\xff\xd8\xff"
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-# Frames of the Huffman and arithmetic DCT kinds, sequential and progressive, which libjpeg decodes.
-_FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
-_OTHER_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}  # lossless, hierarchical; JPEG-LS
+# Frames that libjpeg decodes: the Huffman and arithmetic DCT kinds, sequential and progressive, and lossless Huffman.
+_LOSSLESS = 0xC3
+_FRAMES = {0xC0, 0xC1, 0xC2, _LOSSLESS, 0xC9, 0xCA}
+_OTHER_FRAMES = {
+    0xC5,
+    0xC6,
+    0xC7,
+    0xCB,
+    0xCD,
+    0xCE,
+    0xCF,
+    0xF7,
+}  # hierarchical, lossless with arithmetic codes; JPEG-LS
 _BARE_MARKERS = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
 # What decoders get of the headers: frame, Huffman, arithmetic and quantisation tables, restart interval, JFIF, Adobe's colour
 # transform. Metadata is theirs to collect at leisure otherwise, in time that grows with the square of its size.
@@ -30,39 +40,48 @@ _MAX_EXIF = 2**24
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in coded data 0xFF is followed by 0 or is a restart marker
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What a JPEG's frame header says: bits of a sample, rows, columns, channels, and whether it is lossless."""
+
+    bits: int
+    height: int
+    width: int
+    samples: int
+    lossless: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class JpegHeader(Header):
     """Header of a JPEG.
 
     Attributes:
         stream: a JPEG file of only the segments that pixels need.
+        lossless: its pixels are predicted from their neighbours, not transformed.
     """
 
     stream: bytes
+    lossless: bool
 
 
 def read_jpeg(data: bytes) -> JpegHeader:
     """Header of a JPEG file.
 
     Raises:
-        ItemError: "zero_size", "truncated", "corrupt" or "unsupported" (12 bits, lossless, hierarchical, too
-            many scans).
+        ItemError: "zero_size", "truncated", "corrupt" or "unsupported" (hierarchical, arithmetic lossless, CMYK of
+            more than 8 bits, too many scans).
     """
-    frame: tuple[int, int, int, int] | None = None
+    frame: Frame | None = None
     exif, jfif_dpi, profile = bytearray(), None, dict[int, bytes]()
     view, stream = memoryview(data), io.BytesIO()
     stream.write(data[:2])
     start = end = 0
     for marker, start, body in header_segments(data):
         end = start + 4 + len(body)
-        if marker in _PIXEL_SEGMENTS:
+        if marker in _PIXEL_SEGMENTS and not _is_stump(marker, body):
             stream.write(view[start:end])
-        if marker in _OTHER_FRAMES:
-            raise ItemError(
-                "unsupported", "lossless and hierarchical JPEG are not supported; convert it to TIFF or PNG"
-            )
-        if marker in _FRAMES and frame is None:
-            frame = _frame(body)
+        if marker in _FRAMES | _OTHER_FRAMES and frame is None:
+            frame = _frame(marker, body)
         elif marker == 0xE0 and body.startswith(b"JFIF\0") and len(body) >= 12:
             jfif_dpi = _jfif_dpi(body)
         elif marker == 0xE1 and body.startswith(b"Exif\0\0") and len(exif) < _MAX_EXIF:
@@ -71,7 +90,6 @@ def read_jpeg(data: bytes) -> JpegHeader:
             profile[body[12]] = body[14:]  # numbered from 1; a large profile takes several
     if frame is None:
         raise corrupt("there is no frame header")
-    bits, height, width, samples = frame
     _check_scans(data, end)
     stream.write(view[start:])
     orientation, exif_dpi, warnings = read_exif(bytes(exif))
@@ -80,17 +98,44 @@ def read_jpeg(data: bytes) -> JpegHeader:
         warnings = (*warnings, "the end marker is missing: the last rows may be damaged")
     return JpegHeader(
         format="JPEG",
-        width=width,
-        height=height,
-        bits=bits,
-        samples=samples,
+        width=frame.width,
+        height=frame.height,
+        bits=frame.bits,
+        samples=frame.samples,
         icc_profile=b"".join(profile[number] for number in sorted(profile)) or None,
         orientation=orientation,
         dpi=jfif_dpi or exif_dpi,
         complete=complete,
         warnings=warnings,
         stream=stream.getvalue(),
+        lossless=frame.lossless,
     )
+
+
+def read_frame(data: bytes) -> Frame:
+    """The frame of a JPEG that lies inside another file, whose scans are few enough to decode.
+
+    Raises:
+        ItemError: as `read_jpeg`.
+    """
+    if not data.startswith(SIGNATURE[:2]):
+        raise corrupt("there is no JPEG where one belongs")
+    frame: Frame | None = None
+    end = 0
+    for marker, start, body in header_segments(data):
+        end = start + 4 + len(body)
+        if marker in _FRAMES | _OTHER_FRAMES and frame is None:
+            frame = _frame(marker, body)
+    if frame is None:
+        raise corrupt("there is no frame header")
+    _check_scans(data, end)
+    return frame
+
+
+def _is_stump(marker: int, body: bytes) -> bool:
+    """Whether it is a JFIF or Adobe segment without what belongs into it, on which decoders stumble."""
+    least = {0xE0: (b"JFIF\0", 14), 0xEE: (b"Adobe", 12)}.get(marker)
+    return least is not None and not (body.startswith(least[0]) and len(body) >= least[1])
 
 
 def header_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -134,16 +179,21 @@ def _check_scans(data: bytes, at: int) -> None:
             at += max(struct.unpack_from(">H", data, at)[0], 2)
 
 
-def _frame(body: bytes) -> tuple[int, int, int, int]:
+def _frame(marker: int, body: bytes) -> Frame:
+    if marker in _OTHER_FRAMES:
+        kind = "hierarchical JPEG, JPEG-LS and lossless JPEG with arithmetic codes are not supported"
+        raise ItemError("unsupported", f"{kind}; convert it to TIFF or PNG")
     bits, height, width, samples = struct.unpack(">BHHB", need(body, 0, 6, "the frame header"))
-    if bits != 8:
+    lossless = marker == _LOSSLESS
+    if bits not in (8, 12) and not (lossless and 8 < bits <= 16):
         raise ItemError(
             "unsupported", f"JPEG with {bits} bits a sample is not supported; convert it to 16-bit TIFF or PNG"
         )
     check_sides(width, height)
-    if samples not in (1, 3, 4):
-        raise ItemError("unsupported", f"JPEG with {samples} channels is not supported; convert it to TIFF or PNG")
-    return bits, height, width, samples
+    if samples not in (1, 3, 4) or (samples == 4 and bits > 8):
+        what = f"{samples} channels of {bits} bits"
+        raise ItemError("unsupported", f"JPEG with {what} is not supported; convert it to TIFF or PNG")
+    return Frame(bits, height, width, samples, lossless)
 
 
 def _jfif_dpi(body: bytes) -> tuple[float, float] | None:

@@ -5,28 +5,38 @@ from __future__ import annotations
 import io
 import warnings as python_warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 import cv2
+import imagecodecs
 import numpy as np
-from PIL import Image, ImageFile, Jpeg2KImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TgaImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from pipelines.errors import ItemError
-from pipelines.media.photo.colour_profile import to_srgb
+from pipelines.media.photo.avif_boxes import AvifHeader
+from pipelines.media.photo.colour_convert import cmyk_to_srgb, lab_to_srgb
 from pipelines.media.photo.header import RECOPY, Header, corrupt
-from pipelines.media.photo.jp2_boxes import Jp2Header
+from pipelines.media.photo.jp2_boxes import CIELAB, Jp2Header
+from pipelines.media.photo.jp2_boxes import CMYK as JP2_CMYK
+from pipelines.media.photo.jp2_samples import has_plain_channels, is_whole, read_channels
 from pipelines.media.photo.jpeg_markers import JpegHeader
 from pipelines.media.photo.png_chunks import PngHeader
-from pipelines.media.photo.tiff_pages import WHITE_IS_ZERO, TiffHeader
-from pipelines.media.photo.tiff_samples import (
-    extra_samples,
-    has_plain_samples,
-    read_samples,
-    to_photo_samples,
-    to_uint16,
-)
+from pipelines.media.photo.tiff_colour import extra_samples, to_photo_samples, to_uint16, widen
+from pipelines.media.photo.tiff_pages import CMYK, ICC_LAB, LAB, OLD_JPEG, WHITE_IS_ZERO, TiffHeader
+from pipelines.media.photo.tiff_samples import has_plain_samples, read_samples
 
 __all__ = ["Decoded", "decode_pixels"]
 
@@ -43,6 +53,9 @@ _PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
     "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "TGA": TgaImagePlugin.TgaImageFile,
 }
 # The mode that each Pillow mode of 8 bits is kept in.
 _KEPT = {
@@ -57,7 +70,7 @@ _KEPT = {
     "PA": "RGBA",
 }
 _Result = TypeVar("_Result")
-_CONVERTED = ("CMYK", "LAB", "YCbCr")
+_RARE = "convert it to plain TIFF or PNG"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,22 +106,35 @@ def decode_pixels(data: bytes, header: Header) -> Decoded:
     """
     if isinstance(header, TiffHeader) and has_plain_samples(header):
         samples = _guarded(partial(read_samples, data, header), header)
-        pixels, notes = to_photo_samples(samples, header)
+        pixels, converted, notes = to_photo_samples(samples, header)
         extra = extra_samples(samples, header)
-        return Decoded(pixels=pixels, source_mode=_mode_name(header), extra=extra, warnings=notes)
+        name = _mode_name(header)
+        return Decoded(pixels=pixels, source_mode=name, extra=extra, converted=converted, warnings=notes)
+    if isinstance(header, JpegHeader) and header.bits > 8:
+        return _deep_jpeg(header)
     if isinstance(header, PngHeader) and header.bits == 16:
         deep = _opencv(header.stream)
         if deep is not None:
             return Decoded(pixels=_png_channels(deep, header), source_mode=_mode_name(header))
-    if isinstance(header, Jp2Header) and header.plain and 8 < header.bits <= 16 and header.samples >= 3:
-        deep = _opencv(data)
-        if deep is not None:
-            return Decoded(pixels=_widen(deep, header.bits), source_mode=_mode_name(header))
+    if isinstance(header, Jp2Header) and has_plain_channels(header):
+        pixels, converted, notes = _guarded(partial(read_channels, data, header), header)
+        return Decoded(pixels=pixels, source_mode=_mode_name(header), converted=converted, warnings=notes)
+    if isinstance(header, AvifHeader):
+        return _avif(data, header)
     return _pillow(data, header)
 
 
 def _mode_name(header: Header) -> str:
     name = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(header.samples, f"{header.samples} channels")
+    if isinstance(header, Jp2Header) and header.space in (JP2_CMYK, CIELAB):
+        name = ("CMYK" if header.space == JP2_CMYK else "LAB") + "A" * (
+            header.samples > (4 if header.space == JP2_CMYK else 3)
+        )
+    if isinstance(header, TiffHeader):
+        if (header.bits, header.samples) == (1, 1):
+            return "1"
+        space = {CMYK: "CMYK", LAB: "LAB", ICC_LAB: "LAB"}.get(header.photometric)
+        name = name if space is None else space + "A" * bool(header.extra)
     return name if header.bits == 8 else f"{name};{header.bits}"
 
 
@@ -143,12 +169,29 @@ def _keyed_alpha(pixels: np.ndarray, header: PngHeader) -> np.ndarray:
     return np.concatenate([pixels, alpha], axis=2)
 
 
-def _widen(pixels: np.ndarray, bits: int) -> np.ndarray:
-    """uint16 samples that use only `bits` bits, stretched to all 16."""
-    if bits >= 16:
-        return pixels
-    top = 2**bits - 1
-    return ((np.minimum(pixels, top).astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
+def _deep_jpeg(header: JpegHeader) -> Decoded:
+    """JPEG of more than 8 bits, which Pillow does not open."""
+    if not header.complete:  # libjpeg fills up what is missing, and imagecodecs does not pass its warning on
+        raise ItemError("truncated", f"the file ends before its last pixels; {RECOPY}")
+    try:
+        deep = imagecodecs.jpeg8_decode(header.stream)
+    except RuntimeError as error:
+        raise corrupt(f"the pixels cannot be decoded ({error})") from error
+    pixels = deep.reshape(header.height, header.width, header.samples).astype(np.uint16, copy=False)
+    return Decoded(pixels=widen(pixels, header.bits), source_mode=_mode_name(header))
+
+
+def _avif(data: bytes, header: AvifHeader) -> Decoded:
+    """The primary picture, in its depth."""
+    try:
+        pixels = imagecodecs.avif_decode(data, 0, numthreads=1)
+    except RuntimeError as error:
+        raise corrupt(f"the pixels cannot be decoded ({error})") from error
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    if pixels.shape[:2] != (header.height, header.width):
+        raise corrupt("the picture is of another size than its description")
+    header = replace(header, samples=pixels.shape[2], bits=header.bits if pixels.dtype == np.uint16 else 8)
+    return Decoded(pixels=widen(pixels, header.bits), source_mode=_mode_name(header))
 
 
 def _pillow(data: bytes, header: Header) -> Decoded:
@@ -158,20 +201,29 @@ def _pillow(data: bytes, header: Header) -> Decoded:
     except MemoryError:
         raise
     except Exception as error:
-        if header.format == "TIFF":  # sound as far as our reader knows, so a layout that Pillow does not
-            raise ItemError("unsupported", f"this kind of TIFF is not supported ({error}); export it again") from error
+        if header.format in (
+            "TIFF",
+            "BMP",
+            "TGA",
+        ):  # sound as far as our reader knows, so a layout that Pillow does not
+            what = f"this kind of {header.format} is not supported ({error})"
+            raise ItemError("unsupported", f"{what}; export it again") from error
         raise corrupt(f"the {header.format} file cannot be opened ({error})") from error
-    _guarded(image.load, header)
-    mode, notes, converted = image.mode, [], False
-    if mode in _CONVERTED:
-        image, note = to_srgb(image, header.icc_profile)
-        notes.append(note)
-        converted = True
-    elif mode in ("P", "PA"):
+    try:
+        _guarded(image.load, header)
+    except ItemError as error:
+        if error.code != "corrupt" or not _is_rare(data, header):
+            raise
+        raise ItemError("unsupported", f"no decoder here reads this kind of {header.format}; {_RARE}") from error
+    mode, notes, converted = image.mode, [], image.mode in ("CMYK", "LAB", "YCbCr")
+    scaling: str | None
+    if mode == "L" and header.format == "GIF" and "transparency" in image.info:
+        image = image.convert("LA")
+    if mode in ("P", "PA"):
         transparent = mode == "PA" or "transparency" in image.info
         image = image.convert("RGBA" if transparent else "RGB")
         notes.append(f"the palette was expanded to {image.mode}")
-    pixels, scaling = _array(image, header)
+    pixels, scaling = _to_srgb(image, header) if converted else _array(image, header)
     if scaling:
         notes.append(scaling)
     if header.bits > 8 and pixels.dtype == np.uint8:
@@ -189,17 +241,34 @@ def _pillow(data: bytes, header: Header) -> Decoded:
     )
 
 
+def _is_rare(data: bytes, header: Header) -> bool:
+    """Whether it is of a kind that decoders refuse for being what it is, however sound."""
+    if isinstance(header, Jp2Header):
+        return is_whole(data, header)
+    old_jpeg = isinstance(header, TiffHeader) and header.compression == OLD_JPEG
+    return old_jpeg or (isinstance(header, JpegHeader) and header.lossless)
+
+
+def _to_srgb(image: Image.Image, header: Header) -> tuple[np.ndarray, str]:
+    """HW3 uint8 of a loaded image in a colour space that photos are not kept in, and how it was converted."""
+    if image.mode == "CMYK":
+        return cmyk_to_srgb(np.asarray(image), header.icc_profile)
+    if image.mode == "LAB":
+        return lab_to_srgb(np.asarray(image), signed=True)
+    return np.array(image.convert("RGB")), f"{image.mode} was converted to RGB"
+
+
 def _array(image: Image.Image, header: Header) -> tuple[np.ndarray, str | None]:
     """HWC uint8 or uint16 of a loaded image, and what was done to its values, if anything."""
     if image.mode in ("F", "I"):
-        values, note = to_uint16(np.asarray(image)[..., None])
+        values, note = to_uint16(np.asarray(image)[..., None], header.bits)
         if isinstance(header, TiffHeader) and header.photometric == WHITE_IS_ZERO:
             values = np.uint16(65535) - values
         return values, f"{header.bits}-bit samples were {note} 16 bits"
     if image.mode.startswith("I;16"):
         values = np.array(image, dtype=np.uint16)[..., None]
         # Pillow widens JPEG 2000 itself, and leaves the 12 bits of a TIFF as they are.
-        return (_widen(values, header.bits) if header.format == "TIFF" else values), None
+        return (widen(values, header.bits) if header.format == "TIFF" else values), None
     if image.mode not in _KEPT:
         raise ItemError("unsupported", f"pixels of mode {image.mode} are not supported; convert it to RGB or grey")
     kept = image if image.mode == _KEPT[image.mode] else image.convert(_KEPT[image.mode])

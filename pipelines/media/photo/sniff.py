@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.errors import ItemError
-from pipelines.media.photo import jp2_boxes, jpeg_markers, png_chunks, tiff_pages
+from pipelines.media.photo import avif_boxes, bitmap_headers, jp2_boxes, jpeg_markers, png_chunks, tiff_pages
 from pipelines.media.photo.header import RECOPY
 
 __all__ = ["recognise"]
@@ -14,12 +14,16 @@ _SUPPORTED: tuple[tuple[bytes, str], ...] = (
     *((signature, "TIFF") for signature in tiff_pages.SIGNATURES),
     (jp2_boxes.JP2_SIGNATURE, "JPEG2000"),
     (jp2_boxes.STREAM_SIGNATURE, "JPEG2000"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
 )
 # Images that people do keep among photographs; naming them tells what to do better than "not an image" would.
 _KNOWN: tuple[tuple[bytes, str], ...] = (
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
     (b"8BPS", "Photoshop"),
+    (b"%PDF-", "PDF"),
+    (b"%!PS", "PostScript"),
+    (b"\x80\x2a\x5f\xd7", "Cineon"),
+    (b"\xd7\x5f\x2a\x80", "Cineon"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
     (b"II\xbc", "JPEG XR"),
@@ -36,13 +40,21 @@ _KNOWN: tuple[tuple[bytes, str], ...] = (
     (b"DDS ", "DDS"),
     (b"qoif", "QOI"),
 )
+_CONVERT = "convert it to TIFF or PNG"
+_ADVICE = {
+    "Photoshop": "save it as a flattened TIFF",
+    "PDF": "export its pages as TIFF",
+    "PostScript": "export its pages as TIFF",
+    "Cineon": "convert it to DPX or 16-bit TIFF",
+    **{f"camera raw ({kind})": "develop it to 16-bit TIFF" for kind in ("ORF", "RW2", "RAF", "CR3")},
+}
 
 
 def recognise(data: bytes) -> str:
     """The format of an image file.
 
     Returns:
-        "JPEG", "PNG", "TIFF", "WEBP" or "JPEG2000".
+        "JPEG", "PNG", "TIFF", "WEBP", "JPEG2000", "AVIF", "BMP", "GIF" or "TGA".
 
     Raises:
         ItemError: "unsupported" for other image formats, "truncated" for a piece of a signature, else "not_an_image".
@@ -54,10 +66,16 @@ def recognise(data: bytes) -> str:
             raise ItemError("truncated", f"only {len(data)} bytes of a {kind} file are left; {RECOPY}")
     if data[:4] == b"RIFF" and (data[8:12] == b"WEBP" or (len(data) < 12 and b"WEBP".startswith(data[8:]))):
         return "WEBP"  # its reader reports a file this short as truncated
+    if avif_boxes.is_avif(data):
+        return "AVIF"
+    if bitmap_headers.is_bmp(data):
+        return "BMP"
     other = _other_format(data)
     if other is not None:
-        raise ItemError("unsupported", f"the file is {other}, which is not supported; convert it to TIFF or PNG")
-    raise ItemError("not_an_image", "the bytes are no JPEG, PNG, TIFF, WebP or JPEG 2000; remove it or convert it")
+        raise ItemError("unsupported", f"the file is {other}, which is not supported; {_ADVICE.get(other, _CONVERT)}")
+    if bitmap_headers.is_tga(data):  # without a signature: what is nothing else
+        return "TGA"
+    raise ItemError("not_an_image", "the bytes are of no image format that is known here; remove it or convert it")
 
 
 def _other_format(data: bytes) -> str | None:
@@ -65,16 +83,14 @@ def _other_format(data: bytes) -> str | None:
         if data.startswith(signature):
             return kind
     # Signatures of two letters are met in any text: the fields after them decide.
-    if data[:2] == b"BM" and data[6:10] == bytes(4) and data[14:18] in (b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0"):
-        return "BMP"
     if data[:1] == b"P" and data[1:2] in b"1234567" and data[2:3] in b" \t\r\n" and len(data) > 8:
         return "PNM"
     brands = {
         b"heic": "HEIC",
         b"heix": "HEIC",
         b"mif1": "HEIF",
-        b"avif": "AVIF",
-        b"avis": "AVIF",
+        b"msf1": "HEIF",
+        b"hevc": "HEIC",
         b"crx ": "camera raw (CR3)",
     }
     return brands.get(data[8:12]) if data[4:8] == b"ftyp" else None

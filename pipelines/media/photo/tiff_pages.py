@@ -12,13 +12,23 @@ from pipelines.media.photo.header import RECOPY, Header, check_sides, corrupt
 from pipelines.media.photo.ifd import Ifd, first_ifd, read_ifd
 from pipelines.media.photo.tiff_directories import SCANNER_SOFTWARE, list_pages, text_of
 
-__all__ = ["RAW", "RGB", "WHITE_IS_ZERO", "TiffHeader", "read_tiff"]
+__all__ = ["CMYK", "ICC_LAB", "JPEG", "LAB", "RAW", "RGB", "WHITE_IS_ZERO", "YCBCR", "TiffHeader", "read_tiff"]
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-RAW, OLD_JPEG = 1, 6  # compression numbers
-WHITE_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 2, 3, 5, 6, 8  # photometric numbers; 1 is black-is-zero
+RAW, OLD_JPEG, JPEG = 1, 6, 7  # compression numbers
+# Photometric numbers; 1 is black-is-zero. Lab is kept in two ways: a and b signed (CIE), or with 128 added (ICC).
+WHITE_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB, ICC_LAB = 0, 2, 3, 5, 6, 8, 9
 _CAMERA_RAW = {32803: "a colour filter array", 34892: "linear raw"}
-_SAMPLES = {RGB: 3, CMYK: 4, YCBCR: 3, LAB: 3}
+_SAMPLES = {RGB: 3, CMYK: 4, YCBCR: 3, LAB: 3, ICC_LAB: 3}
+_PHOTOMETRICS = {WHITE_IS_ZERO, 1, PALETTE, *_SAMPLES}
+# None; fax (4); LZW, JPEG old and new, deflate (2); PackBits, LZMA, Zstandard.
+_COMPRESSIONS = {RAW, 2, 3, 4, 32771, 5, OLD_JPEG, JPEG, 8, 32946, 32773, 34925, 50000}
+# Compressions that are met in archives and that no decoder here is trusted with.
+_NAMES = {32766: "NeXT", 32809: "ThunderScan", 32908: "PixarFilm", 32909: "PixarLog", 33003: "JPEG 2000", 33005: "JPEG 2000",
+          34661: "JBIG", 34676: "SGI LogLuv", 34677: "SGI LogLuv", 34712: "JPEG 2000", 34887: "LERC", 34892: "lossy DNG",
+          34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL", 50013: "PixTIFF", 52546: "JPEG XL"}  # fmt: skip
+# Each chunk costs a call, however small it is: as many are always taken, and one more for so many pixels.
+_CHUNKS, _CHUNK_AREA = 100_000, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +48,7 @@ class TiffHeader(Header):
         tiled: whether chunks are tiles, which are always stored whole.
         offsets: first byte of each chunk (N,), row by row, channel by channel when planar.
         sizes: bytes of each chunk (N,).
+        jpeg_tables: what all JPEG chunks share, a JPEG without a picture; None when each has its own.
     """
 
     order: str
@@ -52,6 +63,7 @@ class TiffHeader(Header):
     tiled: bool
     offsets: np.ndarray
     sizes: np.ndarray
+    jpeg_tables: bytes | None = None
 
 
 def read_tiff(data: bytes) -> TiffHeader:
@@ -68,14 +80,13 @@ def read_tiff(data: bytes) -> TiffHeader:
     width, height = ifd.number(256, 0), ifd.number(257, 0)
     check_sides(width, height)
     compression = ifd.number(259, RAW)
-    photometric = ifd.number(262, YCBCR if compression in (OLD_JPEG, 7) else WHITE_IS_ZERO)
+    photometric = _photometric(ifd, compression)
     samples = ifd.number(277, _SAMPLES.get(photometric, 1))
     colours = _SAMPLES.get(photometric, 1)
     if not colours <= samples <= 16:
         raise ItemError("unsupported", f"TIFF with {samples} channels is not supported; export it as RGB or grey")
     bits, sample_kind = _sample_type(ifd, samples)
-    if photometric == YCBCR and compression == RAW and _values(ifd, 530, (2, 2)) != (1, 1):
-        raise ItemError("unsupported", "uncompressed TIFF with subsampled colour is not supported; export it as RGB")
+    _refuse_other_layouts(ifd, photometric, compression)
     found = list_pages(data)
     frames = max(len(found.pages), 1)
     warnings = [found.fault, *found.notes] if found.fault else [*found.notes]
@@ -83,9 +94,8 @@ def read_tiff(data: bytes) -> TiffHeader:
         warnings.append("the scanner's infrared channel, the image after the page, is not read")
     if frames > 1:
         warnings.append(f"{frames} pages: only the first is read")
-    for tag in (320, 347):  # the palette and the tables of JPEG: decoders read these, so they must be there
-        ifd.array(tag)
-    profile = ifd.array(34675)
+    ifd.array(320)  # the palette: decoders read it, so it must be there
+    tables, profile = ifd.array(347), ifd.array(34675)
     planar = ifd.number(284, 1) == 2 and samples > 1
     chunk, tiled = _chunk(ifd, width, height)
     header = TiffHeader(
@@ -111,6 +121,7 @@ def read_tiff(data: bytes) -> TiffHeader:
         tiled=tiled,
         offsets=np.zeros(0, np.int64),
         sizes=np.zeros(0, np.int64),
+        jpeg_tables=tables.tobytes() if tables is not None else None,
     )
     return _with_chunks(header, ifd, len(data))
 
@@ -123,6 +134,39 @@ def _refuse_camera_raw(ifd: Ifd) -> None:
     if ifd.number(254, 0) & 1:
         reason = "the first page is a reduced-size preview (camera raw?); export the full picture as its own TIFF"
         raise ItemError("unsupported", reason)
+
+
+def _photometric(ifd: Ifd, compression: int) -> int:
+    """What samples mean; many old writers leave it out of grey and RGB."""
+    unsaid = RGB if ifd.number(277, 1) == 3 else WHITE_IS_ZERO
+    if compression in (OLD_JPEG, JPEG):
+        unsaid = YCBCR
+    elif 262 not in ifd.entries and ifd.number(277, 1) > 3:
+        raise ItemError("unsupported", "the TIFF does not say what its channels mean; export it as RGB or grey")
+    return ifd.number(262, unsaid)
+
+
+def _refuse_other_layouts(ifd: Ifd, photometric: int, compression: int) -> None:
+    """Name what is sound and not read, before a decoder calls it damaged.
+
+    Raises:
+        ItemError: "unsupported".
+    """
+    what = ""
+    if compression not in _COMPRESSIONS:
+        what = f"packed as {_NAMES.get(compression, f'number {compression}')}"
+    elif photometric not in _PHOTOMETRICS:
+        what = f"of colours of kind {photometric}"
+    elif ifd.number(332, 1) != 1 and photometric == CMYK:
+        what = "of other inks than cyan, magenta, yellow and black"
+    elif photometric == YCBCR and compression not in (OLD_JPEG, JPEG):
+        planar, subsampled = ifd.number(284, 1) == 2, _values(ifd, 530, (2, 2)) != (1, 1)
+        if subsampled and (planar or compression == RAW):
+            what = "with subsampled colour outside JPEG"
+        elif planar:
+            what = "with brightness and colour in separate planes"
+    if what:
+        raise ItemError("unsupported", f"TIFF {what} is not supported; export it as plain RGB or grey")
 
 
 def _sample_type(ifd: Ifd, samples: int) -> tuple[int, str]:
@@ -179,11 +223,36 @@ def _with_chunks(header: TiffHeader, ifd: Ifd, file_size: int) -> TiffHeader:
             lengths[rows - 1 :: rows] = header.height - (rows - 1) * high
         lengths *= (wide * header.bits * (1 if header.planar else header.samples) + 7) // 8
     elif sizes is not None and len(sizes) >= expected:
-        lengths = sizes[:expected].astype(np.int64)
+        lengths = _known_lengths(starts, sizes[:expected].astype(np.int64), file_size)
     else:
         raise corrupt("the page says nothing about how long its strips or tiles are")
     if (starts <= 0).any() or (lengths <= 0).any():
         raise ItemError("truncated", f"some strips or tiles were never written; {RECOPY}")
     if int((starts + lengths).max()) > file_size or int((starts + lengths).min()) < 0:
         raise ItemError("truncated", f"the file ends at byte {file_size}, before its last strip or tile; {RECOPY}")
+    _check_chunks(header, expected, sum(lengths.tolist()), file_size)
     return replace(header, offsets=starts, sizes=lengths)
+
+
+def _known_lengths(starts: np.ndarray, lengths: np.ndarray, file_size: int) -> np.ndarray:
+    """Lengths of packed chunks; where a writer left 0, what there is up to the next chunk or the end of the file."""
+    unknown = (lengths == 0) & (starts > 0)
+    if not unknown.any():
+        return lengths
+    borders = np.append(np.unique(starts), file_size)
+    return np.where(
+        unknown, borders[np.searchsorted(borders, starts, "right").clip(0, len(borders) - 1)] - starts, lengths
+    )
+
+
+def _check_chunks(header: TiffHeader, count: int, total: int, file_size: int) -> None:
+    """Refuse what would keep a decoder busy for longer than its pixels are worth.
+
+    Raises:
+        ItemError: "corrupt" when chunks share their bytes, "unsupported" when there are far too many of them.
+    """
+    if total > 2 * file_size:  # a little is shared where a writer rounded sizes up
+        raise corrupt(f"strips or tiles overlap: together they are {total} bytes, in a file of {file_size}")
+    if count > _CHUNKS + header.width * header.height // _CHUNK_AREA:
+        reason = f"TIFF with {count} strips or tiles for {header.width} x {header.height} pixels is not supported"
+        raise ItemError("unsupported", f"{reason}; export it with larger ones")

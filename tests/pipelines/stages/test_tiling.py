@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from faithdiff_model.presets import TILE
+from pipelines.errors import ItemError
 from pipelines.settings import Settings
-from pipelines.stages.tiling import tile_places
+from pipelines.stages.tiling import check_result_size, tile_places
 
 
 def windows_of(width: int, height: int, **chosen: object) -> list[int]:
@@ -41,3 +42,17 @@ def test_too_small_a_tile_is_refused() -> None:
     with pytest.raises(ValueError, match="63 is too small for a tile: choose 64 or more, or 0 for the preset's"):
         Settings(tile=63)
     assert Settings(tile=64).tile_side == 64
+
+
+@pytest.mark.parametrize(
+    ("side", "says"),
+    [
+        (1, "1x40 pixels enlarged 2x .* 16 pixels a side .*the smallest that .* is 2 pixels a side, with --upscale 8"),
+        (2, "restore it with --upscale 8 or more"),
+        (7, "restore it with --upscale 3 or more"),
+    ],
+)
+def test_a_picture_that_is_too_small_is_told_the_real_limit(side: int, says: str) -> None:
+    with pytest.raises(ItemError, match=f"^too_small: a.png: .*{says}"):
+        check_result_size("a.png", side, 40, 2)
+    check_result_size("a.png", 8, 40, 2)

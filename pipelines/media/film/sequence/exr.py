@@ -1,14 +1,13 @@
-"""OpenEXR frames: scene-linear light to display values and back. FFmpeg decodes and encodes the pixels."""
+"""OpenEXR frames: scene-linear light to display values and back. OpenEXR reads and writes the pixels."""
 
 from __future__ import annotations
 
-import struct
-from fractions import Fraction
+import io
 
-import av
 import numpy as np
+import OpenEXR
 
-from pipelines.errors import ItemError
+from pipelines.errors import ItemError, first_line
 from pipelines.media.film.sequence.exr_header import ExrHeader, check_blocks, read_header
 from pipelines.media.film.sequence.frame import FrameFile, FrameKind
 from pipelines.media.film.sequence.transfer import FULL, srgb_decode, srgb_encode
@@ -20,18 +19,9 @@ __all__ = ["read_exr", "write_exr"]
 
 _ROWS = 64  # converted at a time: floats take several times the room of a frame
 # Attributes that say how the pixels are stored: those of the new file hold. The rest is the source frame's.
-_OF_STORAGE = {
-    b"channels",
-    b"compression",
-    b"dataWindow",
-    b"displayWindow",
-    b"lineOrder",
-    b"tiles",
-    b"type",
-    b"chunkCount",
-}
-_OF_ENCODER = {b"gamma", b"writer"}
-_SQUARE = (b"pixelAspectRatio", b"float", struct.pack("<f", 1.0))
+_OF_STORAGE = {"channels", "compression", "dataWindow", "displayWindow", "lineOrder", "tiles", "type", "chunkCount"}
+_WEIGHTLESS = 8  # channels of a frame; more count against its pixels, as the decoder reads all
+_CONVERT = "convert the sequence to EXR with R, G and B, or to DPX"
 
 
 def read_exr(data: bytes, name: str, limits: DecodeLimits) -> FrameFile:
@@ -65,25 +55,27 @@ def write_exr(pixels: np.ndarray, header_of: bytes) -> bytes:
         header = read_header(header_of)
     except ItemError as error:
         raise ItemError("encode_error", f"the source frame's header cannot be used: {error.reason}") from error
-    linear = srgb_decode(np.arange(FULL + 1) / FULL)
-    # Rounded here: FFmpeg would cut halves off.
-    linear = linear.astype(np.float16 if header.half else np.float32).astype(np.float32)
-    planes = [linear[pixels[..., channel]] for channel in ((1,) if header.grey else (1, 2, 0))]
+    linear = srgb_decode(np.arange(FULL + 1) / FULL).astype(np.float16 if header.half else np.float32)
+    places = {"Y": 1} if header.grey else {"R": 0, "G": 1, "B": 2}
     try:
-        data = _encode(planes, "grayf32le" if header.grey else "gbrpf32le", header.half)
-    except (av.FFmpegError, ValueError) as error:
-        raise ItemError("encode_error", f"OpenEXR encoder: {error}; choose --film-format ffv1") from error
-    return _with_attributes(data, header)
+        return _encode({name: linear[pixels[..., channel]] for name, channel in places.items()}, header_of)
+    except (RuntimeError, ValueError, TypeError) as error:
+        reason = f"OpenEXR encoder: {first_line(error)}; choose --film-format ffv1"
+        raise ItemError("encode_error", reason) from error
 
 
 def _read(data: bytes, limits: DecodeLimits) -> FrameFile:
     header = read_header(data)
-    stored = (header.window[2] - header.window[0] + 1) * (header.window[3] - header.window[1] + 1)
-    if max(header.width * header.height, stored) > limits.max_pixels:
-        reason = f"{header.width} x {header.height} pixels are more than the limit of {limits.max_pixels}"
+    stored = header.window[2] - header.window[0] + 1, header.window[3] - header.window[1] + 1
+    for what, (width, height) in (("picture", (header.width, header.height)), ("data window", stored)):
+        if width * height <= limits.max_pixels:
+            continue
+        reason = f"the {what}'s {width} x {height} pixels are more than the limit of {limits.max_pixels}"
         raise ItemError("too_many_pixels", f"{reason}; raise --max-pixels if the scan is genuine")
+    if header.samples * header.width * header.height > limits.max_pixels * _WEIGHTLESS:
+        raise ItemError("unsupported", f"{header.samples} channels: {_CONVERT}")
     check_blocks(data, header)
-    planes, pixel_format = _decode(data, header)
+    planes = _decode(data, header)
     pixels = np.empty((header.height, header.width, 3), np.uint16)
     above = below = 0
     for top in range(0, header.height, _ROWS):
@@ -100,7 +92,7 @@ def _read(data: bytes, limits: DecodeLimits) -> FrameFile:
         height=header.height,
         channels=len(planes),
         bit_depth=16 if header.half else 32,
-        pixel_format=pixel_format,
+        pixel_format=_pixel_format(header),
         transfer="linear",
         primaries="bt709",
         assumed=("primaries",) if others is None else (),
@@ -117,63 +109,47 @@ def _read(data: bytes, limits: DecodeLimits) -> FrameFile:
     )
 
 
-def _decode(data: bytes, header: ExrHeader) -> tuple[list[np.ndarray], str]:
-    """Planes R, G, B or Y, float [height, width], and FFmpeg's name of the pixel format."""
-    codec = av.CodecContext.create("exr", "r")
-    codec.thread_count = 1
+def _decode(data: bytes, header: ExrHeader) -> list[np.ndarray]:
+    """Planes R, G, B or Y of the display window, half or float [height, width]."""
     try:
-        frames = [*codec.decode(av.Packet(data)), *codec.decode(None)]
-    except av.FFmpegError as error:
-        raise ItemError("corrupt", f"its pixels cannot be decoded ({error}); {RECOPY}") from error
-    if len(frames) != 1 or (frames[0].width, frames[0].height) != (header.width, header.height):
-        raise ItemError("corrupt", f"its pixels cannot be decoded; {RECOPY}")
-    frame = frames[0]
-    name = frame.format.name
-    kind = {"f16le": "<f2", "f32le": "<f4"}.get(name[-5:])
-    order = {"gbrp": (2, 0, 1), "gbra": (2, 0, 1), "gray": (0,), "yaf3": (0,), "yaf1": (0,)}.get(name[:4])
-    if kind is None or order is None or (len(order) == 1) != header.grey:
-        raise ItemError(
-            "unsupported", f"pixels of the kind {name}; convert the sequence to EXR with R, G and B, or to DPX"
-        )
-    planes = []
-    for number in order:
-        plane = frame.planes[number]
-        values = np.frombuffer(memoryview(plane), kind).reshape(
-            plane.height, plane.line_size // np.dtype(kind).itemsize
-        )
-        # Luminance with alpha lies interleaved in one plane.
-        planes.append(values[:, : 2 * header.width : 2] if name.startswith("ya") else values[:, : header.width])
-    return planes, name
+        channels = OpenEXR.File(io.BytesIO(data), separate_channels=True, num_threads=0).channels()
+        stored = [channels[name].pixels for name in ("Y" if header.grey else "RGB")]
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise ItemError("corrupt", f"its pixels cannot be decoded ({first_line(error)[:80]}); {RECOPY}") from error
+    size = header.window[3] - header.window[1] + 1, header.window[2] - header.window[0] + 1
+    if any(plane.shape != size or plane.dtype.kind != "f" for plane in stored):
+        raise ItemError("corrupt", f"its pixels are not those of its header; {RECOPY}")
+    return [_shown(plane, header) for plane in stored] if header.offset_window else stored
 
 
-def _encode(planes: list[np.ndarray], pixel_format: str, half: bool) -> bytes:
-    height, width = planes[0].shape
-    codec = av.CodecContext.create("exr", "w")
-    codec.width, codec.height, codec.pix_fmt, codec.time_base = width, height, pixel_format, Fraction(1, 24)
-    codec.thread_count = 1
-    codec.options = {"compression": "zip16", "format": "half" if half else "float"}
-    frame = av.VideoFrame(width, height, pixel_format)
-    for plane, values in zip(frame.planes, planes, strict=True):
-        lines = np.zeros((plane.height, plane.line_size // 4), "<f4")
-        lines[:, :width] = values
-        plane.update(lines.tobytes())
-    frame.pts = 0
-    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])
+def _shown(plane: np.ndarray, header: ExrHeader) -> np.ndarray:
+    """What of the stored pixels lies in the picture, which is black where none are stored."""
+    left, top = header.offset
+    shown = np.zeros((header.height, header.width), plane.dtype)
+    part = plane[max(-top, 0) : header.height - top, max(-left, 0) : header.width - left]
+    place = max(top, 0), max(left, 0)
+    shown[place[0] : place[0] + part.shape[0], place[1] : place[1] + part.shape[1]] = part
+    return shown
 
 
-def _with_attributes(data: bytes, source: ExrHeader) -> bytes:
-    """An encoded file with the attributes of the source frame; the table of its blocks is moved along."""
-    made = read_header(data)
-    kept = [each for each in source.attributes if each[0] not in _OF_STORAGE]
-    names = {name for name, _, _ in kept}
-    merged = [each for each in made.attributes if each[0] not in names | _OF_ENCODER] + kept
-    if b"pixelAspectRatio" not in names:
-        merged.append(_SQUARE)  # the standard wants it
-    parts = [name + b"\0" + kind + b"\0" + struct.pack("<i", len(value)) + value for name, kind, value in merged]
-    long = any(len(text) > 31 for name, kind, _ in merged for text in (name, kind))
-    lead = data[:4] + struct.pack("<I", 2 | (0x400 if long else 0)) + b"".join(parts) + b"\0"
-    table = np.frombuffer(data, "<u8", made.blocks, made.end).astype("<i8") + (len(lead) - made.end)
-    return lead + table.astype("<u8").tobytes() + data[made.end + 8 * made.blocks :]
+def _pixel_format(header: ExrHeader) -> str:
+    """FFmpeg's name of the kind of pixels, which is on record for every film."""
+    depth = "f16le" if header.half else "f32le"
+    if header.grey:
+        return ("ya" if "A" in header.left_out else "gray") + depth
+    return ("gbrap" if "A" in header.left_out else "gbrp") + depth
+
+
+def _encode(planes: dict[str, np.ndarray], header_of: bytes) -> bytes:
+    """Planes as a file that has all other attributes of the source frame, also those of types that nobody knows."""
+    source = OpenEXR.File(io.BytesIO(header_of), header_only=True, num_threads=0).header()
+    kept = {name: value for name, value in source.items() if name not in _OF_STORAGE}
+    kept |= {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    kept.setdefault("pixelAspectRatio", 1.0)  # the standard wants it
+    file = io.BytesIO()
+    channels = {name: OpenEXR.Channel(plane) for name, plane in planes.items()}
+    OpenEXR.File(kept, channels, num_threads=0).write(file)
+    return file.getvalue()
 
 
 def _warnings(header: ExrHeader, others: bool) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import re
 import struct
 
 from pipelines.media.photo.exif import read_exif
-from pipelines.media.photo.jp2_boxes import JP2_SIGNATURE, boxes
+from pipelines.media.photo.jp2_boxes import JP2_SIGNATURE, top_boxes
 from pipelines.media.photo.metadata.blocks import MAX_TEXTS, Text
 from pipelines.media.photo.metadata.from_jpeg import COMMENT, EXIF_MARK, decode_text
 from pipelines.media.photo.metadata.raw import RawBlocks
@@ -43,7 +43,7 @@ def read_jp2_metadata(data: bytes) -> RawBlocks:
         _comments(data, 0, raw)
         return raw
     streams = 0
-    for kind, start, end in boxes(data, 0, len(data)):
+    for kind, start, end in top_boxes(data):
         if kind == b"uuid":
             mark, body = data[start : start + 16], data[start + 16 : end]
             if mark == EXIF_UUID and not raw.exif:

@@ -96,15 +96,6 @@ def test_jpeg2000_of_12_bits_fills_the_range_of_16(channels: int) -> None:
     np.testing.assert_array_equal(photo.pixels >> 4, pixels)
 
 
-def test_jpeg2000_of_16_bits_that_is_read_as_8_says_so() -> None:
-    data = jp2_file(noise(3, np.uint16, size=LARGE)).replace(
-        b"colr\x01\0\0\0\0\0\x10", b"colr\x01\0\0\0\0\0\x12"
-    )  # sYCC
-    photo = read(data)
-    assert photo.bit_depth == 8
-    assert any("16-bit samples were reduced to 8" in line for line in photo.warnings)
-
-
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_png_of_few_bits_becomes_grey_of_8(bits: int) -> None:
     levels = noise(1) >> (8 - bits)

@@ -58,6 +58,15 @@ def test_exr_comes_and_goes(channels: str, half: bool) -> None:
     assert red == pytest.approx(srgb_decode(restored[..., 0] / 65535), rel=1e-3, abs=1e-6)
 
 
+def test_attributes_of_unknown_types_are_kept_and_bytes_are_the_same_each_time() -> None:
+    data = exr_file(light()).replace(b"owner\0string\0", b"owner\0vendor\0")
+    pixels = read_frame(data, "a.exr", LIMITS).pixels
+    result = write_exr(pixels, data)
+    assert b"owner\0vendor\0" in result
+    assert write_exr(pixels, data) == result
+    np.testing.assert_array_equal(read_frame(result, "b.exr", LIMITS).pixels, pixels)
+
+
 def tiled(planes: dict[str, np.ndarray], side: int) -> bytes:
     """An OpenEXR file of square tiles, uncompressed."""
     lined = exr_file(planes)
@@ -128,6 +137,9 @@ def test_exr_damage_is_seen() -> None:
     assert code_of(lambda: read_frame(exr_file(light("ZN")), "a.exr", LIMITS)).code == "unsupported"
     assert code_of(lambda: read_frame(exr_file(light("RG")), "a.exr", LIMITS)).code == "unsupported"
     assert code_of(lambda: read_frame(plain, "a.exr", DecodeLimits(max_pixels=700))).code == "too_many_pixels"
+    window = plain.index(b"dataWindow\0box2i\0") + len(b"dataWindow\0box2i\0") + 4
+    wide = plain[:window] + struct.pack("<4i", 0, 0, 99_999, 99_999) + plain[window + 16 :]
+    assert "the data window's 100000 x 100000 pixels" in code_of(lambda: read_frame(wide, "a.exr", LIMITS)).reason
 
 
 def test_whatever_frame_comes_in_only_an_item_error_comes_out() -> None:
