@@ -37,6 +37,11 @@ class SettingFields(BaseModel):
     budget_hours: float = setting(
         0.0, "Archive", "Hours after which a run drains and leaves the rest to the next; 0 is no limit.", ge=0, le=8760
     )
+    into_existing: bool = setting(
+        False,
+        "Archive",
+        "Take an output that holds other files, which are never overwritten, or a source that is an output.",
+    )
     steal_lease: bool = setting(False, "Archive", "Take the output over from another run, which then stops.")
 
     upscale: int = setting(2, "Result", "Enlargement, 1 to 8.", ge=1, le=8, result=True)

@@ -20,6 +20,7 @@ from pipelines.rows import Row
 from pipelines.settings import Settings
 from pipelines.store.concurrency import prefetch
 from pipelines.store.large_files import publishing
+from pipelines.store.layout import COMPARISON_SUFFIX
 from pipelines.store.store import Store
 
 __all__ = ["FilmOutputs"]
@@ -61,7 +62,7 @@ class FilmOutputs(AbstractContextManager["FilmOutputs"]):
                     beside = f"{path}.{copy}{EXTENSIONS[copy]}"
                     self._sinks.append(self._film(stack, beside, copy))
             if settings.comparison:
-                self._sinks.append(self._comparison(stack, f"{path}.comparison.mp4"))
+                self._sinks.append(self._comparison(stack, path + COMPARISON_SUFFIX))
             self._stack = stack.pop_all()
         return self
 

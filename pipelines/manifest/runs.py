@@ -14,8 +14,8 @@ from pipelines.store.layout import MANIFEST, RUNS, STARTED
 from pipelines.store.store import Store
 
 __all__ = [
-    "RunHistory", "RunRecord", "all_runs_ended", "new_run_id", "read_run_record", "run_history", "write_run_record",
-    "write_run_start",
+    "RunHistory", "RunRecord", "all_runs_ended", "may_have_leftovers", "new_run_id", "read_run_record", "run_history",
+    "write_run_record", "write_run_start",
 ]  # fmt: skip
 
 
@@ -97,6 +97,21 @@ def all_runs_ended(store: Store) -> bool:
         if _settles(store, run_id):
             return True
     return True
+
+
+def may_have_leftovers(store: Store) -> bool:
+    """Whether an earlier run may have left a result without its sidecar: one died, or was stopped before its end."""
+    history = run_history(store)
+    for run_id in history.newest_first:
+        try:
+            record = None if history.died(run_id) else read_run_record(store, run_id)
+        except OSError:
+            return True
+        if record is None or record.get("stopped"):
+            return True
+        if not record.get("only"):
+            return False
+    return False
 
 
 def _settles(store: Store, run_id: str) -> bool:

@@ -1,9 +1,9 @@
 """The plan: which sources there are, which are already covered, and why the rest are pending.
 
 Everything that grows with the archive lies in a temporary database on local disk, so that millions of sources take little
-memory. In the order of reading: `inventory` (what the output store holds, what the manifest says), `orphans` (sidecars that
-the manifest does not know), `discover` (photographs and films), `output_names` (which output each gets), `verdicts` (done, or
-why not).
+memory. In the order of reading: `inventory` (what the output store holds, what the manifest says), `strangers` (files there
+that are not ours), `orphans` (sidecars that the manifest does not know), `discover` (photographs and films), `output_names`
+(which output each gets), `verdicts` (done, or why not).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from faithdiff_model.weights.files import captioner_digest, model_digest
 from faithdiff_model.weights.revisions import pin_captioner, pin_model
 from pipelines.errors import first_line
+from pipelines.manifest.ownership import SIDECAR
 from pipelines.manifest.scratch import scratch_database
 from pipelines.plan.catalogue import Catalogue, load_catalogue
 from pipelines.plan.discover import discover
@@ -28,10 +29,12 @@ from pipelines.plan.orphans import OrphanSidecars
 from pipelines.plan.output_names import assign_output_names
 from pipelines.plan.pending import PENDING_SCHEMA, ArrowSpill, CompactRows, PendingRows, RowBuilder
 from pipelines.plan.stores import open_stores
+from pipelines.plan.strangers import check_not_strange, find_strangers, names_in_use, recorded_digests
 from pipelines.plan.tables import PlanDatabase
 from pipelines.plan.verdicts import ADOPTED, DONE, decide
 from pipelines.rows import QUARANTINED
 from pipelines.settings import Settings
+from pipelines.store.ownership import is_claimed
 from pipelines.store.store import StoreError
 from pipelines.store.stores import Stores
 
@@ -51,6 +54,7 @@ class Plan:
         quarantined: paths that failed too often.
         skipped: files that are neither photographs nor films, by extension.
         model_digest: what the rows will be restored with.
+        claimed: whether an earlier run has said in the output that results are written there; else this one is to.
         began, ended: when it was made, seconds since 1970; 0 if it was made otherwise.
     """
 
@@ -60,6 +64,7 @@ class Plan:
     quarantined: list[str] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     model_digest: str = ""
+    claimed: bool = True
     began: float = 0.0
     ended: float = 0.0
 
@@ -82,8 +87,8 @@ def make_plan(
         stores: from `open_stores`, where the caller has opened them already.
 
     Raises:
-        StoreError: source missing or not listable, output inside the source tree or not readable, manifest damaged, or no
-            space for temporary files.
+        StoreError: source missing or not listable, output inside the source tree, full of strangers' pictures or not readable,
+            manifest damaged, or no space for temporary files.
         WeightsError: no weights.
         ValueError: no usable catalogue.
     """
@@ -96,6 +101,10 @@ def make_plan(
         # 1. what is there, and what was recorded of it
         load_output(database, output)
         manifest_files = load_manifest(database, output)
+        claimed = is_claimed(output)
+        find_strangers(database)
+        if not claimed and not settings.into_existing:
+            check_not_strange(database, output)
         # 2. results of which no manifest row tells: their sidecars do
         orphans = OrphanSidecars(database, output)
         orphans.read_unlisted()
@@ -108,6 +117,7 @@ def make_plan(
         # 4. sources, each with the output that it gets
         final = FinalRows(database, output, builder)
         discover(database, source, output, settings, catalogue, skipped, final.add, film_digest=film_digest)
+        names_in_use(database, output)
         assign_output_names(database, settings.formats)
         # 5. done or not
         decide(database, orphans, source, output, settings, digest=digest, model=model, damaged=damaged)
@@ -115,6 +125,7 @@ def make_plan(
         final.quarantine()
         final.record_versions(manifest_files)
         final.adopt(orphans.rows.table())
+        recorded_digests(database, output, manifest_files)
         return Plan(
             pending=_pending(database, builder),
             final_rows=final.rows(),
@@ -122,6 +133,7 @@ def make_plan(
             quarantined=database.column(f"select path from decided where reason = '{QUARANTINED}' order by path"),
             skipped=skipped,
             model_digest=model,
+            claimed=claimed,
             began=began,
             ended=time.time(),
         )
@@ -166,8 +178,10 @@ def _pending(database: PlanDatabase, builder: RowBuilder) -> PendingRows:
     spill = ArrowSpill(PENDING_SCHEMA)
     query = (
         "select s.item_id, s.path as source_path, s.kind as media_kind, s.size as source_size, s.version as source_version, "
-        "s.output as output_path, s.caption, s.digest as settings_digest, d.attempt, d.reason "
+        "s.output as output_path, s.caption, s.digest as settings_digest, d.attempt, d.reason, "
+        f"case when k.path is not null then '{SIDECAR}' else r.sha256 end as replaces "
         "from decided d join named s on s.path = d.path "
+        "left join sidecars k on k.path = s.output left join recorded r on r.path = s.path "
         f"where d.reason not in ('{DONE}', '{ADOPTED}', '{QUARANTINED}') order by s.path"
     )
     for table in database.batches(query):

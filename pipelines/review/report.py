@@ -15,7 +15,8 @@ from pipelines.manifest.scratch import scratch_database
 from pipelines.manifest.sidecar import json_bytes
 from pipelines.review.page import Report, report_page
 from pipelines.store.layout import REPORTS, RUNS
-from pipelines.store.store import Store, StoreError
+from pipelines.store.ownership import check_holds_records
+from pipelines.store.store import Store
 from pipelines.store.stores import open_store
 
 if TYPE_CHECKING:
@@ -109,13 +110,12 @@ def make_and_publish(output: str, name: str = "") -> str:
     """Make the report of a store and publish it; its URI.
 
     Raises:
-        StoreError: there is no such store, or its manifest cannot be read.
+        StoreError: there is no such store, no run has been there, or its manifest cannot be read.
         ValueError: the name is none for a file.
     """
     name = name or f"{datetime.now(UTC):%Y-%m-%d}"
     if not name.replace("-", "").replace("_", "").isalnum():
         raise ValueError(f"--name is {name!r}: use letters, digits, - and _")
     store = open_store(output)
-    if not store.exists():
-        raise StoreError(f"output {store.uri('')}: there is no such folder; check the path")
+    check_holds_records(store)
     return publish_report(store, make_report(store), name)

@@ -53,7 +53,7 @@ CHANGE_NOTHING = {
     "source", "output", "only", "redo", "max_attempts", "device", "max_pixels", "max_bytes", "ray_address", "cpus",
     "giant_pixels", "max_giant_pixels",
     "replicas", "min_replicas", "caption_replicas", "gpus_per_replica", "gpus_per_captioner", "replica_label",
-    "caption_label", "rows_per_call", "object_store_mb", "steal_lease", "max_frames",
+    "caption_label", "rows_per_call", "object_store_mb", "steal_lease", "max_frames", "into_existing",
     "max_seconds", "retry_seconds", "lease_seconds", "drain_seconds", "films", "sequences", "max_film_bytes",
     "max_film_frames", "budget_hours", "undisclosed_because", "memory", "log_format", "log_level", "metrics_port",
 }  # fmt: skip
