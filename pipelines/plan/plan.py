@@ -25,6 +25,7 @@ from pipelines.plan.catalogue import Catalogue, load_catalogue
 from pipelines.plan.discover import discover
 from pipelines.plan.final_rows import FinalRows
 from pipelines.plan.inventory import load_manifest, load_output, recorded_revisions
+from pipelines.plan.not_taken import NotTaken
 from pipelines.plan.orphans import OrphanSidecars
 from pipelines.plan.output_names import assign_output_names
 from pipelines.plan.pending import PENDING_SCHEMA, ArrowSpill, CompactRows, PendingRows, RowBuilder
@@ -52,7 +53,7 @@ class Plan:
         final_rows: rows that need no run (taken from sidecars, fixity of moved sources, unusable): for the manifest.
         done: number of sources that are covered.
         quarantined: paths that failed too often.
-        skipped: files that are neither photographs nor films, by extension.
+        not_taken: the files of the source that are no items, with what they are.
         model_digest: what the rows will be restored with.
         claimed: whether an earlier run has said in the output that results are written there; else this one is to.
         began, ended: when it was made, seconds since 1970; 0 if it was made otherwise.
@@ -62,11 +63,16 @@ class Plan:
     final_rows: CompactRows
     done: int = 0
     quarantined: list[str] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
+    not_taken: NotTaken = field(default_factory=NotTaken)
     model_digest: str = ""
     claimed: bool = True
     began: float = 0.0
     ended: float = 0.0
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """Files that are neither photographs nor films, by extension."""
+        return self.not_taken.by_ending()
 
     def counts(self) -> dict[str, int]:
         """Pending rows by reason."""
@@ -96,7 +102,7 @@ def make_plan(
     stores = stores or open_stores(settings)
     source, output = stores.source, stores.output
     catalogue = _catalogue(settings)
-    skipped: Counter[str] = Counter()
+    not_taken = NotTaken()
     with _database(memory) as database:
         # 1. what is there, and what was recorded of it
         load_output(database, output)
@@ -116,7 +122,7 @@ def make_plan(
         )
         # 4. sources, each with the output that it gets
         final = FinalRows(database, output, builder)
-        discover(database, source, output, settings, catalogue, skipped, final.add, film_digest=film_digest)
+        discover(database, source, output, settings, catalogue, not_taken, final.add, film_digest=film_digest)
         names_in_use(database, output)
         assign_output_names(database, settings.formats)
         # 5. done or not
@@ -131,7 +137,7 @@ def make_plan(
             final_rows=final.rows(),
             done=database.count(f"select count(*) from decided where reason in ('{DONE}', '{ADOPTED}')"),
             quarantined=database.column(f"select path from decided where reason = '{QUARANTINED}' order by path"),
-            skipped=skipped,
+            not_taken=not_taken,
             model_digest=model,
             claimed=claimed,
             began=began,
