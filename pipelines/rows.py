@@ -154,8 +154,7 @@ PAYLOAD_COLUMNS: tuple[Column, ...] = (
 
 MANIFEST_SCHEMA = pa.schema([(c.name, c.type) for c in MANIFEST_COLUMNS])
 ROW_SCHEMA = pa.schema([(c.name, c.type) for c in (*MANIFEST_COLUMNS, *PAYLOAD_COLUMNS)])
-_KEPT = ("part", "replaces")
-_PAYLOAD_NAMES = tuple(c.name for c in PAYLOAD_COLUMNS if c.name not in _KEPT)
+_PAYLOAD_NAMES = tuple(c.name for c in PAYLOAD_COLUMNS if c.name not in ("part", "replaces"))
 
 
 class Row(TypedDict):

@@ -52,6 +52,7 @@ AS_BEFORE: dict[str, object] = {
     "guidance_start": 0.0,
     "repair_damage": "off",
     "source_type": "auto",
+    "tiff_compression": "deflate",
     "tone": "keep",
 }
 # As Ray and Kubernetes take them.

@@ -11,6 +11,7 @@ from rich.text import Text
 from jobs.console.summary import RunResult, restored_in_words
 from jobs.console.terminal import print_line, printable
 from pipelines.plan.plan import Plan
+from pipelines.rows import FAILED
 from pipelines.settings import Settings
 from pipelines.store.stores import open_store
 
@@ -33,12 +34,14 @@ def print_plan(plan: Plan, settings: Settings, console: Console, limit: int) -> 
     table.add_row("already done", str(plan.done))
     if plan.quarantined:
         table.add_row("quarantined (--redo tries them)", str(len(plan.quarantined)))
-    refused = sum(row["status"] == "failed" for row in plan.final_rows)
+    refused = [row for row in plan.final_rows if row["status"] == FAILED]
     if refused:
-        table.add_row("cannot be read at all", str(refused))
+        table.add_row("cannot be restored as they are", str(len(refused)))
     for kind, advice, files, patterns in kinds_not_taken(plan.not_taken.listed()):
         table.add_row(Text(printable(f"not taken: {kind} ({patterns}){': ' if advice else ''}{advice}")), str(files))
     console.print(table)
+    for row in refused[:limit]:
+        print_line(f"{row['error_code']}: {row['error_reason']}", "red", console=console)
     first = plan.pending[:limit]
     for row, reason in zip(first, first.reasons, strict=True):
         print_line(f"{reason}: {row['source_path']} -> {row['output_path']}", console=console)

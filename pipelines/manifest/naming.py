@@ -18,7 +18,7 @@ __all__ = [
 
 _MAX_PART_BYTES = 255  # of one component of a path, on every common file system
 EXTENSIONS = {
-    "png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp",
+    "png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp", "jp2": ".jp2",
     "ffv1": ".mkv", "prores": ".mov", "h264": ".mp4",
     "sequence": FRAME_LIST,
 }  # fmt: skip

@@ -11,13 +11,22 @@ from __future__ import annotations
 from pipelines.errors import ItemError
 from pipelines.manifest.sidecar import read_sidecar
 from pipelines.rows import Row
-from pipelines.store.layout import sidecar_path
+from pipelines.store.layout import PAGE_LIST, sidecar_path
 from pipelines.store.ownership import publish_new
 from pipelines.store.store import Store
 
-__all__ = ["SIDECAR", "check_may_write", "lies_there", "name_taken", "publish_member", "publish_where_ours"]
+__all__ = [
+    "PAGES_SIDECAR",
+    "SIDECAR",
+    "check_may_write",
+    "lies_there",
+    "name_taken",
+    "publish_member",
+    "publish_where_ours",
+]
 
-SIDECAR = "sidecar"  # of the column `replaces`: the plan saw a sidecar of ours at the output path
+# Of the column `replaces`: the plan saw a sidecar of ours at the output path, or at the list of pages that stands for it.
+SIDECAR, PAGES_SIDECAR = "sidecar", "sidecar of pages"
 
 
 def publish_where_ours(store: Store, row: Row, path: str, data: bytes) -> bool:
@@ -76,7 +85,8 @@ def lies_there(store: Store, row: Row) -> bool:
     Raises:
         OSError: the store cannot be read.
     """
-    return _has_sidecar(store, row) or _is_recorded(store, row, row["output_path"])
+    seen = PAGES_SIDECAR if row["output_path"].endswith(PAGE_LIST) else SIDECAR
+    return row["replaces"] == seen or _has_sidecar(store, row) or _is_recorded(store, row, row["output_path"])
 
 
 def publish_member(store: Store, path: str, data: bytes, *, ours: bool) -> None:

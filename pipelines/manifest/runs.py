@@ -101,9 +101,16 @@ def all_runs_ended(store: Store) -> bool:
     return True
 
 
-def may_have_leftovers(store: Store) -> bool:
-    """Whether an earlier run may have left a result without its sidecar: one died, or was stopped before its end."""
+def may_have_leftovers(store: Store, *, claimed: bool) -> bool:
+    """Whether an earlier run may have left a result without its sidecar: one died, or was stopped before its end.
+
+    Args:
+        store: the output store.
+        claimed: whether a run has written here; runs that the flow did not start leave no records.
+    """
     history = run_history(store)
+    if not history.newest_first:
+        return claimed
     for run_id in history.newest_first:
         try:
             record = None if history.died(run_id) else read_run_record(store, run_id)

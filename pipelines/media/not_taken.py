@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipelines.media.kinds import suffix
 
-__all__ = ["CHOSEN_OUT", "NO_FILMS", "OURS", "UNKNOWN", "OtherKind", "other_kind"]
+__all__ = ["CHOSEN_OUT", "NO_FILMS", "OURS", "UNKNOWN", "OtherKind", "name_pattern", "other_kind"]
 
 
 @dataclass(frozen=True)
@@ -96,3 +96,12 @@ def other_kind(path: str) -> OtherKind:
     if _CHECKSUM_NAME.fullmatch(name):
         return _CHECKSUMS
     return _BY_ENDING.get(suffix(name), UNKNOWN)
+
+
+def name_pattern(path: str) -> str:
+    """What such names have in common: the ending, or the whole name where that is what says what a file is."""
+    name = path.rpartition("/")[2]
+    if name.startswith("._"):
+        return "._*"
+    ending = suffix(name)
+    return f"*{ending}" if ending and name.lower() not in _BY_NAME else name

@@ -19,7 +19,7 @@ from pipelines.settings import Settings
 from pipelines.store.layout import PRIVATE, SIDECAR_SUFFIX
 from pipelines.store.store import Entry, OutsideError, Store
 
-__all__ = ["discover"]
+__all__ = ["discover", "failed_row"]
 
 _LARGEST = 2**63 - 1
 # Bytes of the longest path: of a file on Linux, and of a key of S3, which are the least of what stores take.
@@ -131,7 +131,7 @@ class _Sorter:
 
     def _fail(self, path: str, code: str, reason: str) -> None:
         """Whatever cannot be planned is reported like a file that cannot be read: it must not just vanish."""
-        self._on_failed(_failed_row(self._source, path, code, reason))
+        self._on_failed(failed_row(self._source, path, code, reason))
 
 
 def _is_frame(path: str, settings: Settings) -> bool:
@@ -165,7 +165,8 @@ def _source(entry: Entry, settings: Settings, catalogue: Catalogue | None, film_
     )
 
 
-def _failed_row(source: Store, path: str, code: str, reason: str) -> Row:
+def failed_row(source: Store, path: str, code: str, reason: str) -> Row:
+    """The final row of an item that cannot be planned."""
     name = visible(path)
     row = new_row(
         item_id=item_id(path),

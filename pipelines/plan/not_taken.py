@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from pipelines.manifest.naming import visible
 from pipelines.media.kinds import kind_of, suffix
-from pipelines.media.not_taken import CHOSEN_OUT, NO_FILMS, OURS, OtherKind, other_kind
+from pipelines.media.not_taken import CHOSEN_OUT, NO_FILMS, OURS, OtherKind, name_pattern, other_kind
 from pipelines.store.layout import PRIVATE
 
 __all__ = ["NotTaken", "NotTakenFiles"]
@@ -46,9 +46,7 @@ class NotTaken:
             kind = CHOSEN_OUT
         else:
             kind = NO_FILMS if kind_of(path) == "film" else other_kind(path)
-        ending = suffix(path)
-        pattern = f"*{ending}" if ending else visible(path.rpartition("/")[2])
-        key = (visible(pattern), kind)
+        key = (visible(name_pattern(path)), kind)
         self._files[key if key in self._files or len(self._files) < _PATTERNS else (_OTHERS, kind)] += 1
 
     def listed(self) -> list[NotTakenFiles]:
@@ -67,5 +65,5 @@ class NotTaken:
         found: Counter[str] = Counter()
         for (pattern, kind), files in self._files.items():
             if kind != CHOSEN_OUT:
-                found[pattern.removeprefix("*") or pattern] += files
+                found[suffix(pattern) or pattern] += files
         return found

@@ -20,14 +20,17 @@ _NOBODY = ""  # the source of a file that is not ours
 _GROUP_ROWS = 50_000  # members that go through the rule together, some kilobyte each
 
 
-def assign_output_names(database: PlanDatabase, formats: Formats) -> None:
+def assign_output_names(database: PlanDatabase, formats: Formats, *, same: bool = False) -> None:
     """Make the view `named`: the sources, each with the output that it gets.
 
     Args:
         database: with the tables of `inventory`, `discover` and `strangers`.
         formats: of results.
+        same: whether an item gives up an earlier name that has not its source's base name.
     """
     _find_owners(database)
+    if same:
+        database.execute("delete from own where (item_id, output) not in (select (item_id, output) from sources)")
     database.execute(
         "delete from own where key in (select key from strangers) and item_id in (select item_id from avoid)"
     )

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from faithdiff_model.weights.files import captioner_digest, model_digest
 from faithdiff_model.weights.revisions import pin_captioner, pin_model
 from pipelines.errors import first_line
-from pipelines.manifest.ownership import SIDECAR
+from pipelines.manifest.ownership import PAGES_SIDECAR, SIDECAR
 from pipelines.manifest.scratch import scratch_database
 from pipelines.plan.catalogue import Catalogue, load_catalogue
 from pipelines.plan.discover import discover
@@ -29,13 +29,14 @@ from pipelines.plan.not_taken import NotTaken
 from pipelines.plan.orphans import OrphanSidecars
 from pipelines.plan.output_names import assign_output_names
 from pipelines.plan.pending import PENDING_SCHEMA, ArrowSpill, CompactRows, PendingRows, RowBuilder
+from pipelines.plan.same_names import refuse_other_names
 from pipelines.plan.stores import open_stores
-from pipelines.plan.strangers import check_not_strange, find_strangers, names_in_use, recorded_digests
+from pipelines.plan.strangers import find_strangers, names_in_use, recorded_digests
 from pipelines.plan.tables import PlanDatabase
 from pipelines.plan.verdicts import ADOPTED, DONE, decide
 from pipelines.rows import QUARANTINED
 from pipelines.settings import Settings
-from pipelines.store.ownership import is_claimed
+from pipelines.store.layout import PAGE_LIST
 from pipelines.store.store import StoreError
 from pipelines.store.stores import Stores
 
@@ -102,15 +103,11 @@ def make_plan(
     stores = stores or open_stores(settings)
     source, output = stores.source, stores.output
     catalogue = _catalogue(settings)
-    not_taken = NotTaken()
     with _database(memory) as database:
         # 1. what is there, and what was recorded of it
         load_output(database, output)
         manifest_files = load_manifest(database, output)
-        claimed = is_claimed(output)
-        find_strangers(database)
-        if not claimed and not settings.into_existing:
-            check_not_strange(database, output)
+        claimed = find_strangers(database, output, manifest_files, refuse=not settings.into_existing)
         # 2. results of which no manifest row tells: their sidecars do
         orphans = OrphanSidecars(database, output)
         orphans.read_unlisted()
@@ -122,11 +119,10 @@ def make_plan(
         )
         # 4. sources, each with the output that it gets
         final = FinalRows(database, output, builder)
-        discover(database, source, output, settings, catalogue, not_taken, final.add, film_digest=film_digest)
-        names_in_use(database, output)
-        assign_output_names(database, settings.formats)
+        not_taken = _find_sources(database, stores, settings, catalogue, final, film_digest, claimed=claimed)
         # 5. done or not
         decide(database, orphans, source, output, settings, digest=digest, model=model, damaged=damaged)
+        refuse_other_names(database, source, final.add, same=settings.name == "same")
         # 6. rows for the manifest, and rows to restore
         final.quarantine()
         final.record_versions(manifest_files)
@@ -143,6 +139,25 @@ def make_plan(
             began=began,
             ended=time.time(),
         )
+
+
+def _find_sources(
+    database: PlanDatabase,
+    stores: Stores,
+    settings: Settings,
+    catalogue: Catalogue | None,
+    final: FinalRows,
+    film_digest: str,
+    *,
+    claimed: bool,
+) -> NotTaken:
+    """Make `sources` and `named`; the files of the source that are none."""
+    not_taken = NotTaken()
+    source, output = stores.source, stores.output
+    discover(database, source, output, settings, catalogue, not_taken, final.add, film_digest=film_digest)
+    names_in_use(database, output, claimed=claimed)
+    assign_output_names(database, settings.formats, same=settings.name == "same")
+    return not_taken
 
 
 def _catalogue(settings: Settings) -> Catalogue | None:
@@ -185,10 +200,13 @@ def _pending(database: PlanDatabase, builder: RowBuilder) -> PendingRows:
     query = (
         "select s.item_id, s.path as source_path, s.kind as media_kind, s.size as source_size, s.version as source_version, "
         "s.output as output_path, s.caption, s.digest as settings_digest, d.attempt, d.reason, "
-        f"case when k.path is not null then '{SIDECAR}' else r.sha256 end as replaces "
+        f"case when k.path is not null then '{SIDECAR}' when p.path is not null then '{PAGES_SIDECAR}' else r.sha256 end "
+        "as replaces "
         "from decided d join named s on s.path = d.path "
-        "left join sidecars k on k.path = s.output left join recorded r on r.path = s.path "
-        f"where d.reason not in ('{DONE}', '{ADOPTED}', '{QUARANTINED}') order by s.path"
+        f"left join sidecars k on k.path = s.output left join sidecars p on p.path = s.output || '{PAGE_LIST}' "
+        "left join recorded r on r.path = s.path "
+        f"where d.reason not in ('{DONE}', '{ADOPTED}', '{QUARANTINED}') and s.path not in (select path from refused) "
+        "order by s.path"
     )
     for table in database.batches(query):
         spill.add(table)

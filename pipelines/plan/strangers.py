@@ -14,23 +14,38 @@ from pipelines.manifest.naming import folded
 from pipelines.manifest.reader import read_manifest_file
 from pipelines.manifest.runs import may_have_leftovers
 from pipelines.media.kinds import kind_of
-from pipelines.plan.tables import RECORDED, STRANGERS, PlanDatabase
+from pipelines.plan.tables import RECORDED, STRANGERS, PlanDatabase, planned_sql
 from pipelines.rows import RESTORED
-from pipelines.store.layout import EXTRAS, FRAME_LIST, FRAMES_SUFFIX
+from pipelines.store.layout import EXTRAS, FRAME_LIST, FRAMES_SUFFIX, PAGE_FOLDER, PAGE_LIST, planned_output
+from pipelines.store.ownership import is_claimed
 from pipelines.store.store import Store, StoreError
 
-__all__ = ["check_not_strange", "find_strangers", "names_in_use", "recorded_digests"]
+__all__ = ["find_strangers", "names_in_use", "recorded_digests"]
+
+_OWNERS = "select path from sidecars"
+# Folders of a result's files, and the ending of the list that stands for them, in place of the folder's.
+_FOLDERS = {FRAMES_SUFFIX: FRAME_LIST, PAGE_FOLDER: PAGE_LIST}
 
 
-def find_strangers(database: PlanDatabase) -> None:
+def find_strangers(database: PlanDatabase, output: Store, manifest_files: Sequence[str], *, refuse: bool) -> bool:
     """Make `loose`, the files without a sidecar, and `strangers`, the names that none of our results may take because of them.
 
     Args:
         database: with `files` and `sidecars`.
+        output: the output store.
+        manifest_files: of the output, in order.
+        refuse: whether an output that no run has claimed is refused if it is mostly not ours.
+
+    Returns:
+        Whether a run has claimed it.
+
+    Raises:
+        StoreError: says how many pictures are not ours, and names one.
     """
     belongs = [f"(ends_with(path, '{end}') and left(path, length(path) - {len(end)}) in ({_OWNERS}))" for end in EXTRAS]
-    in_frames = f"regexp_replace(path, '\\{FRAMES_SUFFIX}/[^/]*$', '{FRAME_LIST}')"
-    belongs.append(f"(contains(path, '{FRAMES_SUFFIX}/') and {in_frames} in ({_OWNERS}))")
+    for folder, listed in _FOLDERS.items():
+        owner = f"regexp_replace(path, '\\{folder}/[^/]*$', '{listed}')"
+        belongs.append(f"(contains(path, '{folder}/') and {owner} in ({_OWNERS}))")
     database.execute(
         "create table loose as select path from files anti join sidecars using (path) "
         f"where not ({' or '.join(belongs)})"
@@ -41,9 +56,10 @@ def find_strangers(database: PlanDatabase) -> None:
             for path in table["path"].to_pylist():
                 for name in _in_the_way(path):
                     strangers.add(folded(name))
-
-
-_OWNERS = "select path from sidecars"
+    claimed = is_claimed(output)
+    if refuse and not claimed:
+        _check_not_strange(database, output, manifest_files)
+    return claimed
 
 
 def _in_the_way(path: str) -> Iterator[str]:
@@ -55,13 +71,15 @@ def _in_the_way(path: str) -> Iterator[str]:
     folder = path.rpartition("/")[0]
     if folder.endswith(FRAMES_SUFFIX):
         yield folder.removesuffix(FRAMES_SUFFIX) + FRAME_LIST
+    if folder.endswith(PAGE_FOLDER):
+        yield folder.removesuffix(PAGE_FOLDER)
+    yield planned_output(path)
 
 
-def check_not_strange(database: PlanDatabase, output: Store) -> None:
+def _check_not_strange(database: PlanDatabase, output: Store, manifest_files: Sequence[str]) -> None:
     """Refuse an output whose pictures and films are mostly not ours: source and output may have been swapped.
 
-    Raises:
-        StoreError: says how many there are, and names one.
+    An output of the time before claims is known by its manifest, which names the place of each result.
     """
     found = [
         path
@@ -70,7 +88,7 @@ def check_not_strange(database: PlanDatabase, output: Store) -> None:
         if kind_of(path)
     ]
     ours = database.count("select count(*) from files semi join sidecars using (path)")
-    if len(found) > ours or (found and not ours):
+    if len(found) > ours and not (manifest_files and _is_recorded_here(output, manifest_files[-1])):
         raise StoreError(
             f"output {redact_url(output.url)}: holds {len(found)} pictures or films that FaithArchive did not make, such as "
             f"{found[0]}; are source and output swapped? Nothing of them would be overwritten: choose another folder, or give "
@@ -78,7 +96,13 @@ def check_not_strange(database: PlanDatabase, output: Store) -> None:
         )
 
 
-def names_in_use(database: PlanDatabase, output: Store) -> None:
+def _is_recorded_here(output: Store, manifest_file: str) -> bool:
+    root = output.uri("") + "/"
+    places = read_manifest_file(output, manifest_file, ("output_uri",))["output_uri"].to_pylist()
+    return any(place is not None and place.startswith(root) for place in places)
+
+
+def names_in_use(database: PlanDatabase, output: Store, *, claimed: bool) -> None:
     """Make `avoid` (item_id): the items that get another name where a stranger's file has theirs.
 
     Those are the items to which a run has found it taken, and, where no run can have left a file behind, those that are new.
@@ -87,12 +111,13 @@ def names_in_use(database: PlanDatabase, output: Store) -> None:
     Args:
         database: with `strangers`, `records` and `sources`.
         output: the output store.
+        claimed: from `find_strangers`.
     """
     newest = f"select * from records semi join strangers_met using (item_id) {only_newest()}"
     database.execute("create table strangers_met as select item_id from sources semi join strangers using (key)")
     database.execute(f"create table avoid as select item_id from ({newest}) where error_code = 'name_taken'")
     new = "select item_id from strangers_met anti join records using (item_id)"
-    if database.count(f"select count(*) from ({new})") and not may_have_leftovers(output):
+    if database.count(f"select count(*) from ({new})") and not may_have_leftovers(output, claimed=claimed):
         database.execute(f"insert into avoid {new}")
 
 
@@ -109,8 +134,9 @@ def recorded_digests(database: PlanDatabase, output: Store, manifest_files: Sequ
     """
     database.create(RECORDED)
     query = (
-        "select s.path, r.file, r.position from named s join loose l on l.path = s.output "
-        f"join records r on r.item_id = s.item_id and r.output_path = s.output where r.status = '{RESTORED}' "
+        "select s.path, r.file, r.position from named s "
+        f"join (select path, {planned_sql('path')} as planned from loose) l on l.planned = s.output "
+        f"join records r on r.item_id = s.item_id and r.output_path = l.path where r.status = '{RESTORED}' "
         "qualify row_number() over (partition by s.path order by r.run_id desc, r.file desc, r.position desc) = 1"
     )
     database.execute(f"create table to_look_up as {query}")

@@ -19,6 +19,7 @@ done, or why not
     verdicts      prior, claimed: the row of a source in `records`, and in `adopted`; prior_verdicts and claimed_verdicts
                   (path, attempt_now, verdict, touched): what they say; hashed, damaged, to_hash (path), wanted (path);
                   decided (path, reason, attempt): what follows for each source
+    same_names    refused (path): items that are not given another base name than their source's
     strangers     recorded; to_look_up (path, file, position): where the manifest tells of results that lost their sidecar
 """
 

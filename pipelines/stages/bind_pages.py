@@ -188,7 +188,7 @@ class _Bound:
             size += row["output_width"] * row["output_height"] * samples * row["bit_depth"] // 8
         with write_errors(whole["output_path"]), publishing(self._output, whole["output_path"]) as local:
             with local.open("wb") as file:
-                write_tiff_pages(file, self._written(), size)
+                write_tiff_pages(file, self._written(), size, self._settings.tiff_compression)
             digest, size = file_digest(local)
             self._describe(digest, size)
             replaced = check_may_write(self._output, whole, whole["output_path"], digest)
@@ -226,6 +226,7 @@ class _Bound:
             icc_profile=page.icc_profile,
             dpi=page.dpi,
             jpeg_quality=self._settings.jpeg_quality,
+            tiff_compression=self._settings.tiff_compression,
             xmp=page.xmp,
             extra=page.extra,
         )

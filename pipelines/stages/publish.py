@@ -129,6 +129,7 @@ class Form(NamedTuple):
             "format": kind,
             "icc_profile": row["icc_profile"],
             "dpi": enlarged_dpi(row, settings.upscale),
+            "tiff_compression": settings.tiff_compression,
             "xmp": stated.xmp() if stated else b"",
         }
         return cls(kind, stated, options)

@@ -47,12 +47,17 @@ def is_claimed(store: Store) -> bool:
     """Whether a run has found that this very store may be written to. A copy of its records says so of another place.
 
     Raises:
-        OSError: it cannot be read.
+        StoreError: it cannot be read.
     """
     try:
         record = json.loads(store.read(CLAIM))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise StoreError(
+            f"output {redact_url(store.url)}: {CLAIM} cannot be read ({reason}); check access, then run again"
+        ) from error
     return isinstance(record, dict) and record.get("output") == store.uri("")
 
 

@@ -13,7 +13,14 @@ from archive_steps import archive_settings, picture, restore_without_model, save
 from PIL import Image
 
 from pipelines.errors import ItemError
-from pipelines.manifest.ownership import SIDECAR, check_may_write, publish_where_ours
+from pipelines.manifest.ownership import (
+    PAGES_SIDECAR,
+    SIDECAR,
+    check_may_write,
+    lies_there,
+    publish_member,
+    publish_where_ours,
+)
 from pipelines.manifest.runs import write_run_start
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.plan.stores import open_stores
@@ -221,6 +228,26 @@ def test_the_mask_of_a_stranger_is_neither_overwritten_nor_removed(settings: Set
     assert output.read(damage_path("a.png")) == b"an original"
 
 
+def test_a_result_of_several_files_replaces_only_what_is_ours(settings: Settings) -> None:
+    """Frames of a sequence, pages of a file: a stranger's file of such a name stays, and the item fails."""
+    output = Store(settings.output)
+    row = new_row(item_id="1", output_path="album.tif.pages.sha256", replaces=None)
+    assert not lies_there(output, row)
+    path = "album.tif.pages/album.p0001.tif"
+    publish_member(output, path, b"a page", ours=False)
+    publish_member(output, path, b"a page", ours=False)  # a run that died had written it
+    with pytest.raises(ItemError, match="name_taken"):
+        publish_member(output, path, b"another", ours=False)
+    assert output.read(path) == b"a page"
+    output.publish("album.tif.pages.sha256", b"a list")
+    recorded = row | {"replaces": output.sha256("album.tif.pages.sha256")[0]}
+    assert lies_there(output, recorded)
+    assert lies_there(output, row | {"replaces": PAGES_SIDECAR})
+    assert not lies_there(output, row | {"replaces": SIDECAR})  # of a file of the same item, not of its pages
+    publish_member(output, path, b"another", ours=True)
+    assert output.read(path) == b"another"
+
+
 def test_a_film_that_is_moved_to_its_name_replaces_only_what_is_ours(settings: Settings) -> None:
     output = Store(settings.output)
     row = new_row(item_id="1", output_path="reel.mkv", replaces=None)
@@ -261,13 +288,15 @@ def test_what_belongs_to_a_result_is_no_stranger(tmp_path: Path) -> None:
     """Copies of a film, its comparison, frames of a sequence, masks: none of them counts as a picture that is not ours."""
     save_photo(tmp_path / "scans" / "a.png")
     settings = archive_settings(tmp_path)
-    restore_without_model(settings, ended=True)
+    restore_without_model(settings, record=False)
     output = Store(settings.output)
-    for name in ("reel.mkv", "shot.sha256"):
+    write_run_start(output, "1", {"only": ""})
+    for name in ("reel.mkv", "shot.sha256", "album.tif.pages.sha256"):
         output.publish(name, b"x")
         output.publish(sidecar_path(name), b"{}")
     for name in (
         "reel.mkv.prores.mov", "reel.mkv.comparison.mp4", "shot.frames/shot.0001.dpx", "shot.sha256.xmp", "a.png.damage.png",
+        "album.tif.pages/album.p0001.tif", "album.tif.pages.sha256.damage.tiff",
     ):  # fmt: skip
         output.publish(name, b"x")
     assert make_plan(settings).done == 1

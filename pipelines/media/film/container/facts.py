@@ -122,7 +122,11 @@ def facts_of(
     elif deinterlaced:
         warnings.append(f"{deinterlaced} combed frames were made progressive ({judgement.summary()})")
     if unreached:
-        what = "1 frame at its start refers to frames" if unreached == 1 else f"{unreached} frames at its start refer to frames"
+        what = (
+            "1 frame at its start refers to frames"
+            if unreached == 1
+            else f"{unreached} frames at its start refer to frames"
+        )
         warnings.append(f"{what} that were cut off before it, and cannot be decoded: left out")
     if film.untimed:
         warnings.append(f"its frames have no times of their own: {rate.value} a second were taken")

@@ -37,7 +37,9 @@ def packets_of(path: Path) -> list[av.Packet]:
         return [packet for packet in container.demux(video=0) if packet.size]
 
 
-def cut_before_key(whole: Path, cut: Path, *, key: int, closed: bool | None = None, from_pts: int | None = None) -> None:
+def cut_before_key(
+    whole: Path, cut: Path, *, key: int, closed: bool | None = None, from_pts: int | None = None
+) -> None:
     """Copy the packets of a film from its key frame `key` on, as an editor does.
 
     Args:
@@ -74,7 +76,18 @@ def scan(path: Path, **options: Any) -> tuple[ContainerReader, list[np.ndarray],
 def counted(path: Path) -> int:
     """Frames as FFmpeg counts them: by ffprobe where it is installed, else by its libraries."""
     if probe := shutil.which("ffprobe"):
-        command = [probe, "-v", "error", "-count_frames", "-select_streams", "v:0", "-show_streams", "-of", "json", str(path)]
+        command = [
+            probe,
+            "-v",
+            "error",
+            "-count_frames",
+            "-select_streams",
+            "v:0",
+            "-show_streams",
+            "-of",
+            "json",
+            str(path),
+        ]
         shown = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60).stdout
         return int(json.loads(shown)["streams"][0]["nb_read_frames"])
     with av.open(str(path)) as container:
