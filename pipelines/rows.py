@@ -119,9 +119,8 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("damage_mask_sha256", _TEXT, "fixity of the mask beside the restored file; empty where no mark was found"),
     Column("lq_psnr_db", _REAL, "faithfulness: PSNR of source and result at the source's size, outside damage, dB"),
     Column("disclosure", _TEXT, "IPTC Digital Source Type that the restored file states; empty where it states none"),
-    Column(
-        "tone_curve", _TEXT, "JSON: slopes of the curves that changed the result's tone; empty where it is the scan's"
-    ),
+    Column("metadata", _TEXT, "JSON: blocks of the source's metadata that were carried, and those that lie aside"),
+    Column("tone_curve", _TEXT, "JSON: slopes of the curves that changed the result's tone; empty if it is the scan's"),
     Column("seconds_read", _REAL, "reading and hashing"),
     Column("seconds_decode", _REAL, "decoding"),
     Column("seconds_damage", _REAL, "finding and filling damage"),
@@ -144,11 +143,10 @@ PAYLOAD_COLUMNS: tuple[Column, ...] = (
     Column("icc_profile", pa.large_binary(), "carried to the result"),
     Column("dpi", pa.list_(_REAL), "across, down"),
     Column("extra_pixels", pa.large_binary(), "raw extra channels of the source's size and depth, rows first"),
+    Column("metadata_blocks", pa.large_binary(), "EXIF, IPTC, XMP and texts of the source, to be carried"),
     Column("statistics", _TEXT, "JSON of a tile's colour statistics before and after restoring, for `assemble`"),
     Column("damage_mask", pa.large_binary(), "PNG of the mask of damage, of the source's size"),
-    Column(
-        "filled_mask", pa.large_binary(), "bits of what was filled in the part's pixels, rows first, for the network"
-    ),
+    Column("filled_mask", pa.large_binary(), "bits of what was filled in the part's pixels, rows first"),
     Column("source_state", _TEXT, "size and version of a film's source when it was surveyed"),
 )
 
@@ -219,6 +217,7 @@ class Row(TypedDict):
     damage_mask_sha256: str | None
     lq_psnr_db: float | None
     disclosure: str | None
+    metadata: str | None
     tone_curve: str | None
     seconds_read: float | None
     seconds_decode: float | None
@@ -239,6 +238,7 @@ class Row(TypedDict):
     icc_profile: bytes | None
     dpi: list[float] | None
     extra_pixels: bytes | None
+    metadata_blocks: bytes | None
     statistics: str
     damage_mask: bytes | None
     filled_mask: bytes | None

@@ -1,4 +1,4 @@
-"""The fields of `Settings`: what can be chosen, its default, its limits and what it means."""
+"""The fields of `Settings` on archives and results: what can be chosen, its default, its limits and what it means."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 from faithdiff_model.presets import PRESETS
 from pipelines.setting_types import (
+    DeinterlaceFor,
     DeviceName,
     FilmCopies,
     FrameRate,
-    NodeLabels,
     PresetName,
     SourceType,
     TileSide,
@@ -25,7 +25,7 @@ GIB = 1 << 30
 
 
 class SettingFields(BaseModel):
-    """Every setting with its default, section by section, in the order of the help and of the settings file."""
+    """What is restored, and how, section by section, in the order of the help and of the settings file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -82,6 +82,9 @@ class SettingFields(BaseModel):
     source_type: SourceType = setting(
         "auto", "Result", "IPTC Digital Source Type of results; auto chooses by what was done.", result=True
     )
+    metadata: Literal["carry", "none"] = setting(
+        "carry", "Result", "EXIF, IPTC, XMP, comments: carried into results, or left out.", result=True, of="photo"
+    )
 
     preset: PresetName = setting(
         "nano", "Model", f"Network: {', '.join(PRESETS)}. nano is ours and small; tiny is untrained.", result=True
@@ -101,7 +104,6 @@ class SettingFields(BaseModel):
         "auto", "Model", "Arithmetic; auto is float16 on a GPU, float32 elsewhere.", result=True
     )
     compile: bool = setting(False, "Model", "Compile the network: minutes at start, faster after.", result=True)
-
     memory: Literal["auto", "8", "12", "16", "24", "80"] = setting(
         "auto", "Model", "GiB of the GPU, for where the network's parts lie; auto is what is free."
     )
@@ -210,6 +212,9 @@ class SettingFields(BaseModel):
     deinterlace: Literal["refuse", "frames", "keep"] = film_result(
         "refuse", "Interlaced film: refuse fails it, frames makes one whole frame of each, keep takes it as it is."
     )
+    deinterlace_for: DeinterlaceFor = setting(
+        "", "Film", "Other choices for some films: GLOB=CHOICE, joined by commas."
+    )
     tolerate_gaps: int = film_result(0, "Missing or damaged frames of a film that are filled.", ge=0)
     gap_fill: Literal["repeat", "slate"] = film_result(
         "repeat", "What fills a gap: the frame before again, or a marked slate."
@@ -246,53 +251,3 @@ class SettingFields(BaseModel):
     max_film_bytes: int = setting(1 << 40, "Limits", "Largest film, in bytes; of a sequence all frames.", ge=1)
     max_film_frames: int = setting(1_000_000, "Limits", "Most frames of a film.", ge=1)
     max_seconds: float = setting(300.0, "Limits", "Longest time to decode one source, in seconds.", gt=0, le=86400)
-
-    retry_seconds: float = setting(
-        60.0, "Faults", "How long a store's passing errors are tried again, in seconds.", ge=0, le=3600
-    )
-    lease_seconds: float = setting(
-        60.0, "Faults", "How long a run that fell silent keeps its hold on the output, in seconds.", ge=3, le=3600
-    )
-    drain_seconds: float = setting(
-        60.0, "Faults", "How long an interrupted run may finish what it has begun, in seconds.", ge=0, le=3600
-    )
-
-    ray_address: str = setting("local", "Cluster", "local starts Ray here; auto or ray://host:10001 joins a cluster.")
-    cpus: int = setting(0, "Cluster", "CPUs for a local Ray; 0 takes all.", ge=0)
-    replicas: int = setting(
-        0, "Cluster", "Most model replicas; 0 is what GPUs, or cores and memory, carry, and grows with a cluster.", ge=0
-    )
-    min_replicas: int = setting(1, "Cluster", "Replicas that stay while there is little to do.", ge=1)
-    cpu_threads: int = setting(
-        2,
-        "Cluster",
-        "CPU threads of a replica without a GPU; part of what makes equal bytes.",
-        ge=1,
-        le=256,
-        result=True,
-    )
-    caption_replicas: int = setting(1, "Cluster", "Most captioners; 0 grows with a cluster.", ge=0)
-    gpus_per_replica: float = setting(
-        -1.0, "Cluster", "GPUs of a replica, such as 0.5; 0 is CPUs alone, -1 one where there are GPUs.", ge=-1, le=64
-    )
-    gpus_per_captioner: float = setting(
-        -1.0, "Cluster", "GPUs of a captioner; 0 is CPUs alone, -1 as of a replica.", ge=-1, le=64
-    )
-    replica_label: NodeLabels = setting(
-        "", "Cluster", "Label of the nodes that hold replicas, such as ray.io/accelerator-type=H100; empty is any node."
-    )
-    caption_label: NodeLabels = setting("", "Cluster", "Label of the nodes that hold captioners.")
-    rows_per_call: int = setting(
-        0, "Cluster", "Photographs whose windows share UNet calls; 0 is 4 on a GPU and 1 elsewhere.", ge=0, le=256
-    )
-    object_store_mb: int = setting(0, "Cluster", "Memory for rows in flight of a local Ray, MB; 0 is chosen.", ge=0)
-
-    log_format: Literal["text", "json"] = setting(
-        "text", "Watch", "Logs on stderr, and in the files of Ray's workers: text, or a JSON object a line."
-    )
-    log_level: Literal["auto", "debug", "info", "warning", "error"] = setting(
-        "auto", "Watch", "What is logged; auto is info, and of text on a terminal nothing beside the progress bar."
-    )
-    metrics_port: int = setting(
-        0, "Watch", "Port of a local Ray's metrics for Prometheus; 0 is none. A cluster has its own.", ge=0, le=65535
-    )

@@ -14,7 +14,9 @@ from faithdiff_model.presets import PRESETS
 
 __all__ = [
     "AS_BEFORE",
+    "DERIVED",
     "FILM_FORMATS",
+    "DeinterlaceFor",
     "DeviceName",
     "FilmCopies",
     "Formats",
@@ -24,6 +26,7 @@ __all__ = [
     "SourceType",
     "TileSide",
     "absolute_if_there",
+    "choices_by_glob",
     "film_result",
     "node_labels",
     "setting",
@@ -38,6 +41,7 @@ SourceType = Literal[
     "trainedAlgorithmicMedia",
 ]
 FILM_FORMATS = ("ffv1", "prores", "h264")
+DEINTERLACE = ("refuse", "frames", "keep")
 # Result settings that came later, and the value at which results are as before: left out of the record and the digest there,
 # so that what was restored before they came counts as done.
 AS_BEFORE: dict[str, object] = {
@@ -50,11 +54,15 @@ AS_BEFORE: dict[str, object] = {
     "grain": "reduce",
     "guidance_end": 1.0,
     "guidance_start": 0.0,
+    "metadata": "carry",  # as of `disclosure`: results of before hold none, and their column `metadata` is empty
     "repair_damage": "off",
     "source_type": "auto",
     "tiff_compression": "deflate",
     "tone": "keep",
 }
+# Settings of what is made beside a film's result, and not of the result: recorded and counted as if nothing were wanted, so
+# that wanting more, or less, never restores a film again.
+DERIVED: dict[str, object] = {"comparison": False, "film_copies": ""}
 # As Ray and Kubernetes take them.
 _LABEL = re.compile(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?")
 _LABEL_KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?")
@@ -109,6 +117,28 @@ def _copies(value: str) -> str:
     return ",".join(dict.fromkeys(kinds))
 
 
+def choices_by_glob(value: str) -> list[tuple[str, str]]:
+    """`glob=choice` pairs, joined by commas, in their order.
+
+    Raises:
+        ValueError: a part is none, or its choice is not one of `deinterlace`.
+    """
+    pairs = []
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        glob, _, choice = part.rpartition("=")
+        if not glob or choice not in DEINTERLACE:
+            raise ValueError(
+                f"{part!r} is no choice for films: give GLOB=CHOICE, such as 'reels/*.mov=keep', where CHOICE is "
+                f"{', '.join(DEINTERLACE)}; several are joined by commas"
+            )
+        pairs.append((glob, choice))
+    return pairs
+
+
+def _deinterlace_for(value: str) -> str:
+    return ",".join(f"{glob}={choice}" for glob, choice in choices_by_glob(value))
+
+
 def absolute_if_there(location: str) -> str:
     """A path that exists, made absolute; URLs, hub ids and what is not there stay as they are."""
     return str(Path(location).resolve()) if location and Path(location).exists() else location
@@ -143,6 +173,7 @@ def _labels(value: str) -> str:
 PresetName = Annotated[str, AfterValidator(_known_preset), WithJsonSchema({"type": "string", "enum": [*PRESETS]})]
 DeviceName = Annotated[str, AfterValidator(_known_device)]
 FrameRate = Annotated[str, AfterValidator(_rate)]
+DeinterlaceFor = Annotated[str, AfterValidator(_deinterlace_for)]
 FilmCopies = Annotated[str, AfterValidator(_copies)]
 NodeLabels = Annotated[str, AfterValidator(_labels)]
 TileSide = Annotated[int, AfterValidator(_tile_side)]

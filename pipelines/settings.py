@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
+from itertools import permutations
 from pathlib import Path
 
 from pydantic import model_validator
@@ -16,15 +18,16 @@ from faithdiff_model.presets import DEFAULTS, DETAIL, PRESETS, TILE
 from faithdiff_model.spec import ModelSpec
 from faithdiff_model.weights.files import model_digest
 from faithdiff_model.weights.revisions import CAPTIONER, at_revision, repository
-from pipelines.setting_fields import GIB, SettingFields
-from pipelines.setting_types import AS_BEFORE, Formats, absolute_if_there
+from pipelines.run_fields import RunFields
+from pipelines.setting_fields import GIB
+from pipelines.setting_types import AS_BEFORE, DERIVED, FILM_FORMATS, Formats, absolute_if_there, choices_by_glob
 
 __all__ = ["CLEANER", "GIB", "Settings"]
 
 CLEANER = ModelSpec(preset="nano")  # what a scan is cleaned with for its caption
 
 
-class Settings(SettingFields):
+class Settings(RunFields):
     """All settings with their defaults. Each is a flag of `faitharchive restore`, a key of the YAML file, and an environment
     variable `FAITHARCHIVE_<NAME>`."""
 
@@ -79,6 +82,13 @@ class Settings(SettingFields):
     def cleans_for_captions(self) -> bool:
         """Whether a captioner is to see what `CLEANER` makes of the scan."""
         return self.caption_cleaned and self.captions == "llava"
+
+    def for_film(self, path: str) -> Settings:
+        """The settings of one film: with the choice of `deinterlace_for` whose glob is the first to match its path, if any."""
+        for glob, choice in choices_by_glob(self.deinterlace_for):
+            if fnmatch.fnmatchcase(path, glob):
+                return self.model_copy(update={"deinterlace": choice})
+        return self
 
     @property
     def formats(self) -> Formats:
@@ -159,6 +169,7 @@ class Settings(SettingFields):
             and field.json_schema_extra["result"]
             and field.json_schema_extra["of"] in ("", kind)
         }
+        chosen |= {name: value for name, value in DERIVED.items() if name in chosen}
         if chosen.get("repair_damage", "off") != "off":
             chosen["damage_detector"] = detector_digest()
         if self.captions == "llava":
@@ -179,6 +190,22 @@ class Settings(SettingFields):
         if not options.guided or options.negative_prompt:  # then nothing is made of an empty one
             chosen["empty_negative"] = AS_BEFORE["empty_negative"]
         return {name: value for name, value in chosen.items() if name not in AS_BEFORE or value != AS_BEFORE[name]}
+
+    def former_digests(self, described_by: str | None = None) -> list[str]:
+        """Digests of the same settings of films from the time when copies and comparisons were a part of them.
+
+        Args:
+            described_by: as of `result_digest`.
+        """
+        copies = [
+            ",".join(each) for count in range(1 + len(FILM_FORMATS)) for each in permutations(FILM_FORMATS, count)
+        ]
+        settings, found = self.result_settings("film"), []
+        for film_copies in copies:
+            for comparison in (False, True):
+                own = {"film_copies": film_copies, "comparison": comparison, "described_by": described_by}
+                found.append(hashlib.sha256(json.dumps(settings | own, sort_keys=True).encode()).hexdigest())
+        return found
 
     def result_digest(self, described_by: str | None = None, kind: str = "photo") -> str:
         """SHA-256 of `result_settings` and of what a description depends on beyond them.

@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from faithdiff_model.redaction import redact_url
-from pipelines.plan.stores import check_disjoint, check_roles
+from pipelines.plan.stores import check_roles
 from pipelines.settings import Settings
-from pipelines.store.stores import Stores, open_store
+from pipelines.store.stores import Stores, check_disjoint, open_store
 
 __all__ = ["check_all", "check_output"]
 

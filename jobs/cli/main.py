@@ -13,28 +13,25 @@ from typing import Annotated
 
 import typer
 
-from jobs.service.environment import prepare_environment
-
-prepare_environment()
-
-from jobs.cli import attribute as attribute_cli  # noqa: E402
-from jobs.cli import automations as automations_cli  # noqa: E402
-from jobs.cli import capacity as capacity_cli  # noqa: E402
-from jobs.cli import evaluate as evaluate_cli  # noqa: E402
-from jobs.cli import manifest as manifest_cli  # noqa: E402
-from jobs.cli import report as report_cli  # noqa: E402
-from jobs.cli import serve as serve_cli  # noqa: E402
-from jobs.cli import status as status_cli  # noqa: E402
-from jobs.cli import train as train_cli  # noqa: E402
-from jobs.cli import verify as verify_cli  # noqa: E402
-from jobs.cli.restore import run_restore  # noqa: E402
-from jobs.console.exit_codes import ALL_DONE, NOTHING_RAN, SIGNALLED  # noqa: E402
-from jobs.console.messages import hint, print_error  # noqa: E402
-from jobs.console.tables import print_plan  # noqa: E402
-from jobs.console.terminal import OUT  # noqa: E402
-from jobs.settings.flags import with_settings  # noqa: E402
-from jobs.settings.load import load_settings, settings_yaml  # noqa: E402
-from pipelines.settings import Settings  # noqa: E402
+from jobs.cli import attribute as attribute_cli
+from jobs.cli import automations as automations_cli
+from jobs.cli import capacity as capacity_cli
+from jobs.cli import evaluate as evaluate_cli
+from jobs.cli import export as export_cli
+from jobs.cli import manifest as manifest_cli
+from jobs.cli import report as report_cli
+from jobs.cli import serve as serve_cli
+from jobs.cli import status as status_cli
+from jobs.cli import train as train_cli
+from jobs.cli import verify as verify_cli
+from jobs.cli.restore import run_restore
+from jobs.console.exit_codes import ALL_DONE, NOTHING_RAN, SIGNALLED
+from jobs.console.messages import hint, print_error
+from jobs.console.tables import print_plan
+from jobs.console.terminal import OUT
+from jobs.settings.flags import with_settings
+from jobs.settings.load import load_settings, settings_yaml
+from pipelines.settings import Settings
 
 __all__ = ["app", "demo", "doctor", "main", "plan", "restore", "settings_command"]
 
@@ -94,6 +91,7 @@ def demo(
 
 app.command()(with_settings(verify_cli.verify))
 app.command()(report_cli.report)
+app.command(name="export")(export_cli.export_command)
 app.command()(status_cli.status)
 app.command()(capacity_cli.capacity)
 app.command()(with_settings(serve_cli.serve))

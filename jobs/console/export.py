@@ -11,14 +11,12 @@ from faithdiff_model.redaction import redact_url
 from jobs.console.terminal import printable
 from pipelines.manifest.current import newest_rows
 from pipelines.manifest.reader import read_rows
+from pipelines.manifest.spreadsheet import spreadsheet_text
 from pipelines.rows import MANIFEST_COLUMNS, Row, columns_of
 from pipelines.store.store import StoreError
 from pipelines.store.stores import open_store
 
 __all__ = ["select", "to_csv"]
-
-# What a spreadsheet takes for a formula, or drops to find one; wide forms count in Japanese ones.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def select(
@@ -65,8 +63,7 @@ def _cell(value: object, visible: bool) -> object:
     if isinstance(value, list):
         value = "; ".join(value)
     if isinstance(value, str):
-        if value.startswith(_FORMULAS):
-            value = "'" + value  # a file's name must not become a spreadsheet's formula
+        value = spreadsheet_text(value)
         if visible:
             value = printable(value)
     return value

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +19,9 @@ from rich.text import Text
 from jobs.console.terminal import printable
 from pipelines.rows import RESTORED, Row
 from pipelines.telemetry import logs
+
+if TYPE_CHECKING:
+    from pipelines.run.frame_counts import FramesDone
 
 __all__ = ["RunProgress", "rate_per_hour", "time_left"]
 
@@ -100,6 +104,11 @@ class RunProgress:
         """Count a durable part: of a film, the only thing that moves for hours."""
         self._parts[row["item_id"]] = self._parts.get(row["item_id"], 0) + 1
         self._last = f", {printable(row['source_path'])}: {self._parts[row['item_id']]} of {row['parts']} parts"
+        self._show()
+
+    def frames(self, film: FramesDone) -> None:
+        """Show how far a film is, frame by frame: a part of it may take hours."""
+        self._last = f", {printable(film.path)}: {film.done} of {film.total} frames"
         self._show()
 
     def _show(self) -> None:

@@ -101,7 +101,7 @@ def run_task(plan: Plan, settings: Settings, lease: Lease, flow_run_id: str) -> 
     if not plan.pending:
         return restore(), failures
     with connected(settings), progress:
-        return restore(on_row=on_row, on_part=progress.part), failures
+        return restore(on_row=on_row, on_part=progress.part, on_frames=progress.frames), failures
 
 
 @task(name="commit", **_TASK, retries=2, retry_delay_seconds=[30, 120])

@@ -23,6 +23,8 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from pipelines.run.terminal import stdin_from_null
+
 __all__ = ["some_server", "start_own_server"]
 
 _START_SECONDS = 120.0
@@ -58,6 +60,7 @@ def some_server() -> Iterator[str]:
     with (home / "server.log").open("ab") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,  # a terminal's Ctrl-C is for the runs, which then still need it
@@ -107,6 +110,7 @@ def start_own_server() -> None:
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        SubprocessASGIServer().start()
+        with stdin_from_null():
+            SubprocessASGIServer().start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

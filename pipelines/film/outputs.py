@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing
 from types import TracebackType
 
 import numpy as np
 
+from pipelines.film.beside import COMPARISON, files_beside
 from pipelines.film.plan import FilmPlan
 from pipelines.film.sinks import ComparisonSink, FileSink, OutputRecord, SequenceSink, Sink
 from pipelines.film.source import film_opener, open_film, reading_film
 from pipelines.manifest.disclosure import disclosure_of
-from pipelines.manifest.naming import EXTENSIONS, output_format
+from pipelines.manifest.naming import output_format
 from pipelines.media.film.write.comparison import ComparisonWriter
 from pipelines.media.film.write.statement import NOTHING, Statement
 from pipelines.media.film.write.writer import FilmWriter
@@ -20,7 +21,6 @@ from pipelines.rows import Row
 from pipelines.settings import Settings
 from pipelines.store.concurrency import prefetch
 from pipelines.store.large_files import publishing
-from pipelines.store.layout import COMPARISON_SUFFIX
 from pipelines.store.store import Store
 
 __all__ = ["FilmOutputs"]
@@ -34,12 +34,22 @@ class FilmOutputs(AbstractContextManager["FilmOutputs"]):
         plan: of the film.
         settings: formats and copies.
         source, output: the stores.
+        only: what alone is made, beside a result that is there: a kind (`beside.files_beside`) by its path; None makes all.
 
     Attributes:
         disclosure: IPTC Digital Source Type that the outputs state; None where they state none.
     """
 
-    def __init__(self, row: Row, plan: FilmPlan, settings: Settings, source: Store, output: Store) -> None:
+    def __init__(
+        self,
+        row: Row,
+        plan: FilmPlan,
+        settings: Settings,
+        source: Store,
+        output: Store,
+        only: Mapping[str, str] | None = None,
+    ) -> None:
+        self._only = only
         self._row, self._plan, self._settings, self._source, self._output = row, plan, settings, source, output
         self._stack = ExitStack()
         stated = disclosure_of(row, settings.source_type) if settings.disclosure else None
@@ -51,18 +61,16 @@ class FilmOutputs(AbstractContextManager["FilmOutputs"]):
         settings, path = self._settings, self._row["output_path"]
         kind = output_format(self._row["source_path"], settings.formats)
         with ExitStack() as stack:
-            if kind == "sequence":
+            if self._only is None and kind == "sequence":
                 self._sinks.append(
                     SequenceSink(self._row, self._plan, settings, self._source, self._output, self._stated.xmp)
                 )
-            else:
+            elif self._only is None:
                 self._sinks.append(self._film(stack, path, kind))
-            for copy in filter(None, settings.film_copies.split(",")):
-                if copy != kind:
-                    beside = f"{path}.{copy}{EXTENSIONS[copy]}"
-                    self._sinks.append(self._film(stack, beside, copy))
-            if settings.comparison:
-                self._sinks.append(self._comparison(stack, path + COMPARISON_SUFFIX))
+            beside = {path + suffix: name for suffix, name in files_beside(self._row["source_path"], settings).items()}
+            for other, name in (beside if self._only is None else self._only).items():
+                sink = self._comparison(stack, other) if name == COMPARISON else self._film(stack, other, name)
+                self._sinks.append(sink)
             self._stack = stack.pop_all()
         return self
 

@@ -84,7 +84,7 @@ def source_digest(store: Store, path: str) -> tuple[str, int]:
 
 
 def film_options(settings: Settings) -> FilmOptions:
-    """How settings want films read."""
+    """How a film's settings want it read."""
     return FilmOptions(
         deinterlace=settings.deinterlace,
         tolerate_gaps=settings.tolerate_gaps,
@@ -102,7 +102,7 @@ def open_film(store: Store, path: str, settings: Settings) -> FilmReader:
         ItemError: it cannot be opened or is no film.
     """
     with reading_film(path):
-        options = film_options(settings)
+        options = film_options(settings.for_film(path))
         if is_sequence(path):
             from pipelines.media.film.sequence.reader import open_sequence
 

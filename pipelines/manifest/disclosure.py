@@ -50,8 +50,8 @@ class Disclosure:
         """The program with its version, as XMP's CreatorTool has it."""
         return f"{_PROGRAM} {_version()}"
 
-    def xmp(self) -> bytes:
-        """The statement as an XMP packet."""
+    def properties(self) -> Packet:
+        """The statement as XMP properties."""
         properties: Packet = {
             "Iptc4xmpExt:DigitalSourceType": self.source_type,
             "Iptc4xmpExt:AISystemUsed": self.system,
@@ -68,7 +68,11 @@ class Disclosure:
                 for step in self.steps
             ],
         }
-        return xmp_packet(properties)
+        return properties
+
+    def xmp(self) -> bytes:
+        """The statement as an XMP packet."""
+        return xmp_packet(self.properties())
 
     def tags(self) -> dict[str, str]:
         """The same as plain names and values, for containers of films that hold no XMP."""

@@ -22,6 +22,7 @@ def identity(
     *,
     disclosed: bool = False,
     pages: str | None = None,
+    carried: bool = False,
 ) -> str:
     """What determines a result (DESIGN.md, contract 3), as 64 hexadecimal digits.
 
@@ -31,16 +32,18 @@ def identity(
             would count as outdated.
         pages: of the row. Like `disclosed`, and nothing where one page is restored: results of one page are what they were
             before this could be chosen, and whatever is chosen.
+        carried: the source's metadata is in the file; no part of the digest for the same reason as `disclosed`.
     """
     parts = f"{source_sha256}\n{settings_digest}\n{model_digest}\n{seed}" + ("\ndisclosed" if disclosed else "")
     parts += f"\npages {pages}" if pages in PAGED else ""
+    parts += "\ncarried" if carried else ""
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
-def row_identity(row: Row, *, disclosed: bool) -> str:
-    """The identity of a row's result; `disclosed` as of `identity`."""
+def row_identity(row: Row, *, disclosed: bool, carried: bool = False) -> str:
+    """The identity of a row's result; `disclosed` and `carried` as of `identity`."""
     made_from = row["source_sha256"], row["settings_digest"], row["model_digest"], row["seed"]
-    return identity(*made_from, disclosed=disclosed, pages=row["pages"])
+    return identity(*made_from, disclosed=disclosed, pages=row["pages"], carried=carried)
 
 
 @lru_cache(maxsize=1)

@@ -20,9 +20,9 @@ _TIMES = ("started_at", "finished_at")
 # Columns that sidecars of an earlier day do not have.
 ADDED = (
     "model_revision", "film", "damage_share", "damage_marks", "damage_mask_sha256", "tone_curve", "seconds_damage",
-    "disclosure", "extra_channels", "pages", "page_facts",
+    "disclosure", "extra_channels", "metadata", "pages", "page_facts",
 )  # fmt: skip
-_JSON_OR_NONE = ("model_revision", "film", "tone_curve", "page_facts")
+_JSON_OR_NONE = ("model_revision", "film", "metadata", "tone_curve", "page_facts")
 # Controls beyond those that JSON escapes by itself, line separators, and marks that change the direction of writing.
 _MISLEADING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # What no restored file can be without.

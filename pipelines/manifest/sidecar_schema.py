@@ -17,7 +17,7 @@ SIDECAR_VERSION = "1.1"  # 1.0 had neither `schema` nor `events`; a reader of 1.
 
 # What a sidecar holds as JSON of its own, and the manifest as text.
 _NESTED = {"settings": "object", "software": "object"}
-_NESTED_OR_NONE = ("model_revision", "film", "tone_curve", "page_facts")
+_NESTED_OR_NONE = ("model_revision", "film", "metadata", "tone_curve", "page_facts")
 _NEVER_EMPTY = ("run_id", "item_id", "source_path", "source_sha256", "output_path", "output_sha256", "identity")
 _TIMES = ("started_at", "finished_at")
 

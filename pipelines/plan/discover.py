@@ -39,7 +39,7 @@ def discover(
     not_taken: NotTaken,
     on_failed: Callable[[Row], None],
     *,
-    film_digest: str = "",
+    of_films: tuple[str, str | None] = ("", None),
 ) -> None:
     """List the sources into `sources` and `folders`.
 
@@ -51,14 +51,15 @@ def discover(
         not_taken: counts the files that are no items.
         on_failed: called with the final row of what cannot be planned: names that cannot be used, folders that cannot be
             listed, links that lead out.
-        film_digest: of the settings, for films without a caption of their own.
+        of_films: digest of the settings, for films without a caption or a choice of their own, and digest of the captioner, if
+            there is one.
 
     Raises:
         StoreError: the source cannot be listed.
     """
     database.create(SOURCES, FOLDERS)
     with database.batch_insert(SOURCES) as sources, database.batch_insert(FOLDERS) as folders:
-        sorter = _Sorter(source, output, settings, catalogue, not_taken, on_failed, film_digest, sources, folders)
+        sorter = _Sorter(source, output, settings, catalogue, not_taken, on_failed, of_films, sources, folders)
         for entry in source.list(on_refused=sorter.refuse_folder):
             sorter.take(entry)
         sorter.take_sequences()
@@ -75,11 +76,11 @@ class _Sorter:
         catalogue: Catalogue | None,
         not_taken: NotTaken,
         on_failed: Callable[[Row], None],
-        film_digest: str,
+        of_films: tuple[str, str | None],
         sources: BatchInsert,
         folders: BatchInsert,
     ) -> None:
-        self._source, self._settings, self._catalogue, self._film_digest = source, settings, catalogue, film_digest
+        self._source, self._settings, self._catalogue, self._of_films = source, settings, catalogue, of_films
         self._not_taken, self._on_failed = not_taken, on_failed
         self._sources, self._folders, self._last_folder = sources, folders, ""
         self._frames = SequenceGrouper()
@@ -123,7 +124,7 @@ class _Sorter:
         elif entry.outside:
             self._fail(path, "outside", _ELSEWHERE("the file"))
         else:
-            self._sources.add(*_source(entry, self._settings, self._catalogue, self._film_digest))
+            self._sources.add(*_source(entry, self._settings, self._catalogue, *self._of_films))
             if (parent := path.rpartition("/")[0]) != self._last_folder:
                 self._last_folder = parent
                 for folder in folders_of(path):
@@ -145,12 +146,17 @@ def _is_frame(path: str, settings: Settings) -> bool:
     return fnmatch.fnmatchcase(folder, settings.sequences) and any(c in "0123456789" for c in name)
 
 
-def _source(entry: Entry, settings: Settings, catalogue: Catalogue | None, film_digest: str) -> tuple[object, ...]:
+def _source(
+    entry: Entry, settings: Settings, catalogue: Catalogue | None, film_digest: str, described_by: str | None
+) -> tuple[object, ...]:
     path = entry.path
     kind = kind_of(path) or "photo"
     caption = catalogue.get(path) if catalogue else None
     output = plain_output(path, settings.formats)
     digest = film_digest if kind == "film" else None
+    own = settings.for_film(path) if kind == "film" else settings
+    if caption or own is not settings:
+        digest = own.result_digest(caption or described_by, kind)
     return (
         item_id(path),
         path,
@@ -161,7 +167,7 @@ def _source(entry: Entry, settings: Settings, catalogue: Catalogue | None, film_
         folded(output),
         suffix_of(output),
         caption,
-        settings.result_digest(caption, kind) if caption else digest,
+        digest,
     )
 
 

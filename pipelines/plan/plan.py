@@ -12,7 +12,7 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -119,14 +119,15 @@ def make_plan(
         )
         # 4. sources, each with the output that it gets
         final = FinalRows(database, output, builder)
-        not_taken = _find_sources(database, stores, settings, catalogue, final, film_digest, claimed=claimed)
+        of_films = film_digest, described_by
+        not_taken = _find_sources(database, stores, settings, catalogue, final, of_films, claimed=claimed)
         # 5. done or not
-        decide(database, orphans, source, output, settings, digest=digest, model=model, damaged=damaged)
+        decide(
+            database, orphans, source, output, settings, digest=digest, model=model, damaged=damaged, of_films=of_films
+        )
         refuse_other_names(database, source, final.add, same=settings.name == "same")
         # 6. rows for the manifest, and rows to restore
-        final.quarantine()
-        final.record_versions(manifest_files)
-        final.adopt(orphans.rows.table())
+        _collect(final, orphans, manifest_files)
         recorded_digests(database, output, manifest_files)
         return Plan(
             pending=_pending(database, builder),
@@ -147,17 +148,24 @@ def _find_sources(
     settings: Settings,
     catalogue: Catalogue | None,
     final: FinalRows,
-    film_digest: str,
+    of_films: tuple[str, str | None],
     *,
     claimed: bool,
 ) -> NotTaken:
     """Make `sources` and `named`; the files of the source that are none."""
     not_taken = NotTaken()
     source, output = stores.source, stores.output
-    discover(database, source, output, settings, catalogue, not_taken, final.add, film_digest=film_digest)
+    discover(database, source, output, settings, catalogue, not_taken, final.add, of_films=of_films)
     names_in_use(database, output, claimed=claimed)
     assign_output_names(database, settings.formats, same=settings.name == "same")
     return not_taken
+
+
+def _collect(final: FinalRows, orphans: OrphanSidecars, manifest_files: Sequence[str]) -> None:
+    """The rows that need no run."""
+    final.quarantine()
+    final.record_versions(manifest_files)
+    final.adopt(orphans.rows.table())
 
 
 def _catalogue(settings: Settings) -> Catalogue | None:

@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import PurePosixPath
 
 from faithdiff_model.redaction import redact_url
 from pipelines.media.kinds import kind_of
 from pipelines.settings import Settings
 from pipelines.store.layout import PRIVATE, sidecar_path
 from pipelines.store.ownership import holds_records
-from pipelines.store.store import Store, StoreError
-from pipelines.store.stores import Stores, stores_of
+from pipelines.store.store import StoreError
+from pipelines.store.stores import Stores, check_disjoint, stores_of
 
-__all__ = ["check_disjoint", "check_roles", "open_stores", "refuse_secrets"]
-
-
-def check_disjoint(source: Store, output: Store) -> None:
-    """Refuse an output store that could touch the sources.
-
-    Raises:
-        StoreError: one lies inside the other, or they are equal.
-    """
-    if type(source.fs) is not type(output.fs):
-        return
-    first, second = _real(source), _real(output)
-    for inner, outer, text in (
-        (second, first, "lies inside the source"),
-        (first, second, "holds the source"),
-    ):
-        if inner == outer or outer in inner.parents:
-            raise StoreError(
-                f"output {redact_url(output.url)}: {text} {redact_url(source.url)}, and sources are never written to; choose a "
-                "separate output"
-            )
-
-
-def _real(store: Store) -> PurePosixPath:
-    return PurePosixPath(os.path.realpath(store.root) if store.local else store.root)
+__all__ = ["check_roles", "open_stores", "refuse_secrets"]
 
 
 def refuse_secrets(settings: Settings) -> None:

@@ -17,7 +17,8 @@ under which name
                   named: `sources`, each with its output
 done, or why not
     verdicts      prior, claimed: the row of a source in `records`, and in `adopted`; prior_verdicts and claimed_verdicts
-                  (path, attempt_now, verdict, touched): what they say; hashed, damaged, to_hash (path), wanted (path);
+                  (path, attempt_now, verdict, touched): what they say; hashed, damaged, beside, former, to_hash (path),
+                  wanted (path);
                   decided (path, reason, attempt): what follows for each source
     same_names    refused (path): items that are not given another base name than their source's
     strangers     recorded; to_look_up (path, file, position): where the manifest tells of results that lost their sidecar
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 __all__ = [
-    "ADOPTED_RECORDS", "CANDIDATES", "DAMAGED", "FILES", "FOLDERS", "GIVEN", "HASHED", "RECORDED", "RECORDS", "RECORD_COLUMNS",
-    "SIDECARS", "SOURCES", "STRANGERS", "PlanDatabase", "Table", "planned_sql",
+    "ADOPTED_RECORDS", "BESIDE", "CANDIDATES", "DAMAGED", "FILES", "FOLDERS", "FORMER", "GIVEN", "HASHED", "RECORDED",
+    "RECORDS", "RECORD_COLUMNS", "SIDECARS", "SOURCES", "STRANGERS", "PlanDatabase", "Table", "planned_sql",
 ]  # fmt: skip
 
 _TEXT, _INT = pa.string(), pa.int64()
@@ -108,6 +109,10 @@ CANDIDATES = Table("candidates", pa.schema([("folder", _TEXT), ("path", _TEXT), 
 
 HASHED = Table("hashed", pa.schema([("path", _TEXT), ("sha256", _TEXT)]))  # empty where a source cannot be read
 DAMAGED = Table("damaged", pa.schema([("item_id", _TEXT)]))
+# What is wanted beside a film's result: what its path adds, and whether the result is a sequence's.
+BESIDE = Table("beside", pa.schema([("suffix", _TEXT), ("sequence", pa.bool_())]))
+# Digests of settings that stood for the same restoration of films, and the digest that does now.
+FORMER = Table("former", pa.schema([("digest", _TEXT), ("now", _TEXT)]))
 
 
 def planned_sql(column: str) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from pipelines.film.beside import files_beside
 from pipelines.film.source import source_digest
 from pipelines.manifest.current import only_newest
+from pipelines.manifest.naming import output_format
 from pipelines.manifest.runs import all_runs_ended
 from pipelines.plan.orphans import OrphanSidecars
-from pipelines.plan.tables import DAMAGED, HASHED, PlanDatabase, planned_sql
+from pipelines.plan.tables import BESIDE, DAMAGED, FORMER, HASHED, PlanDatabase, planned_sql
 from pipelines.rows import QUARANTINED, RESTORED
 from pipelines.settings import Settings
 from pipelines.store.concurrency import map_threaded
@@ -36,6 +38,7 @@ def decide(
     digest: str,
     model: str,
     damaged: Collection[str],
+    of_films: tuple[str, str | None] = ("", None),
 ) -> None:
     """Make the table `decided` (path, reason, attempt): a row a source. Reason is `done`, `adopted`, `quarantined`, or why the
     source is pending.
@@ -48,11 +51,18 @@ def decide(
         digest: of the settings, where a source has none of its own.
         model: digest of the model.
         damaged: ids of items whose results are known to be altered.
+        of_films: as of `discover`.
 
     Raises:
         StoreError: a store cannot be read.
     """
-    database.create(HASHED, DAMAGED)
+    database.create(HASHED, DAMAGED, BESIDE, FORMER)
+    with database.batch_insert(BESIDE) as beside, database.batch_insert(FORMER) as former:
+        for sequence, name in ((False, "a.mkv"), (True, "a.%04d.dpx")):
+            for suffix in files_beside(name, settings):
+                beside.add(suffix, sequence and output_format(name, settings.formats) == "sequence")
+        for old in settings.former_digests(of_films[1]):
+            former.add(old, of_films[0])
     with database.batch_insert(DAMAGED) as ids:
         for name in set(damaged):
             ids.add(name)
@@ -105,6 +115,7 @@ class _Verdicts:
         self._database.execute(
             f"""create table {table}_verdicts as select s.path, case
                 when r.status = '{RESTORED}' and r.settings_digest is distinct from coalesce(s.digest, $digest)
+                    and not exists (select 1 from former o where o.digest = r.settings_digest and o.now = s.digest)
                     then 'settings changed'
                 when r.status = '{RESTORED}' and r.model_digest is distinct from $model then 'model changed'
                 when r.status = '{RESTORED}' and r.seed is distinct from $seed then 'seed changed'
@@ -129,6 +140,8 @@ class _Verdicts:
                     then case when attempt_now > $most then '{QUARANTINED}' else 'failed before' end
                 when f.path is null or f.size is distinct from r.output_size or k.path is null then 'result missing'
                 when r.damage_marks > 0 and d.path is null then 'result missing'
+                when s.kind = 'film' and exists (select 1 from beside b where b.sequence = (r.output_path like '%.sha256')
+                    and r.output_path || b.suffix not in (select path from files)) then 'copies missing'
                 else '{DONE}' end as verdict,
                 v.verdict = 'unknown' as touched
             from {table}_verdicts v join sources s on s.path = v.path join {table} r on r.item_id = s.item_id

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, Dataset
+from ray.remote_function import RemoteFunction
 
 from faithdiff_model.damage.shipped import detector_digest
 from pipelines.plan.pending import Expand, PendingRows
-from pipelines.rows import Row, to_table, whole_row
+from pipelines.rows import Row, whole_row
 from pipelines.run.pools import Pool, Resources
 from pipelines.run.stage_runner import RunContext, StageRunner
 from pipelines.run.streaming import StreamOptions, tables
@@ -28,7 +29,7 @@ from pipelines.stages.survey import SurveyFilm
 from pipelines.stages.tile import Tile
 from pipelines.stages.write import Write
 
-__all__ = ["blocks", "build_assembly", "build_film_stream", "build_stream", "final_rows"]
+__all__ = ["blocks", "build_film_stream", "build_stream", "final_rows", "join_task"]
 
 # A source block: several small files share one trip through the driver (it manages some 30 trips a second), large ones go
 # alone so that their pixels do not pile up.
@@ -112,18 +113,24 @@ def build_film_stream(
     ds = ds.repartition(target_num_rows_per_block=1)
     # 6. read, restore and publish a segment as a part     1:1, FaithDiff actors, a replica each, frame by frame
     model = {"threads": resources.threads, "digest": rows.builder.model_digest, "writing_fence": context.fence}
+    model["on_frame"] = context.on_frame
     return _on_actors(ds, RestoreFilm, resources.restore, settings, context, rows=1, revision=revision, **model)
 
 
-def build_assembly(rows: list[Row], settings: Settings, context: RunContext) -> Dataset:
-    """Items whose parts are all durable, of one kind -> final rows.
+def join_task(media_kind: str, settings: Settings, context: RunContext) -> RemoteFunction:
+    """What joins an item whose parts are all durable: a task of Ray's, from a table of its row to a table of its final row.
 
-    One item a task: of a photograph a band of rows is held while it is joined, of a film a few frames.
+    One item a task: of a photograph a band of rows is held while it is joined, of a film a few frames. It goes on while the run
+    drains, as it finishes what others have begun.
     """
-    stage: type[Stage] = Mux if rows[0]["media_kind"] == "film" else Stitch
-    join = StageRunner(stage, settings, context)
-    ds = ray.data.from_arrow([to_table([row]) for row in rows])
-    return ds.map_batches(join.task(), batch_size=1, batch_format="pyarrow", **_TASK)
+    stage: type[Stage] = Mux if media_kind == "film" else Stitch
+    call = StageRunner(stage, settings, context, writes=True).task()
+
+    def join(table: pa.Table) -> pa.Table:
+        return pa.concat_tables(list(call(table)))
+
+    join.__name__ = join.__qualname__ = stage.__name__
+    return ray.remote(**_TASK)(join)
 
 
 def blocks(table: pa.Table, *, spread: int) -> Iterator[pa.Table]:

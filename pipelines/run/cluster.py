@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import ray
+from ray.exceptions import RayError
 
 from pipelines.run import ray_patches
 from pipelines.run.pools import local_cpus
+from pipelines.run.terminal import stdin_from_null
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
 
-__all__ = ["connected"]
+__all__ = ["alive_nodes", "connected"]
 
 _MB = 1 << 20
 # Rows in flight on one machine: enough for a few large photographs, small beside the model.
@@ -36,16 +38,25 @@ def connected(settings: Settings) -> Iterator[None]:
         return
     agent = _agent(settings)
     try:
-        with _silenced_core(), agent:
+        with stdin_from_null(), _silenced_core(), ray_patches.client_causes() as causes, agent:
             _init(_init_arguments(settings))
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
+        why = ": ".join(dict.fromkeys([_said(error), *causes[-1:]]))
         raise StoreError(
-            f"ray address {settings.ray_address}: cannot connect ({_said(error)}); check that the cluster runs"
+            f"ray address {settings.ray_address}: cannot connect ({why}); check that the cluster runs"
         ) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def alive_nodes() -> set[str]:
+    """Nodes that are there now; none if the cluster does not answer."""
+    try:
+        return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    except (RayError, RuntimeError, ConnectionError):
+        return set()
 
 
 def _init(arguments: dict[str, object]) -> None:

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
-import ray
 from ray.data import Dataset
 from ray.exceptions import RayError
 
 from faithdiff_model.redaction import redact
 from pipelines.errors import ItemError
-from pipelines.manifest.warning_counts import WarningCounts
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.pending import PendingRows
 from pipelines.plan.plan import Plan
 from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, RESTORED, Row, fail, whole_row
-from pipelines.run.assembly import build_assembly, build_film_stream, build_stream, final_rows
+from pipelines.run.assembly import build_film_stream, build_stream, final_rows
+from pipelines.run.cluster import alive_nodes
+from pipelines.run.frame_counts import FrameCounts, OnFrames
+from pipelines.run.joiner import Joiner
 from pipelines.run.outage import OutageWatch
+from pipelines.run.outcome import Outcome
 from pipelines.run.pools import cluster_pools
+from pipelines.run.row_feed import RowFeed
 from pipelines.run.run_observer import Observer
 from pipelines.run.stage_runner import RunContext
+from pipelines.run.stall import StallWatch
 from pipelines.run.stop import DrainTimeout, Stop, handle_signals, time_budget
 from pipelines.run.streaming import StreamOptions
 from pipelines.settings import Settings
@@ -41,43 +44,12 @@ Build = Callable[..., Dataset]
 # photograph is blamed for a machine.
 _MOST_PASSES = 4
 # Rows that go into Ray Data at once: each photograph above 1 MiB costs the driver 52 KB there, and each wave loads the model
-# anew. On many GPUs a wave of so few would be over too soon.
+# anew. On many GPUs so few would be over too soon.
 _WAVE_ROWS = 20_000
 _WAVE_ROWS_A_REPLICA = 200
-
-
-@dataclass
-class Outcome:
-    """What became of a run's items.
-
-    Attributes:
-        restored, failed: items by how they ended.
-        by_code: failed items by error code.
-        with_warnings: restored items whose row has warnings.
-        warnings: these, by what each says.
-        left: planned items that the run did not get to.
-        stopped: why it ended before its end; empty if it did not.
-        signal: number of the signal that ended it, or 0.
-    """
-
-    restored: int = 0
-    failed: int = 0
-    by_code: dict[str, int] = field(default_factory=dict)
-    with_warnings: int = 0
-    warnings: WarningCounts = field(default_factory=WarningCounts)
-    left: int = 0
-    stopped: str = ""
-    signal: int = 0
-
-    def count(self, row: Row) -> None:
-        """Count a final row."""
-        if row["status"] == RESTORED:
-            self.restored += 1
-            self.with_warnings += bool(row["warnings"])
-            self.warnings.add(row["warnings"] or ())
-        elif row["status"] == FAILED:
-            self.failed += 1
-            self.by_code[row["error_code"]] = self.by_code.get(row["error_code"], 0) + 1
+_LOST = "another run has taken the output over, or it could not be reached for too long"
+_LEAST_JOINED = 2  # items joined at a time, or as many as there are replicas
+_LOOK = 0.2  # seconds between two looks at what was joined
 
 
 def run(
@@ -88,6 +60,7 @@ def run(
     flow_run_id: str = "",
     on_row: OnRow | None = None,
     on_part: OnRow | None = None,
+    on_frames: OnFrames | None = None,
     lease: Lease | None = None,
     stop: Stop | None = None,
 ) -> Outcome:
@@ -103,6 +76,7 @@ def run(
         flow_run_id: Prefect's id.
         on_row: called with each final row, for progress.
         on_part: called with the row of each part that became durable.
+        on_frames: called about once a second with the frames that are restored of the film that moved last.
         lease: of the output; taken for the run if not given.
         stop: asks the run to end; SIGINT, SIGTERM and the end of `budget_hours` do, too.
 
@@ -114,18 +88,16 @@ def run(
     if lease is None:
         with hold_lease(store, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease) as own:
             given = partial(run, plan, settings, run_id=run_id, flow_run_id=flow_run_id, lease=own, stop=stop)
-            return given(on_row=on_row, on_part=on_part)
+            return given(on_row=on_row, on_part=on_part, on_frames=on_frames)
     if not plan.claimed and plan.pending:
         claim_output(store)
     stop = stop or Stop()
     stop.when_requested(lease.drain)
-    lease.when_lost(
-        lambda: stop.request("another run has taken the output over, or it could not be reached for too long")
-    )
+    lease.when_lost(lambda: stop.request(_LOST))
     observer = Observer(plan, settings, store, lease, stop)
     with handle_signals(stop, settings.drain_seconds), time_budget(stop, settings.budget_hours), observer:
         stamp = {"run_id": run_id, "flow_run_id": flow_run_id}
-        return _Run(plan, settings, store, lease, stop, observer, on_row, on_part, stamp).go()
+        return _Run(plan, settings, store, lease, stop, observer, (on_row, on_part, on_frames), stamp).go()
 
 
 class _Run:
@@ -139,14 +111,12 @@ class _Run:
         lease: Lease,
         stop: Stop,
         observer: Observer,
-        on_row: OnRow | None,
-        on_part: OnRow | None,
+        told: tuple[OnRow | None, OnRow | None, OnFrames | None],
         stamp: dict[str, str],
     ) -> None:
-        self.plan, self.settings, self.lease = plan, settings.with_absolute_paths(), lease
-        self.stop, self.stamp = stop, stamp
-        self.observer = observer
-        self.on_row, self.on_part = on_row, on_part
+        self.plan, self.settings = plan, settings.with_absolute_paths()
+        self.lease, self.stop, self.stamp, self.observer = lease, stop, stamp, observer
+        self.on_row, self.on_part, self.on_frames = told
         self.writer = ManifestWriter(store, stamp["run_id"])
         self.outages = OutageWatch(settings)
         self.outcome = Outcome()
@@ -196,7 +166,7 @@ class _Run:
         fault: RayError | None = None
         isolated = nodes_went = False
         for _ in range(_MOST_PASSES):
-            before = _nodes()
+            before = alive_nodes()
             try:
                 fault = None
                 self._pass(build, rows, isolated=isolated)
@@ -205,7 +175,7 @@ class _Run:
             rows = rows.select(self.waiting.intersection(rows.table["item_id"].to_pylist()))
             if not rows or self.stop.requested:
                 return
-            nodes_went = not before <= _nodes()
+            nodes_went = not before <= alive_nodes()
             if isolated and not fault and not nodes_went:
                 break  # what is still missing took its processes along by itself
             isolated = True
@@ -220,30 +190,39 @@ class _Run:
             )
 
     def _pass(self, build: Build, rows: PendingRows, *, isolated: bool) -> None:
-        """Stream a wave's rows; then join what was cut."""
+        """Stream a wave's rows, and join what was cut as soon as its parts are there."""
         resources = cluster_pools(self.settings)
         # What went with a block is found missing, and tried alone.
         options = StreamOptions(skip_lost_blocks=True, limit_memory=self.settings.ray_address == "local")
         self.observer.replicas(resources.restore.most or 0)
-        trace = self.observer.trace
-        context = RunContext(self.lease.fence(), self.lease.run_id, trace.traceparent)
-        kind = rows.table["media_kind"][0].as_py()
-        about = {"run_id": self.lease.run_id, "alone": isolated, "media_kind": kind}
+        trace, kind = self.observer.trace, rows.table["media_kind"][0].as_py()
+        about = {"run_id": self.lease.run_id, "alone": isolated, "media_kind": kind, "items": len(rows)}
+        counts = FrameCounts(self.on_frames if kind == "film" else None)
+        context = RunContext(self.lease.fence(), self.lease.run_id, trace.traceparent, counts.reporter)
         stream = partial(build, rows, self.stamp, self.settings, resources, context, isolated=isolated)
-        complete: list[Row] = []
-        with trace.step("pass", **about, items=len(rows)):
-            for row in self._items(final_rows(stream, options), complete):
+        joining = Joiner(self.settings, context, max(_LEAST_JOINED, resources.replicas))
+        stall = StallWatch(self.settings.stall_minutes, resources)
+        with trace.step("pass", **about), RowFeed(final_rows(stream, options)) as feed:
+            for row in self._items(feed, joining, stall, rows, counts.look):
                 self._finish_row(row)
-        if complete and not self.stop.requested:
-            with trace.step("assemble", **about, items=len(complete)):
-                for row in final_rows(partial(build_assembly, complete, self.settings, context), options):
-                    if row["item_id"] in self.waiting:
-                        self._finish_row(row)
 
-    def _items(self, rows: Iterator[Row], complete: list[Row]) -> Iterator[Row]:
-        """Parts to items: an item's final row, once; those whose parts are all durable are noted in `complete`."""
+    def _items(
+        self, feed: RowFeed, joining: Joiner, stall: StallWatch, rows: PendingRows, look: Callable[[], None]
+    ) -> Iterator[Row]:
+        """Parts to items: an item's final row, once. Those whose parts are all durable are joined meanwhile, also while the run
+        drains: else a night that always ends early would never show any."""
         durable: dict[str, set[int]] = {}
-        for row in rows:
+        while not (feed.ended and joining.idle):
+            for joined in joining.finished(_LOOK if feed.ended else 0.0):
+                stall.see()
+                if joined["item_id"] in self.waiting:
+                    yield joined
+            look()
+            row = feed.take(_LOOK)
+            if row is None:
+                self._end_stall(stall, joining, rows)
+                continue
+            stall.see()
             if row["item_id"] not in self.waiting:
                 continue  # a sibling tile failed before, or its block came twice
             if row["status"] != PART_DONE:
@@ -253,9 +232,17 @@ class _Run:
             if self.on_part:
                 self.on_part(row)
             parts = durable.setdefault(row["item_id"], set())
+            whole = len(parts | {row["part"]}) == row["parts"] != len(parts)
             parts.add(row["part"])
-            if len(parts) == row["parts"]:
-                complete.append({**row, "status": PENDING})
+            if whole:
+                joining.add({**row, "status": PENDING})
+
+    def _end_stall(self, stall: StallWatch, joining: Joiner, rows: PendingRows) -> None:
+        """Leave a pass in which nothing happens any more."""
+        if stall.is_over():
+            left = rows.select(self.waiting).table["source_path"].to_pylist()
+            self.stop.request(stall.reason(left, not joining.idle))
+            raise DrainTimeout
 
     def _finish_row(self, row: Row) -> None:
         """A row that came out: final, or held back."""
@@ -277,14 +264,6 @@ class _Run:
         outage = self.outages.see(row)
         if outage:
             self.stop.request(outage)
-
-
-def _nodes() -> set[str]:
-    """Nodes that are there now; none if the cluster does not answer."""
-    try:
-        return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-    except (RayError, RuntimeError, ConnectionError):
-        return set()
 
 
 def _gone(row: Row, cause: str) -> ItemError:

@@ -15,6 +15,8 @@ from pipelines.setting_types import node_labels
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
 
+# CPUs that files are read, cut, joined and written with beside the models: without one of them nothing ever reaches a model.
+_ROOM = 1
 # Blocks are made for as many replicas as a growing cluster may have: a run of fewer rows must not lie in a few blocks.
 _ELASTIC_REPLICAS = 64
 
@@ -79,11 +81,17 @@ def cluster_pools(settings: Settings) -> Resources:
     def device(taken: float) -> str:
         return "cpu" if gpus and not taken and settings.device == "auto" else settings.device
 
+    least = min(settings.min_replicas, settings.replicas or fitting or settings.min_replicas)
     # A local Ray counts a CPU an actor beside those for decoding (see `local_cpus`); a cluster's CPUs are real.
-    cpus = 1 if local else settings.cpu_threads
+    cpus = 1.0 if local else float(settings.cpu_threads)
+    if not local:
+        total = max(ray.cluster_resources().get("CPU", 0.0), (growing or {}).get("CPU", 0.0))
+        actors = 0 if share else least
+        actors += settings.captions == "llava" and not caption_share
+        cpus = _leave_room(total, actors, cpus)
     resources = Resources(
         restore=Pool(
-            least=min(settings.min_replicas, settings.replicas or fitting or settings.min_replicas),
+            least=least,
             most=settings.replicas or fitting,
             num_cpus=0 if share else cpus,
             num_gpus=share,
@@ -108,6 +116,30 @@ def cluster_pools(settings: Settings) -> Resources:
         for name, pool in pools.items():
             _check_placeable(name, pool, ray.nodes())
     return resources
+
+
+def _leave_room(total: float, actors: int, cpus: float) -> float:
+    """CPUs that each actor on CPUs takes: those that it is meant to have, or fewer where files could not be read beside it. Its
+    threads stay as many, since they are a part of what makes equal bytes.
+
+    Args:
+        total: CPUs that the cluster has, or may grow to.
+        actors: on CPUs, that a pass cannot do without.
+        cpus: that each is meant to have.
+
+    Raises:
+        StoreError: not even a CPU each leaves room: all would wait for one another, for ever.
+    """
+    if actors * cpus + _ROOM <= total:
+        return cpus
+    if actors + _ROOM > total:
+        beside = f"1 for each of its {actors} models and " if actors else ""
+        needs = f"{actors + _ROOM} CPUs" if actors else f"{_ROOM} CPU"
+        raise StoreError(
+            f"a pass needs {needs} ({beside}{_ROOM} to read and write with), and the cluster has {total:g}: add a "
+            "node, start Ray with more --num-cpus, or lower --min-replicas"
+        )
+    return max(1.0, (total - _ROOM) // max(1, actors))
 
 
 class _Node(TypedDict, total=False):

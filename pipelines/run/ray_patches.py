@@ -5,6 +5,7 @@ What is here may change with any release of Ray: look at each of them before `ra
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,6 +22,7 @@ from pipelines.telemetry import traces
 __all__ = [
     "ON_THE_HEAD",
     "check_metrics_port",
+    "client_causes",
     "end_released_actors",
     "is_worker",
     "largest_cluster",
@@ -117,6 +119,41 @@ def check_metrics_port(port: int) -> None:
             probe.bind(("", port))
         except OSError as error:
             raise StoreError(f"metrics port {port}: cannot be used ({error.strerror}); choose another") from error
+
+
+@contextmanager
+def client_causes() -> Iterator[list[str]]:
+    """What a Ray client was told while it tried to connect in this block, in the server's words.
+
+    `ray.init` says "connection timeout" whatever it was, a token that is missing as well; the cause goes to a debug log alone.
+    """
+    causes: list[str] = []
+    logger = logging.getLogger("ray.util.client.worker")
+    kept, handler = (logger.level, logger.propagate), _Causes(causes)
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    try:
+        yield causes
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(kept[0])
+        logger.propagate = kept[1]
+
+
+class _Causes(logging.Handler):
+    """Keeps the errors that a client's log tells of."""
+
+    _BEGINS = "Received when checking init: "
+
+    def __init__(self, causes: list[str]) -> None:
+        super().__init__(logging.DEBUG)
+        self._causes = causes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = " ".join(record.getMessage().split())
+        if text.startswith(self._BEGINS):
+            self._causes.append(text.removeprefix(self._BEGINS))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import ray
 
 from pipelines.rows import FAILED, PENDING, Row, columns_of
 from pipelines.run import ray_patches
+from pipelines.run.terminal import leave_terminal
 from pipelines.settings import Settings
 from pipelines.telemetry import logs
 from pipelines.telemetry.metrics import change, record
@@ -39,6 +40,7 @@ class StageObserver:
         self._spans: list[tuple[dict[str, object], float, float]] = []  # rows whose outcome is still to come
         self._in_worker = ray_patches.is_worker()
         if self._in_worker:
+            leave_terminal()
             logs.configure(settings.log_format, settings.log_level, worker=True)
 
     def log_creation(self, device: str, seconds: float) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from pipelines.rows import HELD_BACK, PENDING, Row, drop_payload, to_table, whole_row
+from pipelines.run.frame_counts import FrameReporter
 from pipelines.run.stage_observer import StageObserver
 from pipelines.settings import Settings
 from pipelines.stages.adapter import BatchStage, Stage, run_batch, stream_rows
@@ -33,11 +34,13 @@ class RunContext:
         fence: of the run's lease.
         run_id: of the run.
         traceparent: of the run's trace, as W3C has it; empty if there is none.
+        on_frame: told of each frame of a film that is restored.
     """
 
     fence: Fence
     run_id: str
     traceparent: str = ""
+    on_frame: FrameReporter | None = None
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,14 @@ from faithdiff_model.image.tone_curve import ToneCurve
 from pipelines.manifest.ownership import check_may_write, lies_there, publish_member
 from pipelines.media.photo.encode import encode
 from pipelines.media.photo.mask import MaskPages
+from pipelines.media.photo.metadata.embed import add_tiff_blocks
+from pipelines.media.photo.metadata.fit import Embedded
 from pipelines.media.photo.tiff_writer import TiffPage, write_tiff_pages
 from pipelines.rows import Row, columns_of, drop_payload
 from pipelines.settings import Settings
+from pipelines.stages.carried import enlarged_dpi, fitted_metadata, joined_record
 from pipelines.stages.extra_channels import enlarged_extra
-from pipelines.stages.publish import Form, depth_of, describe, enlarged_dpi, finish, write_errors
+from pipelines.stages.publish import Form, depth_of, describe, finish, write_errors
 from pipelines.stages.tile_parts import OpenPart, part_errors
 from pipelines.stages.tiling import count_tiles
 from pipelines.store.large_files import file_digest, publishing
@@ -90,7 +93,7 @@ def _pages(row: Row, output: Store, settings: Settings) -> tuple[list[Page], flo
         seconds += found["seconds_restore"] or 0.0
         if number == next_page:
             tiles = count_tiles(found["width"], found["height"], settings)
-            found.update({"icc_profile": None, "damage_mask": None, "extra_pixels": None})
+            found.update({"icc_profile": None, "damage_mask": None, "extra_pixels": None, "metadata_blocks": None})
             pages.append(Page(found, number, tiles))
             next_page += tiles
     return pages, seconds
@@ -176,6 +179,7 @@ class _Bound:
         self._whole, self._pages, self._output, self._settings = whole, pages, output, settings
         self._pixels_of = pixels_of
         self._form = Form.of(whole, settings)
+        self._blocks: list[Embedded | None] = []  # metadata of the pages that were written
         self.one_file = whole["pages"] == "all" and self._form.format == "TIFF"
         self.masks = MaskPages()
 
@@ -187,8 +191,11 @@ class _Bound:
             samples = row["channels"] + (row["extra_channels"] or 0)
             size += row["output_width"] * row["output_height"] * samples * row["bit_depth"] // 8
         with write_errors(whole["output_path"]), publishing(self._output, whole["output_path"]) as local:
-            with local.open("wb") as file:
+            with local.open("w+b") as file:
                 write_tiff_pages(file, self._written(), size, self._settings.tiff_compression)
+                for number, blocks in enumerate(self._blocks):
+                    if blocks is not None:
+                        add_tiff_blocks(file, blocks, number)
             digest, size = file_digest(local)
             self._describe(digest, size)
             replaced = check_may_write(self._output, whole, whole["output_path"], digest)
@@ -228,6 +235,7 @@ class _Bound:
             jpeg_quality=self._settings.jpeg_quality,
             tiff_compression=self._settings.tiff_compression,
             xmp=page.xmp,
+            metadata=self._blocks[-1],
             extra=page.extra,
         )
 
@@ -242,6 +250,11 @@ class _Bound:
             self.masks.add(row["damage_mask"], row["height"], row["width"])
             extra = enlarged_extra(row, self._settings.upscale) if self._form.format == "TIFF" else None
             dpi, statement = enlarged_dpi(row, self._settings.upscale), self._form.options["xmp"]
+            blocks = fitted_metadata(row, self._form.format, self._settings, self._form.stated)
+            self._blocks.append(blocks)
+            if blocks is not None:
+                page.row["warnings"] = [*page.row["warnings"], *blocks.warnings]
+                statement = blocks.xmp
             yield TiffPage(pixels, row["icc_profile"], dpi, statement, extra)  # the statement is of the whole item
 
     def _read(self, page: Page) -> Row:
@@ -255,3 +268,6 @@ class _Bound:
         shape = first["output_height"], first["output_width"], first["channels"]
         deepest = max(page.row["bit_depth"] for page in self._pages)
         describe(self._whole, self._form, shape, np.dtype(f"u{deepest // 8}"), digest, size)
+        self._whole["metadata"] = joined_record(self._blocks)
+        found = _warnings([page.row for page in self._pages])
+        self._whole["warnings"] = [*found, *(line for line in self._whole["warnings"] if line not in found)]

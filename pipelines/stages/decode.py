@@ -50,6 +50,7 @@ class Decode:
         self.settings, self.limits = settings, limits_of(settings)
         self.max_seconds = settings.max_seconds
         self.tone = ToneEstimator.load() if settings.tone == "restore" else None
+        self.carries = settings.metadata == "carry"
         self.settings_json = json.dumps(settings.result_settings(), sort_keys=True)
 
     def core(self, row: Row) -> Iterator[Row]:
@@ -117,7 +118,7 @@ class Decode:
         settings, path = self.settings, row["source_path"]
         tiles = [count_tiles(page.width, page.height, settings) for page in found.pages]
         row.update({"pages": settings.pages, "frames": len(tiles), "parts": sum(tiles)})
-        row["identity"] = row_identity(row, disclosed=settings.disclosure)
+        row["identity"] = row_identity(row, disclosed=settings.disclosure, carried=self.carries)
         first = 0
         for number, count in enumerate(tiles):
             page: Row = {**row, "page": [number, first]}
@@ -141,7 +142,7 @@ class Decode:
         started = time.monotonic()
         with deadline(self.max_seconds, row["source_path"]):
             photo = decoded()
-        _describe(row, photo, photo.pixels.shape)
+        _describe(row, photo, photo.pixels.shape, self.carries)
         if self.tone is not None:
             row["tone_curve"] = self.tone.estimate(photo.pixels).to_json()
         put_pixels(row, photo.pixels)
@@ -163,7 +164,7 @@ class Decode:
                 row["source_sha256"], row["source_size"] = self.source.sha256(path)
                 row["seconds_read"], row["seconds_decode"] = time.monotonic() - opened, opened - started
                 row["source_state"] = state  # what tiles compare with
-        _describe(row, photo.facts, photo.shape)
+        _describe(row, photo.facts, photo.shape, self.carries)
         self._note_others(row, photo.pages)
         return True
 
@@ -187,8 +188,9 @@ class Decode:
             return facts.st_size or row["source_size"] or 0
 
 
-def _describe(row: Row, photo: Photo, shape: tuple[int, ...]) -> None:
-    """Fill in what a photograph of this shape is."""
+def _describe(row: Row, photo: Photo, shape: tuple[int, ...], carries: bool) -> None:
+    """Fill in what a photograph of this shape is; of metadata that is not carried, nothing at all."""
+    unheard = () if carries else photo.metadata.warnings
     row.update(
         {
             "media_format": photo.format,
@@ -201,6 +203,7 @@ def _describe(row: Row, photo: Photo, shape: tuple[int, ...]) -> None:
             "frames": photo.frames,
             "icc_profile": photo.icc_profile,
             "dpi": list(photo.dpi) if photo.dpi else None,
-            "warnings": [*row["warnings"], *photo.warnings],
+            "metadata_blocks": photo.metadata.to_bytes() if carries else None,
+            "warnings": [*row["warnings"], *(line for line in photo.warnings if line not in unheard)],
         }
     )

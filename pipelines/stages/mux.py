@@ -15,6 +15,7 @@ from pipelines.errors import ItemError
 from pipelines.film.outputs import FilmOutputs
 from pipelines.film.plan import FilmPlan, load_plan
 from pipelines.film.preprocess import FrameSteps
+from pipelines.film.published import film_record, missing_beside, published, result_frames
 from pipelines.film.segments import Segment, SegmentRecord, joined, segment_path
 from pipelines.film.sinks import OutputRecord
 from pipelines.manifest.ownership import check_may_write
@@ -57,6 +58,10 @@ class Mux:
         plan = load_plan(self.output, key, self.settings)
         if plan is None:
             raise ItemError("write_error", f"{path}: its survey is gone from the output; run again")
+        before = published(self.output, row, self.settings)
+        if before is not None:
+            yield self._beside(row, plan, before)
+            return
         records = [self._record(row, segment) for segment in plan.segments]
         whole = self._whole(row, plan, records)
         with write_errors(row["output_path"]), ExitStack() as stack:
@@ -85,6 +90,42 @@ class Mux:
             self.output.publish(sidecar_path(row["output_path"]), sidecar_bytes(whole))
         self.output.remove_folder(parts_folder(key))
         yield drop_payload(whole)
+
+    def _beside(self, row: Row, plan: FilmPlan, before: Row) -> Row:
+        """What is wanted beside a result that is there, made of it: no frame is restored again.
+
+        Args:
+            row: of this run.
+            plan: of the film.
+            before: the result's row.
+
+        Raises:
+            ItemError: the result or the source cannot be read, or what is made cannot be written.
+        """
+        missing = missing_beside(self.output, before, row, self.settings)
+        written: list[OutputRecord] = []
+        with write_errors(row["output_path"]), ExitStack() as stack:
+            outputs = FilmOutputs(before, plan, self.settings, self.source, self.output, missing)
+            if missing:
+                stack.enter_context(outputs)
+                count = 0
+                for count, pixels in enumerate(result_frames(self.output, before, self.settings), 1):
+                    outputs.write(count - 1, pixels)
+                if count != len(plan.timeline):
+                    reason = f"its result has {count} frames and not {len(plan.timeline)}; --redo restores it anew"
+                    raise ItemError("write_error", f"{row['source_path']}: {reason}")
+                written = outputs.finish()
+        film = film_record(before)
+        film["outputs"] = [*(record for record in film["outputs"] if record["path"] not in missing), *written]
+        whole = before.copy()
+        whole.update({"run_id": row["run_id"], "flow_run_id": row["flow_run_id"], "attempt": row["attempt"]})
+        whole.update({"source_version": row["source_version"], "film": json.dumps(film, sort_keys=True)})
+        whole["warnings"] = [*before["warnings"], *(text for each in written for text in each["warnings"])]
+        whole["finished_at"] = datetime.now(UTC)
+        with write_errors(row["output_path"]):
+            self.output.publish(sidecar_path(row["output_path"]), sidecar_bytes(whole))
+        self.output.remove_folder(parts_folder(row["identity"]))
+        return drop_payload(whole)
 
     def _whole(self, row: Row, plan: FilmPlan, records: list[SegmentRecord]) -> Row:
         """The film's row, of what its parts recorded."""

@@ -22,8 +22,10 @@ from pipelines.manifest.naming import output_format
 from pipelines.manifest.ownership import check_may_write, publish_where_ours
 from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.media.photo.encode import encode, encode_bands, streams
+from pipelines.media.photo.metadata.fit import Embedded
 from pipelines.rows import RESTORED, Row, drop_payload
 from pipelines.settings import Settings
+from pipelines.stages.carried import enlarged_dpi, fitted_metadata, metadata_record
 from pipelines.stages.extra_channels import enlarged_extra
 from pipelines.store.large_files import file_digest, publishing
 from pipelines.store.layout import damage_path, sidecar_path
@@ -94,7 +96,7 @@ def publish_bands(
     started, joining = time.monotonic(), row["seconds_tile"] or 0.0
     toned = bands if curve is None else (curve.apply(band, depth) for band in bands)
     with write_errors(row["output_path"]), publishing(store, row["output_path"]) as local:
-        with local.open("wb") as file:
+        with local.open("w+b") as file:
             extra = row["extra_channels"] or 0 if form.format == "TIFF" else 0
             whole = _with_extra(toned, row, settings.upscale) if extra else toned
             encode_bands(file, whole, shape, depth, extra=extra, **form.options)
@@ -114,25 +116,29 @@ class Form(NamedTuple):
     Attributes:
         format: of its file, as `encode` names it.
         stated: what it says of its making.
+        blocks: the source's metadata, and what it says; None where none is carried.
         options: for `encode`, of every format.
     """
 
     format: str
     stated: Disclosure | None
+    blocks: Embedded | None
     options: dict[str, Any]
 
     @classmethod
     def of(cls, row: Row, settings: Settings) -> Form:
-        kind = output_format(row["source_path"], settings.formats).upper()
+        kind = output_format(row["source_path"], settings.formats).upper().replace("JP2", "JPEG2000")
         stated = disclosure_of(row, settings.source_type) if settings.disclosure else None
+        blocks = fitted_metadata(row, kind, settings, stated)
         options = {
             "format": kind,
             "icc_profile": row["icc_profile"],
             "dpi": enlarged_dpi(row, settings.upscale),
             "tiff_compression": settings.tiff_compression,
             "xmp": stated.xmp() if stated else b"",
+            "metadata": blocks,
         }
-        return cls(kind, stated, options)
+        return cls(kind, stated, blocks, options)
 
 
 def _with_extra(bands: Iterable[np.ndarray], row: Row, upscale: int) -> Iterator[np.ndarray]:
@@ -156,10 +162,13 @@ def describe(row: Row, form: Form, shape: tuple[int, ...], dtype: np.dtype, dige
             "output_width": shape[1],
             "output_format": form.format,
             "disclosure": form.stated.source_type if form.stated else None,
+            "metadata": metadata_record(form.blocks),
             "damage_mask_sha256": hashlib.sha256(mask).hexdigest() if mask else None,
             "status": RESTORED,
         }
     )
+    if form.blocks:
+        row["warnings"] = [*row["warnings"], *form.blocks.warnings]
     if dtype == np.uint16 and form.format in ("JPEG", "WEBP"):
         row["warnings"] = [*row["warnings"], f"16 bits a channel reduced to the 8 that {form.format} has"]
     if row["extra_channels"] and form.format != "TIFF":
@@ -216,8 +225,3 @@ def write_errors(what: str) -> Iterator[None]:
         raise ItemError(
             "no_space" if full else "write_error", f"{what}: cannot be written ({text}); {remedy}"
         ) from error
-
-
-def enlarged_dpi(row: Row, upscale: int) -> tuple[float, float] | None:
-    """The same paper size at more pixels."""
-    return (row["dpi"][0] * upscale, row["dpi"][1] * upscale) if row["dpi"] else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,6 +42,8 @@ class RestoreFilm:
         threads: CPU threads of the replica; 0 leaves torch's choice.
         digest: of the model that the run was planned with; empty is not compared.
         writing_fence: of the run's lease: a part is not published once it is lost.
+        on_frame: called after each restored frame with the item's id and path, its frames, the part's number, and how many of
+            the part's are done; `last` says that this was its last.
 
     Raises:
         WeightsError: this node's weights are missing or others.
@@ -51,8 +53,14 @@ class RestoreFilm:
     fallback_code: ClassVar[str] = "restore_error"
 
     def __init__(
-        self, settings: Settings, threads: int = 0, digest: str = "", writing_fence: Fence | None = None
+        self,
+        settings: Settings,
+        threads: int = 0,
+        digest: str = "",
+        writing_fence: Fence | None = None,
+        on_frame: Callable[..., None] | None = None,
     ) -> None:
+        self.on_frame = on_frame
         replica = load_replica(settings, threads, digest)
         self.restorer, self.device = replica.restorer, replica.device
         self.settings, self.fence = settings, writing_fence
@@ -129,7 +137,7 @@ class RestoreFilm:
             upscale=factor,
             batch=self.batch,
         )
-        error, count = 0.0, 0
+        error, count, frames = 0.0, 0, 0
         size = {"width": plan.facts.width * factor, "height": plan.facts.height * factor}
         with SegmentWriter(local, **size) as writer:
             for pixels in restored:
@@ -140,8 +148,15 @@ class RestoreFilm:
                 error, count = error + part[0], count + part[1]
                 rgb = np.broadcast_to(result, (*result.shape[:2], 3))
                 writer.write(from_unit_float(rgb, np.dtype(np.uint16)))
+                frames += 1
+                self._tell(row, frames, segment.count)
             seconds = row["seconds_restore"] = time.monotonic() - started
             writer.finish({**_record(row, segment, seconds, error, count)})
+
+    def _tell(self, row: Row, done: int, count: int) -> None:
+        if self.on_frame is not None:
+            about = row["item_id"], row["source_path"], row["frames"] or 0, row["part"]
+            self.on_frame(*about, done, last=done == count)
 
     def _open(self, row: Row) -> FilmReader:
         return open_film(self.source, row["source_path"], self.settings)

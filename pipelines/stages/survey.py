@@ -12,11 +12,12 @@ from typing import ClassVar
 from faithdiff_model.network.config import MIN_SIDE
 from pipelines.errors import ItemError
 from pipelines.film.plan import FilmPlan, load_plan, plan_path
+from pipelines.film.published import published
 from pipelines.film.source import open_film, reading_film, source_digest, source_state
 from pipelines.manifest.identity import row_identity
 from pipelines.media.film.facts import FilmReader
 from pipelines.media.film.survey.survey import Surveyor
-from pipelines.rows import Row, put_pixels
+from pipelines.rows import PART_DONE, Row, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.publish import write_errors
 from pipelines.store.stores import stores_of
@@ -38,7 +39,6 @@ class SurveyFilm:
         self.settings = settings
         stores = stores_of(settings)
         self.source, self.output = stores.source, stores.output
-        self.settings_json = json.dumps(settings.result_settings("film"), sort_keys=True)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Survey a film, or take over what an earlier run found, and yield a row for each of its shots.
@@ -48,7 +48,7 @@ class SurveyFilm:
         """
         path = row["source_path"]
         row["started_at"] = datetime.now(UTC)
-        row["settings"] = self.settings_json
+        row["settings"] = json.dumps(self.settings.for_film(path).result_settings("film"), sort_keys=True)
         started = time.monotonic()
         if (row["source_size"] or 0) > self.settings.max_film_bytes:
             reason = f"{row['source_size']} bytes, the limit is {self.settings.max_film_bytes}"
@@ -67,6 +67,9 @@ class SurveyFilm:
                 self.output.publish(plan_path(row["identity"]), plan.to_bytes())
         row["seconds_decode"] = time.monotonic() - started
         self._fill(row, plan)
+        if published(self.output, row, self.settings) is not None:  # what is wanted beside it is all that is made
+            yield {**row, "part": 0, "parts": 1, "status": PART_DONE}
+            return
         for number in range(len(plan.shots)):
             shot: Row = {**row, "shot": number}
             if self.settings.captions == "llava":

@@ -58,7 +58,7 @@ class Tile:
                 f"{page_name(row)}: {width}x{height} pixels enlarged {settings.upscale}x is below {MIN_SIDE} a side; "
                 "raise --upscale",
             )
-        row["identity"] = row_identity(row, disclosed=self.settings.disclosure)
+        row["identity"] = row_identity(row, disclosed=settings.disclosure, carried=settings.metadata == "carry")
         tiles = tile_places(width, height, settings)
         filled = self._filled(row)
         row.update(
@@ -72,10 +72,10 @@ class Tile:
         with ExitStack() as stack:
             source = self._open(stack, row)
             for number, place in enumerate(tiles, first):
-                # The photograph's mask and extra channels go with one part, which is enough to publish them.
+                # The photograph's mask, metadata and extra channels go with one part, which is enough to publish them.
                 part: Row = {**row, "part": number}
                 if number > first:
-                    part["damage_mask"] = part["extra_pixels"] = None
+                    part["damage_mask"] = part["extra_pixels"] = part["metadata_blocks"] = None
                 if part["parts"] > 1 and not settings.redo and has_part(self.output, part["identity"], number):
                     yield drop_payload({**part, "status": PART_DONE})
                 else:

@@ -2,7 +2,7 @@
 
 A part is a numpy archive: the tile's core as uint16 over [0, 1] (a 131,070th of white is its largest rounding), what its
 photograph's colour fix needs of it, and the row, so that assembly needs nothing else. The first one holds the mask of the whole
-photograph's damage and its extra channels. The pages of a file are parts, too, each of one tile or of several.
+photograph's damage, its metadata and its extra channels. The pages of a file are parts, too, each of one tile or of several.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipelines.store.store import Store
 
 __all__ = ["OpenPart", "PartStatistics", "has_part", "part_errors", "part_path", "read_part", "write_part"]
 
-_BYTES = ("icc_profile", "damage_mask", "extra_pixels")
+_BYTES = ("icc_profile", "damage_mask", "extra_pixels", "metadata_blocks")
 _KEPT = (*MANIFEST_SCHEMA.names, "part", "page", "dpi", *_BYTES)
 
 
@@ -77,6 +77,7 @@ def write_part(store: Store, row: Row, core_HWC: np.ndarray, statistics: str) ->
         icc_profile=np.frombuffer(row["icc_profile"] or b"", np.uint8),
         damage_mask=np.frombuffer(row["damage_mask"] or b"", np.uint8),
         extra_pixels=np.frombuffer(row["extra_pixels"] or b"", np.uint8),
+        metadata_blocks=np.frombuffer(row["metadata_blocks"] or b"", np.uint8),
     )
     store.publish(part_path(row["identity"], row["part"]), buffer.getvalue())
 

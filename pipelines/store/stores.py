@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from pipelines.store.store import RETRY_SECONDS, Store
+from faithdiff_model.redaction import redact_url
+from pipelines.store.store import RETRY_SECONDS, Store, StoreError
 
-__all__ = ["ArchiveSettings", "Stores", "open_store", "stores_of"]
+__all__ = ["ArchiveSettings", "Stores", "check_disjoint", "open_store", "stores_of"]
 
 
 class ArchiveSettings(Protocol):
@@ -55,3 +57,32 @@ def stores_of(settings: ArchiveSettings) -> Stores:
         StoreError: either URL cannot be used.
     """
     return Stores(*(open_store(url, settings.retry_seconds) for url in (settings.source, settings.output)))
+
+
+def check_disjoint(read: Store, written: Store, roles: tuple[str, str] = ("source", "output")) -> None:
+    """Refuse a store for writing that could touch one that is only read.
+
+    Args:
+        read: whose files stay as they are.
+        written: the other.
+        roles: what both are, for the message.
+
+    Raises:
+        StoreError: one lies inside the other, or they are equal.
+    """
+    if type(read.fs) is not type(written.fs):
+        return
+    first, second = _real(read), _real(written)
+    for inner, outer, text in (
+        (second, first, f"lies inside the {roles[0]}"),
+        (first, second, f"holds the {roles[0]}"),
+    ):
+        if inner == outer or outer in inner.parents:
+            raise StoreError(
+                f"{roles[1]} {redact_url(written.url)}: {text} {redact_url(read.url)}, and {roles[0]}s are never written to; "
+                f"choose a separate {roles[1]}"
+            )
+
+
+def _real(store: Store) -> PurePosixPath:
+    return PurePosixPath(os.path.realpath(store.root) if store.local else store.root)

@@ -185,7 +185,7 @@ def make_input(number: int) -> tuple[str, bytes]:
     data = bytearray(whole)
     siblings = [file for other, _, file in files if other == kind]
     for _ in range(rng.choice((1, 1, 2, 3, 5, 9))):
-        rng.choice(_DAMAGE)(data, rng, siblings)
+        rng.choice(DAMAGE)(data, rng, siblings)
     if rng.random() < 0.9:  # else a fifth would be no images at all
         data[: _SIGNATURES[kind]] = whole[: _SIGNATURES[kind]]
     if kind == "PNG" and rng.random() < 0.7:  # else hardly any would get past the check sums
@@ -249,7 +249,7 @@ def _splice(data: bytearray, rng: random.Random, siblings: list[bytes]) -> None:
     data[at:] = other[min(at, len(other)) :] if rng.random() < 0.5 else other[rng.randrange(len(other)) :]
 
 
-_DAMAGE = (_flip_bits, _flip_bits, _set_bytes, _set_number, _set_number, _set_number, _nudge_number, _nudge_number,
+DAMAGE = (_flip_bits, _flip_bits, _set_bytes, _set_number, _set_number, _set_number, _nudge_number, _nudge_number,
            _truncate, _drop_block, _repeat_block, _move_block, _splice)  # fmt: skip
 
 

@@ -26,8 +26,8 @@ CHANGE_BYTES = {
 LATER = {
     "caption_cleaned": True, "codec_overlap": 0.25, "detail": 0.5, "disclosure": False,
     "empty_negative": "encoded", "float8_storage": True, "grain": "keep",
-    "guidance_end": 0.5, "guidance_start": 0.25, "source_type": "trainedAlgorithmicMedia", "tone": "restore",
-    "tiff_compression": "zstd",
+    "guidance_end": 0.5, "guidance_start": 0.25, "metadata": "none",
+    "source_type": "trainedAlgorithmicMedia", "tiff_compression": "zstd", "tone": "restore",
 }  # fmt: skip
 # With which others they change something.
 GUIDED, DESCRIBED = {"preset": "sdxl"}, {"preset": "sdxl", "captions": "llava"}
@@ -46,6 +46,9 @@ CHANGE_FILMS = {
     "sequence_rate", "film_format", "film_copies", "film_bits", "comparison", "steady", "stabilise", "deflicker",
     "deinterlace", "tolerate_gaps", "gap_fill", "segment_frames", "segment_overlap",
 }  # fmt: skip
+# Digests of films as they were when copies and comparisons were a part of them: with neither, and with two copies and one.
+NOW = "6da52f0c73db5e60c26d82d69bdc27bc08937d90bbbb200f88c5e4201e5abe28"
+BEFORE = "c753a7df4c3216316127fee123fbc7a9e306fc45d37e975b82d7a287e4b06b8e"
 # Identified by digests of their own: the model's weights, the item's description, the seed; pages where there are several.
 DIGESTED = {"base", "vae", "faithdiff", "captioner", "catalogue", "catalogue_path", "catalogue_text", "pages",
     "seed",
@@ -55,7 +58,8 @@ CHANGE_NOTHING = {
     "giant_pixels", "max_giant_pixels",
     "replicas", "min_replicas", "caption_replicas", "gpus_per_replica", "gpus_per_captioner", "replica_label",
     "caption_label", "rows_per_call", "object_store_mb", "steal_lease", "max_frames", "into_existing", "name",
-    "max_seconds", "retry_seconds", "lease_seconds", "drain_seconds", "films", "sequences", "max_film_bytes",
+    "max_seconds", "retry_seconds", "lease_seconds", "drain_seconds", "stall_minutes", "deinterlace_for", "films",
+    "sequences", "max_film_bytes",
     "max_film_frames", "budget_hours", "undisclosed_because", "memory", "log_format", "log_level", "metrics_port",
 }  # fmt: skip
 
@@ -94,9 +98,19 @@ def test_tone_is_of_photographs_and_so_are_its_weights(monkeypatch: pytest.Monke
     assert (before[0] == after[0], before[1] == after[1]) == (True, False)
 
 
+def test_what_is_made_beside_a_film_is_no_part_of_its_restoration() -> None:
+    """Wanting a copy or a comparison, or none any more, never restores a film again."""
+    usual = Settings(repair_damage="off")
+    more = usual.model_copy(update={"film_copies": "prores,h264", "comparison": True})
+    assert more.result_digest(kind="film") == usual.result_digest(kind="film") == NOW
+    assert BEFORE in usual.former_digests()
+    assert len(set(usual.former_digests())) == 32
+    assert BEFORE not in Settings(repair_damage="off", steady="none").former_digests()
+
+
 def test_a_setting_of_film_leaves_photographs_done_and_the_other_way_round() -> None:
     usual = Settings()
-    film = Settings(steady="none", film_copies="h264", tolerate_gaps=3)
+    film = Settings(steady="none", tolerate_gaps=3)
     assert film.result_digest() == usual.result_digest()
     assert film.result_digest(kind="film") != usual.result_digest(kind="film")
     photo = Settings(format="tiff")
@@ -108,6 +122,8 @@ def test_a_setting_of_film_leaves_photographs_done_and_the_other_way_round() -> 
     ("changes", "complaint"),
     [
         ({"film_copies": "prores,dvd"}, "'dvd' is no kind of film copy: choose ffv1, prores, h264"),
+        ({"deinterlace_for": "reel/a.mov"}, "'reel/a.mov' is no choice for films: give GLOB=CHOICE, such as"),
+        ({"deinterlace_for": "a=keep,b=drop"}, "'b=drop' is no choice for films"),
         ({"sequence_rate": "24fps"}, "'24fps' is no frame rate: give frames a second"),
         ({"sequence_rate": "1/0"}, "'1/0' is no frame rate"),
         ({"sequence_rate": "-24"}, "'-24' is no frame rate"),

@@ -134,6 +134,7 @@ def full_row(**changes: Any) -> Row:
         settings='{"steps": 1}',
         software='{"torch": "2"}',
         film='{"segments": 2}',
+        metadata='{"carried": ["EXIF"]}',
         model_revision='{"vae": "o/n@1"}',
         tone_curve='{"slopes": [[1.0]]}',
         page_facts='[{"page": 1}]',

@@ -16,6 +16,8 @@ from pipelines.media.photo.header import MAX_PROFILE, RECOPY, Header
 from pipelines.media.photo.jp2_boxes import read_jp2
 from pipelines.media.photo.jpeg_markers import read_jpeg
 from pipelines.media.photo.jpeg_passengers import jpeg_passengers
+from pipelines.media.photo.metadata.blocks import NOTHING, Metadata
+from pipelines.media.photo.metadata.read import read_metadata
 from pipelines.media.photo.pixels import decode_pixels
 from pipelines.media.photo.png_chunks import read_png
 from pipelines.media.photo.sniff import recognise
@@ -23,7 +25,7 @@ from pipelines.media.photo.tiff_directories import PageList, isolate
 from pipelines.media.photo.tiff_pages import read_tiff
 from pipelines.media.photo.webp_chunks import read_webp
 
-__all__ = ["REGIONAL", "Photo", "decode", "decode_page", "photo_of"]
+__all__ = ["CONVERTED", "REGIONAL", "Photo", "decode", "decode_page", "photo_of"]
 
 _READERS: dict[str, Callable[[bytes], Header]] = {
     "JPEG": read_jpeg,
@@ -35,6 +37,7 @@ _READERS: dict[str, Callable[[bytes], Header]] = {
 
 
 REGIONAL = "tiled TIFF of 8 or 16 bits, grey or RGB, which is read by region"
+CONVERTED = "sRGB (converted)"  # the colour space of pixels that were in inks or Lab
 _WEIGHTLESS_BITS = 64  # of a pixel: four samples of 16 bits; wider pixels count more than once
 
 
@@ -55,6 +58,7 @@ class Photo:
         frames: pages or frames in the file; `pixels` is the first, or of `decode_page` the one that was asked for.
         extra: HWC, of the type and size of `pixels`: channels of a TIFF file beyond colour and alpha, such as a scanner's
             infrared one; None where there are none.
+        metadata: EXIF, IPTC, XMP and texts of the file; its warnings are among `warnings`.
         warnings: what was changed or could not be kept, a line each.
     """
 
@@ -67,6 +71,7 @@ class Photo:
     orientation: int
     dpi: tuple[float, float] | None
     frames: int
+    metadata: Metadata
     warnings: tuple[str, ...]
     extra: np.ndarray | None = None
 
@@ -120,15 +125,16 @@ def decode_page(data: bytes, name: str, limits: DecodeLimits, found: PageList, n
 def _decode(data: bytes, limits: DecodeLimits) -> Photo:
     header = _READERS[recognise(data)](data)
     _check_size(header, limits)
-    return photo_of(data, header)
+    return photo_of(data, header, read_metadata(data, header.format))
 
 
-def photo_of(data: bytes, header: Header) -> Photo:
+def photo_of(data: bytes, header: Header, metadata: Metadata = NOTHING) -> Photo:
     """Decode an image whose header is read and checked.
 
     Args:
         data: the file that `header` was read from.
         header: of it; of TIFF also that of a page made of some of its strips or tiles.
+        metadata: what the file says beside its pixels.
 
     Raises:
         ItemError: "truncated", "corrupt" or "unsupported".
@@ -154,7 +160,8 @@ def photo_of(data: bytes, header: Header) -> Photo:
         orientation=header.orientation,
         dpi=header.dpi[::-1] if header.dpi and header.orientation >= 5 else header.dpi,  # turned with the sides
         frames=header.frames,
-        warnings=(*header.warnings, *decoded.warnings, *complaints),
+        metadata=metadata,
+        warnings=(*header.warnings, *decoded.warnings, *complaints, *metadata.warnings),
         extra=extra,
     )
 
@@ -179,7 +186,7 @@ def _too_many(frames: int, limits: DecodeLimits) -> str:
 def _colour(header: Header, channels: int, converted: bool) -> tuple[bytes | None, str, tuple[str, ...]]:
     """Profile that the pixels are in, one line that names their colour space, and warnings."""
     if converted:
-        return None, "sRGB (converted)", ()
+        return None, CONVERTED, ()
     colours = 3 if channels >= 3 else 1
     assumed = header.colour_space or ("sRGB (assumed)" if colours == 3 else "grey (assumed)")
     if header.icc_profile is None:

@@ -13,13 +13,15 @@ from PIL import Image, PngImagePlugin
 from pipelines.errors import ItemError
 from pipelines.media.photo.colour_profile import fits
 from pipelines.media.photo.jp2_writer import write_jp2
+from pipelines.media.photo.metadata.embed import MAX_JPEG_XMP, add_tiff_blocks, embed, png_chunks
+from pipelines.media.photo.metadata.fit import Embedded
 from pipelines.media.photo.png_writer import XMP_KEYWORD, stream_png, write_png16
 from pipelines.media.photo.tiff_writer import stream_tiff, write_tiff
 
 __all__ = ["encode", "encode_bands", "on_white", "streams", "to_8_bits"]
 
 # Longest side by format: WebP's 14 bits; libjpeg's own limit, a little under the 65535 of the file format.
-_LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "JP2": 2**31 - 1}
+_LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "JPEG2000": 2**31 - 1}
 # Pixels above which Pillow no longer writes 8-bit PNG, as it needs the image whole. Our own writer gives the same pixels but
 # other bytes. So this is no setting: which of them writes an image depends on the image alone.
 _PILLOW_PNG_PIXELS = 2**28
@@ -37,6 +39,7 @@ def encode(
     tiff_compression: str = "deflate",
     xmp: bytes = b"",
     extra: np.ndarray | None = None,
+    metadata: Embedded | None = None,
 ) -> bytes:
     """One image file. The same arguments give the same bytes, with the same libraries.
 
@@ -45,13 +48,14 @@ def encode(
 
     Args:
         pixels: HWC, uint8 or uint16, C 1 to 4 (grey, grey + alpha, RGB, RGB + alpha), straight alpha last.
-        format: "PNG", "TIFF", "JPEG", "WEBP" or "JP2".
+        format: "PNG", "TIFF", "JPEG", "WEBP" or "JPEG2000".
         icc_profile: embedded as it is; of grey for one or two channels, else of RGB.
         dpi: pixels an inch (horizontal, vertical).
         jpeg_quality: 1 to 100.
         tiff_compression: "deflate", "none", "lzw" or "zstd".
         xmp: an XMP packet, embedded as it is where each format keeps one; none if empty.
         extra: HWC of the pixels' type and size: further channels, of TIFF alone.
+        metadata: the source's blocks, fitted to this format; their packet takes the place of `xmp`.
 
     Raises:
         ItemError: "encode_error": the image does not fit the format, or the encoder failed.
@@ -63,9 +67,14 @@ def encode(
     if extra is not None and (format != "TIFF" or extra.dtype != pixels.dtype or extra.shape[:2] != pixels.shape[:2]):
         raise ValueError(f"extra channels {extra.dtype} {extra.shape} beside {pixels.dtype} {pixels.shape} of {format}")
     try:
+        if metadata is not None:
+            written_later = format == "JPEG2000" or (format == "JPEG" and len(metadata.xmp) > MAX_JPEG_XMP)
+            xmp = b"" if written_later else metadata.xmp
         if format == "TIFF":
-            return _tiff(pixels, icc_profile, dpi, tiff_compression, xmp, extra)
-        return _ENCODERS[format](pixels, icc_profile, dpi, jpeg_quality, xmp)
+            data = _tiff(pixels, icc_profile, dpi, tiff_compression, xmp, extra)
+        else:
+            data = _ENCODERS[format](pixels, icc_profile, dpi, jpeg_quality, xmp)
+        return data if metadata is None else embed(data, format, metadata)
     except MemoryError:
         size = f"{pixels.shape[1]} x {pixels.shape[0]} pixels"
         reason = f"not enough memory to encode {size} as {format}; use a larger machine"
@@ -97,15 +106,16 @@ def encode_bands(
     tiff_compression: str = "deflate",
     xmp: bytes = b"",
     extra: int = 0,
+    metadata: Embedded | None = None,
 ) -> None:
     """The file that `encode` makes, from bands of rows, a few of which are in memory at a time.
 
     Args:
-        file: written from its start; must seek.
+        file: written from its start; must seek and read.
         bands: [h, W, C] of `dtype`, from top to bottom, of any heights that add up to H.
         shape: H, W, C of the whole image, one that `streams`.
         dtype: uint8 or uint16.
-        format, icc_profile, dpi, tiff_compression, xmp: as of `encode`.
+        format, icc_profile, dpi, tiff_compression, xmp, metadata: as of `encode`.
         extra: how many further channels the bands have, of TIFF alone.
 
     Raises:
@@ -116,9 +126,14 @@ def encode_bands(
     _check(shape, dtype, format, icc_profile)
     assert streams(format, shape, dtype), (format, shape, dtype)
     tiff = partial(stream_tiff, extra=extra, compression=tiff_compression)
-    write = tiff if format == "TIFF" else stream_png
+    blocks = metadata or Embedded(xmp=xmp)
     try:
-        write(file, bands, shape, dtype, icc_profile=icc_profile, dpi=dpi, xmp=xmp)
+        if format == "TIFF":
+            tiff(file, bands, shape, dtype, icc_profile=icc_profile, dpi=dpi, xmp=blocks.xmp)
+            add_tiff_blocks(file, blocks)
+        else:
+            chunks = png_chunks(blocks)
+            stream_png(file, bands, shape, dtype, icc_profile=icc_profile, dpi=dpi, xmp=blocks.xmp, chunks=chunks)
     except (ItemError, OSError):
         raise
     except Exception as error:
@@ -203,7 +218,7 @@ _ENCODERS: dict[str, Callable[[np.ndarray, bytes | None, _Dpi, int, bytes], byte
     "PNG": _png,
     "JPEG": _jpeg,
     "WEBP": _webp,
-    "JP2": _jp2,
+    "JPEG2000": _jp2,
 }
 
 

@@ -10,7 +10,7 @@ from pipelines.errors import ItemError
 from pipelines.media.photo.header import RECOPY, Header, check_sides, corrupt, need, usable_dpi
 from pipelines.media.photo.jp2_coding import Coding
 
-__all__ = ["Jp2Header", "read_jp2"]
+__all__ = ["Jp2Header", "boxes", "read_jp2"]
 
 JP2_SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 STREAM_SIGNATURE = b"\xff\x4f\xff\x51"
@@ -39,11 +39,11 @@ def read_jp2(data: bytes) -> Jp2Header:
         return _stream(data, 0, len(data), {})
     facts: dict[bytes, bytes] = {}
     stream, streams = (0, 0), 0
-    for kind, start, end in _boxes(data, 0, len(data)):
+    for kind, start, end in boxes(data, 0, len(data)):
         if kind == b"jp2h":
-            for inner, inner_start, inner_end in _boxes(data, start, end):
+            for inner, inner_start, inner_end in boxes(data, start, end):
                 if inner == b"res ":
-                    facts |= {name: data[a:b] for name, a, b in _boxes(data, inner_start, inner_end)}
+                    facts |= {name: data[a:b] for name, a, b in boxes(data, inner_start, inner_end)}
                 elif inner in (b"ihdr", b"colr", b"pclr"):
                     facts.setdefault(inner, data[inner_start:inner_end])
         elif kind == b"jp2c":
@@ -55,7 +55,7 @@ def read_jp2(data: bytes) -> Jp2Header:
     return _stream(data, *stream, facts, frames=streams)
 
 
-def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Kind, start and end of each box's content; the last code stream may run past the end, for `_stream` to judge."""
     while at + 8 <= end:
         length, kind = struct.unpack_from(">I4s", data, at)

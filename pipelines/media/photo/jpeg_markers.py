@@ -12,7 +12,7 @@ from pipelines.errors import ItemError
 from pipelines.media.photo.exif import read_exif
 from pipelines.media.photo.header import Header, check_sides, corrupt, need, usable_dpi
 
-__all__ = ["JpegHeader", "read_jpeg"]
+__all__ = ["JpegHeader", "header_segments", "read_jpeg"]
 
 SIGNATURE = b"\xff\xd8\xff"
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
@@ -53,7 +53,7 @@ def read_jpeg(data: bytes) -> JpegHeader:
     view, stream = memoryview(data), io.BytesIO()
     stream.write(data[:2])
     start = end = 0
-    for marker, start, body in _header_segments(data):
+    for marker, start, body in header_segments(data):
         end = start + 4 + len(body)
         if marker in _PIXEL_SEGMENTS:
             stream.write(view[start:end])
@@ -93,7 +93,7 @@ def read_jpeg(data: bytes) -> JpegHeader:
     )
 
 
-def _header_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+def header_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Marker, place and body of each segment of the headers; the last is the start of the first scan."""
     at = 2
     while True:

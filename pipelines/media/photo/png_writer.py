@@ -51,6 +51,7 @@ def stream_png(
     icc_profile: bytes | None,
     dpi: tuple[float, float] | None,
     xmp: bytes,
+    chunks: bytes = b"",
 ) -> None:
     """A PNG file from bands of rows; how they are cut does not change its bytes.
 
@@ -60,6 +61,7 @@ def stream_png(
         shape: H, W, C of the whole image, C 1 to 4, straight alpha last.
         dtype: uint8 or uint16.
         icc_profile, dpi, xmp: as of `write_png16`.
+        chunks: further ones before the pixels, whole.
 
     Raises:
         ValueError: the bands are not the image that `shape` says.
@@ -75,6 +77,7 @@ def stream_png(
         file.write(_chunk(b"pHYs", struct.pack(">IIB", *metre, 1)))
     if xmp:
         file.write(_chunk(b"iTXt", XMP_KEYWORD.encode() + b"\0\0\0\0\0" + xmp))  # uncompressed, no language
+    file.write(chunks)
     packer = zlib.compressobj(_LEVEL)
     step = channels * dtype.itemsize
     row_bytes = width * step

@@ -19,6 +19,7 @@ from pipelines.media.photo.decode import Photo, photo_of
 from pipelines.media.photo.exif import upright
 from pipelines.media.photo.file_bytes import FileBytes
 from pipelines.media.photo.header import corrupt
+from pipelines.media.photo.metadata.read import read_metadata
 from pipelines.media.photo.tiff_directories import PageList
 from pipelines.media.photo.tiff_pages import RAW, RGB, WHITE_IS_ZERO, TiffHeader, read_tiff
 from pipelines.media.photo.tiff_samples import has_plain_samples
@@ -144,7 +145,9 @@ class RegionPhoto:
         self._rows = max(1, min(_BLOCK_ROWS // high, _BLOCK_BYTES // (high * row_bytes)))
         self._kept: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
         self._kept_bytes = 0
-        self.facts: Photo = photo_of(data, replace(self._page(0, 0), orientation=header.orientation))
+        self.facts: Photo = photo_of(
+            data, replace(self._page(0, 0), orientation=header.orientation), read_metadata(data, header.format)
+        )
         self.facts = replace(self.facts, frames=len(pages.pages))
         height, width = header.height, header.width
         if header.orientation >= 5:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from jobs.console.progress import RunProgress, rate_per_hour, time_left
 from pipelines.rows import FAILED, RESTORED, new_row
+from pipelines.run.frame_counts import FramesDone
 
 
 def row(status: str = RESTORED) -> dict[str, object]:
@@ -109,3 +110,11 @@ def test_durable_parts_of_a_film_are_shown_while_it_is_not_whole() -> None:
     progress(row() | {"item_id": "a"})
     clock.now += 60
     assert progress.line().endswith("0:01:00 left")
+
+
+def test_a_film_moves_frame_by_frame() -> None:
+    clock, out = Clock(), io.StringIO()
+    progress = RunProgress(2, Console(file=out, width=200), clock)
+    clock.now += 31
+    progress.frames(FramesDone("reel/a.mkv", 7, 240))
+    assert out.getvalue() == "0/2 done, 0 failed, 0/hour, - left, reel/a.mkv: 7 of 240 frames\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.film.source import frames_of, source_digest, source_state
+from pipelines.film.source import film_options, frames_of, source_digest, source_state
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.rows import FAILED, RESTORED
@@ -133,3 +133,15 @@ def test_a_sequence_is_done_until_one_frame_changes(tmp_path: Path) -> None:
     assert make_plan(settings).pending.reasons[0] == "source changed"
     Path(settings.source, "reel/s.0003.dpx").write_bytes(b"one more")
     assert make_plan(settings).pending.reasons[0] == "source changed"
+
+
+def test_a_choice_for_one_film_plans_only_that_film(tmp_path: Path) -> None:
+    settings = _archive(tmp_path, ["reel/a.mov", "reel/b.mov", "c.mkv", "d.png"])
+    chosen = settings.model_copy(update={"deinterlace_for": "reel/a.*=keep,reel/*=refuse"})
+    before, after = (
+        {row["source_path"]: row["settings_digest"] for row in make_plan(each).pending} for each in (settings, chosen)
+    )
+    assert {path for path in before if before[path] != after[path]} == {"reel/a.mov"}
+    assert after["reel/a.mov"] == settings.model_copy(update={"deinterlace": "keep"}).result_digest(kind="film")
+    assert film_options(chosen.for_film("reel/a.mov")).deinterlace == "keep"
+    assert film_options(chosen.for_film("reel/b.mov")).deinterlace == "refuse"

@@ -70,6 +70,7 @@ def test_finished_tiles_are_not_restored_again(
 ) -> None:
     """A driver that dies before assembly leaves its tiles; the next run restores none of them again."""
     import pipelines.run.driver
+    from pipelines.run.joiner import Joiner
 
     settings = Settings(source=str(scans), output=str(tmp_path / "out"), tile=192, only="large.png", **FAST)
     plan = make_plan(settings)
@@ -78,7 +79,7 @@ def test_finished_tiles_are_not_restored_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipelines.run.driver, "build_assembly", die)
+        patched.setattr(Joiner, "add", die)
         with pytest.raises(KeyboardInterrupt):
             run(plan, settings, run_id=new_run_id())
     store = Store(settings.output)

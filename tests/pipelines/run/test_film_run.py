@@ -79,6 +79,33 @@ def test_a_film_comes_back_whole(tmp_path: Path, ray_session: None) -> None:
     assert (len(again.pending), again.done) == (0, 1)
 
 
+def test_a_copy_or_a_comparison_never_restores_a_film_again(tmp_path: Path, ray_session: None) -> None:
+    write_film(tmp_path / "in/reel/a.mkv", two_shots(10))
+    settings = settings_of(tmp_path, steady="none")
+    before = restore(settings)[2]["reel/a.mkv"]
+    result = (tmp_path / "out/reel/a.mkv").read_bytes()
+    more = settings_of(tmp_path, steady="none", film_copies="prores", comparison=True)
+    plan = make_plan(more)
+    assert plan.counts() == {"copies missing": 1}
+    outcome, parts, rows = restore(more, run_id="20260102T000000.000Z-bbbbbb")
+    row = rows["reel/a.mkv"]
+    assert (outcome.restored, outcome.failed) == (1, 0)
+    assert [(part["part"], part["parts"], part["seconds_restore"]) for part in parts] == [(0, 1, None)]
+    assert (tmp_path / "out/reel/a.mkv").read_bytes() == result
+    assert (row["output_sha256"], row["seconds_restore"]) == (before["output_sha256"], before["seconds_restore"])
+    names = [output["path"] for output in json.loads(row["film"])["outputs"]]
+    assert names == ["reel/a.mkv", "reel/a.mkv.prores.mov", "reel/a.mkv.comparison.mp4"]
+    for output in json.loads(row["film"])["outputs"]:
+        path = tmp_path / "out" / output["path"]
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == output["sha256"]
+        assert len(times_and_sound(path)[0]) == 20
+    assert [make_plan(each).done for each in (more, settings)] == [1, 1]
+    (tmp_path / "out/reel/a.mkv.prores.mov").unlink()
+    assert make_plan(more).counts() == {"copies missing": 1}
+    (tmp_path / "out/reel/a.mkv").write_bytes(result[:-1])  # of a damaged result nothing is made
+    assert make_plan(more).counts() == {"result missing": 1}
+
+
 def test_what_is_cut_and_joined_is_what_was_restored_in_one(tmp_path: Path, ray_session: None) -> None:
     """With `none`, a frame depends on itself alone: any cut gives the same film."""
     write_film(tmp_path / "in/a.mkv", moving_frames(20))

@@ -71,7 +71,7 @@ def test_the_captioner_on_cpus_and_the_model_on_gpus(cluster: Any) -> None:
 
 
 def test_each_on_its_own_kind_of_node(cluster: Any) -> None:
-    cluster(_node({"gpu": "H100"}, GPU=1), _node({"gpu": "L4"}, GPU=1))
+    cluster(_node({"gpu": "H100"}, CPU=4, GPU=1), _node({"gpu": "L4"}, GPU=1))
     chosen = {"captions": "llava", "preset": "sdxl", "replica_label": "gpu=H100"}
     resources = cluster_pools(Settings(ray_address="auto", caption_label="gpu=L4", **chosen))
     assert (resources.restore.labels, resources.caption.labels) == ({"gpu": "H100"}, {"gpu": "L4"})
@@ -106,3 +106,30 @@ def test_labels_of_several_parts() -> None:
     assert Settings(replica_label=" ray.io/accelerator-type=H100 , zone=a").replica_label == (
         "ray.io/accelerator-type=H100,zone=a"
     )
+
+
+def test_a_replica_does_not_take_the_last_cpu(cluster: Any) -> None:
+    """On a cluster of two CPUs it took both, and decoding waited for ever."""
+    cluster(_node(CPU=2))
+    resources = cluster_pools(_settings(cpu_threads=2))
+    assert (resources.restore.num_cpus, resources.threads) == (1, 2)  # its threads are a part of what makes equal bytes
+    cluster(_node(CPU=3))
+    assert cluster_pools(_settings(cpu_threads=2)).restore.num_cpus == 2
+    cluster(_node(CPU=8))
+    assert cluster_pools(_settings(cpu_threads=4, min_replicas=3)).restore.num_cpus == 2
+    cluster(_node(CPU=2), limits={"CPU": 64})
+    assert cluster_pools(_settings(cpu_threads=2)).restore.num_cpus == 2
+
+
+def test_a_cluster_without_room_for_a_pass_is_refused_before_the_start(cluster: Any) -> None:
+    cluster(_node(CPU=1))
+    with pytest.raises(
+        StoreError, match=r"a pass needs 2 CPUs \(1 for each of its 1 models and 1 to read .* has 1: add a"
+    ):
+        cluster_pools(_settings())
+    cluster(_node(CPU=3))
+    with pytest.raises(StoreError, match=r"a pass needs 4 CPUs .* and the cluster has 3"):
+        cluster_pools(_settings(min_replicas=3))
+    cluster(_node(GPU=1))
+    with pytest.raises(StoreError, match=r"a pass needs 1 CPU \(1 to read and write with\), and the cluster has 0"):
+        cluster_pools(_settings())

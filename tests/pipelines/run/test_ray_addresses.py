@@ -138,3 +138,42 @@ def test_what_no_node_can_hold_ends_the_run(head: Head, scans: Path) -> None:
     assert run.returncode == 2
     wanted = f"a replica needs a node with 1 GPU and the label {label}, and none of the cluster's 1 has that"
     assert wanted in " ".join(run.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The address for clients of a cluster that asks for a token, and the token."""
+    folder, token = Path("/tmp") / f"fg{os.getpid()}", "0123456789abcdef0123456789abcdef"
+    gcs, client = free_port(), free_port()
+    command = [
+        str(BIN / "ray"), "start", "--head", "--block", f"--port={gcs}", f"--ray-client-server-port={client}",
+        "--num-cpus=2", "--include-dashboard=false", f"--temp-dir={folder}", "--object-store-memory=200000000",
+    ]  # fmt: skip
+    log = (tmp_path_factory.mktemp("ray") / "log").open("w+")
+    own = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=own)
+    try:
+        _wait_for(client, process)
+        yield f"ray://127.0.0.1:{client}", token
+    finally:
+        for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+            one.kill()
+        process.wait(60)
+        log.close()
+
+
+def test_a_flow_of_a_worker_brings_the_token_and_an_error_shows_rays_cause(guarded: tuple[str, str]) -> None:
+    address, token = guarded
+    code = "import jobs" + _CONNECT.replace('["GPU"], "GPUs"', '["CPU"], "CPUs"')
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    run = subprocess.run(
+        [sys.executable, "-c", code, address], env={**plain, "RAY_AUTH_TOKEN": token}, capture_output=True, text=True,
+        timeout=200, check=False,
+    )  # fmt: skip
+    assert run.stdout == "2.0 CPUs\n", run.stderr
+    wrong = subprocess.run(
+        [sys.executable, "-c", code, address], env={**plain, "RAY_AUTH_TOKEN": token[::-1]}, capture_output=True, text=True,
+        timeout=280, check=False,
+    )  # fmt: skip
+    assert wrong.returncode == 1
+    assert "token" in wrong.stderr.splitlines()[-1].lower(), wrong.stderr

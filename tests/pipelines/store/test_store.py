@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from moving_files import moving_url
 
-from pipelines.plan.stores import check_disjoint
 from pipelines.store.layout import PRIVATE
 from pipelines.store.store import Store, StoreError, version_of
+from pipelines.store.stores import check_disjoint
 
 NAMES = (
     "plain.png",

@@ -17,7 +17,7 @@ import av
 from pipelines.errors import ItemError
 from pipelines.media.film.container.damage import Coded, DecoderLog, References
 from pipelines.media.film.container.packets import from_key_frame, is_closed, with_rising_times
-from pipelines.media.film.container.probe import Input
+from pipelines.media.film.container.probe import ENCRYPTED, Input
 from pipelines.media.guard import label
 
 __all__ = ["Decoder", "Picture"]
@@ -143,8 +143,7 @@ class Decoder:
                         self._note_end(packet)
                         continue
                     if packet.has_sidedata("encryption_info"):
-                        reason = "it is encrypted; get it without copy protection"
-                        raise ItemError("unsupported", f"{label(self._film.name)}: {reason}")
+                        raise ItemError("unsupported", f"{label(self._film.name)}: {ENCRYPTED}")
                     self.packets += 1
                     self._note_end(packet)
                     yield packet

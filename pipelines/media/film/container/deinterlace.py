@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import av
 from av.filter import Graph
@@ -19,9 +19,27 @@ Vote = Literal["tff", "bff", "progressive", "undetermined"]
 _KEY = "lavfi.idet.single.current_frame"
 _AROUND = 4  # frames on either side that are asked about a frame's parity, too
 CONTEXT = _AROUND + 2  # frames on either side that a deinterlaced frame depends on
-_LEAST = 3  # combed frames that make a film interlaced, less in shorter ones than that
 _PLENTY = 500  # frames
-_SHARE = 0.05  # of the frames that show it either way
+_PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE; 0 is unknown, and above are the orders of fields
+_FEW = 3  # combed frames that are worth a word
+
+
+class _Bar(NamedTuple):
+    """How many combed frames of one parity make a film interlaced.
+
+    Attributes:
+        least: frames, or half of a shorter film.
+        of_all: share of all frames: a handful in a still film is chance.
+        of_clear: share of the frames that show it either way. Pulldown combs two of five.
+    """
+
+    least: int
+    of_all: float
+    of_clear: float
+
+
+# Where container or frames say that it is interlaced little proof is needed, and much where nothing does.
+_EXPECTED, _UNEXPECTED = _Bar(3, 0.02, 0.05), _Bar(5, 0.1, 0.25)
 
 
 class Comb:
@@ -55,10 +73,12 @@ class Judgement:
     """Of a whole film, as its frames come in.
 
     Attributes:
+        said: FFmpeg's number of the field order that the container or the stream's header names; 0: none.
         votes: how many frames show what.
         flagged: how many say that they are interlaced. frames: all.
     """
 
+    said: int = 0
     votes: Counter[str] = field(default_factory=Counter)
     flagged: int = 0
     frames: int = 0
@@ -81,11 +101,17 @@ class Judgement:
         return self.frames >= _PLENTY and combed > self.frames / 2 and self.interlaced
 
     @property
+    def expected(self) -> bool:
+        """Whether it says of itself that it is interlaced: most of its frames do, or else its container."""
+        return self.flagged > self.frames / 2 or self.said > _PROGRESSIVE
+
+    @property
     def interlaced(self) -> bool:
-        """Combed frames of one parity outweigh chance: grain makes a few, of either."""
+        """Combed frames of one parity outweigh chance: grain, stripes and fast cuts make a few, of either."""
         most, least = max(self.votes["tff"], self.votes["bff"]), min(self.votes["tff"], self.votes["bff"])
-        clear = most + least + self.votes["progressive"]
-        return clear > 0 and most - least / 2 >= max(min(_LEAST, self.frames / 2), _SHARE * clear)
+        clear, bar = most + least + self.votes["progressive"], _EXPECTED if self.expected else _UNEXPECTED
+        enough = max(min(bar.least, self.frames / 2), bar.of_all * self.frames, bar.of_clear * clear)
+        return clear > 0 and most - least / 2 >= enough
 
     @property
     def field_order(self) -> str:
@@ -102,6 +128,11 @@ class Judgement:
         """Where flags and content differ."""
         if self.flagged > self.frames / 2 and not self.interlaced:
             return ("frames are flagged as interlaced, their content is progressive: taken as progressive",)
+        combed = self.votes["tff"] + self.votes["bff"]
+        if combed >= _FEW and not self.interlaced:
+            return (
+                f"{combed} of {self.frames} frames look interlaced, too few to tell from chance: taken as progressive",
+            )
         if self.interlaced and not self.flagged:
             return ("frames are flagged as progressive, their content is interlaced",)
         return ()
@@ -109,7 +140,8 @@ class Judgement:
     def summary(self) -> str:
         """One phrase: how many frames show what."""
         shown = ", ".join(f"{count} {vote}" for vote, count in self.votes.most_common())
-        return f"by content: {shown}; flagged interlaced: {self.flagged} of {self.frames}"
+        said = {0: "", _PROGRESSIVE: "; its header says progressive"}.get(self.said, "; its header says interlaced")
+        return f"by content: {shown}; flagged interlaced: {self.flagged} of {self.frames}{said}"
 
 
 @dataclass

@@ -23,6 +23,7 @@ _USUAL += [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)]
 _NEIGHBOURS = 0.9
 _OFF_GRID = 0.01  # share of frames whose times may lie beside it
 _SHOWN = 10  # places that an error names
+_FILLED = 100  # gaps, or as many as there are sound frames, up to which an error says how to fill them
 
 
 @dataclass(frozen=True)
@@ -151,5 +152,10 @@ def _too_many(
     more = f" and {len(groups) - _SHOWN} more places" if len(groups) > _SHOWN else ""
     where = f": {', '.join(places)}{more}" if places else ""
     what = "1 frame is" if count == 1 else f"{count} frames are"
+    there = len(scan.pts)
+    if count > max(_FILLED, there):  # what is left is no film with gaps but a piece of one
+        cut = "the file is cut off: " if scan.behind > count / 2 else ""
+        reason = f"{cut}{there} of its {there + count} frames are there and sound{where}"
+        return ItemError("missing_frames", f"{label(name)}: {reason}; {RECOPY}")
     reason = f"{what} missing or damaged, more than the {options.tolerate_gaps} of --tolerate-gaps{where}"
     return ItemError("missing_frames", f"{label(name)}: {reason}; {RECOPY}, or fill them with --tolerate-gaps {count}")

@@ -20,11 +20,22 @@ from pipelines.errors import ItemError
 from pipelines.media.film.clock import parse_clock
 from pipelines.media.film.container.watched_file import WatchedFile
 from pipelines.media.film.facts import FilmOptions
-from pipelines.media.film.picture.colour_tags import Tags
+from pipelines.media.film.picture.colour_tags import UNKNOWN, Tags
 from pipelines.media.guard import label
 
-__all__ = ["NOT_A_FILM", "RECOPY", "Input", "chroma_site", "open_input", "other_streams", "timecode", "too_many_frames"]
+__all__ = [
+    "ENCRYPTED",
+    "NOT_A_FILM",
+    "RECOPY",
+    "Input",
+    "chroma_site",
+    "open_input",
+    "other_streams",
+    "timecode",
+    "too_many_frames",
+]
 
+_INDEX = 1 << 20  # bytes at either end that are looked through
 _BUFFER = 1 << 18  # bytes a read; each is a call into Python
 # Demuxers of single pictures, of text shown as pictures, and of lists that name other files.
 _NO_FILM = re.compile(
@@ -46,7 +57,10 @@ _MAGIC = (
     (0, b"\x06\x0e\x2b\x34"), (0, b"\0\0\x01\xba"), (0, b"\0\0\x01\xb3"), (0, b"0&\xb2u\x8ef\xcf\x11"), (0, b"FLV\x01"),
 )  # fmt: skip
 RECOPY = "copy it again from its origin"
-NOT_A_FILM = "is no film that can be read; remove it, or convert it to Matroska with FFV1"
+NOT_A_FILM = "is no film that can be read; leave it out, or convert it to Matroska with FFV1 if it is one"
+ENCRYPTED = "it is encrypted; get it without copy protection"
+# Sample entries of protected streams (ISO/IEC 14496-12, 8.12; and Apple's FairPlay).
+_PROTECTED = ("encv", "drmi")
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,11 @@ class Input:
         rates = [stream.guessed_rate, stream.base_rate, stream.codec_context.framerate, stream.average_rate]
         return [Fraction(rate) for rate in dict.fromkeys(rates) if rate]
 
+    @property
+    def field_order(self) -> int:
+        """FFmpeg's number of what the container or the stream's header says: 0 unknown, 1 progressive, above interlaced."""
+        return int(self.stream.codec_context.field_order)
+
     def announced(self) -> tuple[int, Fraction | None, Fraction | None]:
         """What the header announces: packets of pictures (0: nothing), seconds at which the last picture ends, and seconds at
         which the last of any stream ends (None: nothing)."""
@@ -121,9 +140,10 @@ def open_input(source: BinaryIO | str, name: str, options: FilmOptions, threads:
         container = _open(file, name, options)
         try:
             stream = _picture_stream(container, name)
-            film = Input(container, stream, file, name, Tags.of(stream.codec_context))
-            _check(film, options)
             context = stream.codec_context
+            tags = Tags.of(context) if context else Tags(UNKNOWN, 0, UNKNOWN, UNKNOWN)
+            film = Input(container, stream, file, name, tags)
+            _check(film, options)
             context.thread_count, context.thread_type = threads, "AUTO"
             context.options = {"max_pixels": _allowance(options), "err_detect": "crccheck"}
             yield film
@@ -155,6 +175,8 @@ def _allowance(options: FilmOptions) -> str:
 
 
 def _cannot_open(error: Exception, head: bytes, name: str) -> ItemError:
+    if b"sinf" in head and any(entry.encode() in head for entry in _PROTECTED):
+        return ItemError("unsupported", f"{label(name)}: {ENCRYPTED}")
     film = any(head[place:].startswith(magic) for place, magic in _MAGIC)
     if not film:
         return ItemError("not_a_film", f"{label(name)}: {NOT_A_FILM}")
@@ -179,19 +201,20 @@ def _picture_stream(container: InputContainer, name: str) -> VideoStream:
     films = [cast(VideoStream, s) for s in container.streams if s.type == "video" and not s.disposition & beside]
     if not films:
         sound = any(s.type == "audio" for s in container.streams)
-        what = "it holds sound alone" if sound else "it holds no pictures"
-        raise ItemError("not_a_film", f"{label(name)}: {what}; remove it")
+        what = "it holds sound alone, which is not restored" if sound else "it holds no pictures"
+        raise ItemError("not_a_film", f"{label(name)}: {what}; it may stay where it is: --only leaves it out")
     default = [s for s in films if s.disposition & Disposition.default]
     return (default or films)[0]
 
 
 def _check(film: Input, options: FilmOptions) -> None:
     context, name = film.stream.codec_context, label(film.name)
+    unknown = context is None or not context.width or not context.height
+    if _tag(film.stream) in _PROTECTED or (unknown and _names_protection(film.file)):
+        raise ItemError("unsupported", f"{name}: {ENCRYPTED}")
     if context is None:
         reason = f"its codec ({_tag(film.stream)}) is not known; convert it to Matroska with FFV1"
         raise ItemError("unsupported", f"{name}: {reason}")
-    if _tag(film.stream) in {"encv", "drmi"}:
-        raise ItemError("unsupported", f"{name}: it is encrypted; get it without copy protection")
     if not context.width or not context.height:
         raise ItemError("corrupt", f"{name}: the size of its frames cannot be found; {RECOPY}")
     if context.width * context.height > options.max_pixels:
@@ -203,6 +226,18 @@ def _check(film: Input, options: FilmOptions) -> None:
     frames = packets or (int(seconds * min(film.rates) / Fraction("1.01")) if seconds and film.rates else 0)
     if frames > options.max_frames:
         raise too_many_frames(frames, film.name, options)
+
+
+def _names_protection(file: WatchedFile) -> bool:
+    """Whether a file's beginning or end, where an index lies, describes a protected stream."""
+    place, found = file.tell(), False
+    for offset, whence in ((0, 0), (-_INDEX, 2)):
+        with suppress(OSError, ValueError):
+            if file.seek(offset, whence) >= 0:
+                data = file.read(_INDEX)
+                found |= b"sinf" in data and any(entry.encode() in data for entry in _PROTECTED)
+    file.seek(place)
+    return found
 
 
 def too_many_frames(count: int, name: str, options: FilmOptions) -> ItemError:

@@ -80,7 +80,7 @@ class ContainerReader:
         with self._input() as film:
             rate = self._rate(film)
             decoder = Decoder(film, rate, from_start=True, all_streams=True)
-            pts, durations, judgement = array("q"), array("q"), Judgement()
+            pts, durations, judgement = array("q"), array("q"), Judgement(film.field_order)
             deinterlacer = Deinterlacer(film.time_base)
             look: Look | None = None
             for picture, look in self._pictures(film, decoder, deinterlacer, judgement):
@@ -158,6 +158,7 @@ class ContainerReader:
     def _refuse(self, judgement: Judgement) -> None:
         if self._options.deinterlace == "refuse":
             choices = "choose --deinterlace frames (one progressive frame of each) or --deinterlace keep (as they are)"
+            choices += ", or for it alone --deinterlace-for"
             reason = f"it is interlaced, {judgement.field_order} ({judgement.summary()})"
             raise ItemError("interlaced", f"{label(self._name)}: {reason}; {choices}")
 

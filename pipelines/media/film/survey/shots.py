@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scenedetect import AdaptiveDetector, FrameTimecode
+
+if TYPE_CHECKING:
+    from scenedetect import FrameTimecode
 
 __all__ = ["ShotFinder"]
 
@@ -27,6 +30,10 @@ class ShotFinder:
     """
 
     def __init__(self) -> None:
+        # Importing it runs `ffmpeg`, if there is one: not in every process that knows this module, and not at a terminal.
+        from scenedetect import AdaptiveDetector, FrameTimecode
+
+        self._timecode = FrameTimecode
         self._detector = AdaptiveDetector(min_scene_len=SHORTEST, adaptive_threshold=2.0, min_content_val=10.0)
         self._cuts: set[int] = set()
         self._count = 0
@@ -42,13 +49,13 @@ class ShotFinder:
         levelled = small_HWC * (_LEVEL / max(mean * 255, 16.0)) * 255
         self._recent.append((self._count, cv2.resize(levelled.mean(axis=2), (32, 24), interpolation=cv2.INTER_AREA)))
         bgr = np.ascontiguousarray(np.clip(levelled, 0, 255).astype(np.uint8)[..., ::-1])
-        self._note(self._detector.process_frame(FrameTimecode(self._count, float(_RATE)), bgr))
+        self._note(self._detector.process_frame(self._timecode(self._count, float(_RATE)), bgr))
         self._count += 1
 
     def finish(self) -> list[tuple[int, int]]:
         """First frame and number of frames of each shot; they cover the film."""
         if self._count:
-            self._note(self._detector.post_process(FrameTimecode(self._count - 1, float(_RATE))))
+            self._note(self._detector.post_process(self._timecode(self._count - 1, float(_RATE))))
         starts = [0, *sorted(cut for cut in self._cuts if SHORTEST <= cut <= self._count - 1)]
         ends = [*starts[1:], self._count]
         return [(start, end - start) for start, end in zip(starts, ends, strict=True) if end > start]

@@ -136,7 +136,7 @@ def test_without_a_choice_tiff_is_as_before() -> None:
     assert encode(pixels, format="TIFF") == encode(pixels, format="TIFF", tiff_compression="deflate")
 
 
-@pytest.mark.parametrize("format", ["PNG", "TIFF", "JPEG", "JP2"])
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "JPEG", "JPEG2000"])
 @pytest.mark.parametrize("channels", [1, 2])
 @TYPES
 def test_grey_stays_grey(format: str, channels: int, dtype: type) -> None:

@@ -34,11 +34,11 @@ def profile_for(channels: int) -> bytes:
 @SIZES
 def test_the_samples_come_back_as_they_were(channels: int, dtype: type, size: tuple[int, int]) -> None:
     pixels = noise(channels, dtype, size=size)
-    data = encode(pixels, format="JP2", icc_profile=profile_for(channels), dpi=(600, 300), xmp=XMP)
+    data = encode(pixels, format="JPEG2000", icc_profile=profile_for(channels), dpi=(600, 300), xmp=XMP)
     back = imagecodecs.jpeg2k_decode(data)
     assert back.dtype == dtype
     np.testing.assert_array_equal(back.reshape(pixels.shape), pixels)
-    assert encode(pixels, format="JP2", icc_profile=profile_for(channels), dpi=(600, 300), xmp=XMP) == data
+    assert encode(pixels, format="JPEG2000", icc_profile=profile_for(channels), dpi=(600, 300), xmp=XMP) == data
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_decoder_of_another_house_agrees(channels: int, dtype: type, layout: s
 @CHANNELS
 def test_pillow_reads_8_bits_with_resolution(channels: int) -> None:
     pixels = noise(channels)
-    with Image.open(io.BytesIO(encode(pixels, format="JP2", dpi=(600, 300)))) as image:
+    with Image.open(io.BytesIO(encode(pixels, format="JPEG2000", dpi=(600, 300)))) as image:
         assert image.mode == {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
         np.testing.assert_array_equal(np.asarray(image).reshape(pixels.shape), pixels)
         assert image.info["dpi"] == pytest.approx((600, 300), abs=1e-3)
@@ -66,7 +66,7 @@ def test_pillow_reads_8_bits_with_resolution(channels: int) -> None:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_opencv_reads_16_bits(channels: int) -> None:
     pixels = noise(channels, np.uint16)
-    found = cv2.imdecode(np.frombuffer(encode(pixels, format="JP2"), np.uint8), cv2.IMREAD_UNCHANGED)
+    found = cv2.imdecode(np.frombuffer(encode(pixels, format="JPEG2000"), np.uint8), cv2.IMREAD_UNCHANGED)
     order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
     np.testing.assert_array_equal(found.reshape(*found.shape[:2], -1)[..., order], pixels)
 
@@ -75,7 +75,7 @@ def test_opencv_reads_16_bits(channels: int) -> None:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_our_own_reader_takes_it_as_a_scan(channels: int, dtype: type) -> None:
     pixels = noise(channels, dtype)
-    photo = read(encode(pixels, format="JP2", icc_profile=profile_for(channels), dpi=(600, 300)))
+    photo = read(encode(pixels, format="JPEG2000", icc_profile=profile_for(channels), dpi=(600, 300)))
     np.testing.assert_array_equal(photo.pixels, pixels)
     assert (photo.pixels.dtype, photo.icc_profile) == (dtype, profile_for(channels))
     assert photo.dpi == pytest.approx((600, 300), abs=1e-3)
@@ -84,7 +84,7 @@ def test_our_own_reader_takes_it_as_a_scan(channels: int, dtype: type) -> None:
 
 @pytest.mark.parametrize("dpi", [(72, 72), (600, 1200), (4800, 12800), (25.4, 0.5), (299.72, 1e6)])
 def test_resolutions_of_any_size_are_kept_to_five_digits(dpi: tuple[float, float]) -> None:
-    photo = read(encode(noise(3), format="JP2", dpi=dpi))
+    photo = read(encode(noise(3), format="JPEG2000", dpi=dpi))
     if max(dpi) < 1e5:
         assert photo.dpi == pytest.approx(dpi, rel=1e-4)
 
@@ -93,7 +93,9 @@ def test_resolutions_of_any_size_are_kept_to_five_digits(dpi: tuple[float, float
 def test_exiftool_finds_profile_resolution_and_statement(tmp_path: Path) -> None:
     path = tmp_path / "a.jp2"
     statement = xmp_packet({"xmp:CreatorTool": "FaithArchive"})
-    path.write_bytes(encode(noise(4, np.uint16), format="JP2", icc_profile=RGB_PROFILE, dpi=(600, 300), xmp=statement))
+    path.write_bytes(
+        encode(noise(4, np.uint16), format="JPEG2000", icc_profile=RGB_PROFILE, dpi=(600, 300), xmp=statement)
+    )
     found = exiftool(path)
     assert found["XMP-xmp:CreatorTool"] == "FaithArchive"
     assert found["ICC_Profile:ProfileDescription"] == "Scanner"

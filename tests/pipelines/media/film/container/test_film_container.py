@@ -522,6 +522,24 @@ def test_grain_does_not_make_a_film_interlaced(tmp_path: Path) -> None:
     assert scanned(tmp_path / "a.mkv")[0].facts.field_order == "progressive"
 
 
+@pytest.mark.parametrize("combed", [6, 9])
+def test_a_handful_of_combed_frames_does_not_make_a_film_interlaced(tmp_path: Path, combed: int) -> None:
+    """As of stripes, grain or fast cuts: 15 of 322 progressive clips were refused for such frames."""
+    still = [FIELDS[0]] * 80
+    frames = [*still, *weave(FIELDS[: 2 * combed]), *[FIELDS[2 * combed]] * 40]
+    make_clip(tmp_path / "a.mp4", frames, codec="libx264", pix_fmt="yuv422p", options={"crf": "5"})
+    film_, shown = scanned(tmp_path / "a.mp4")
+    assert (film_.facts.field_order, len(shown)) == ("progressive", len(frames))
+    assert any("too few to tell from chance" in line for line in film_.facts.warnings)
+
+
+def test_a_film_that_says_that_it_is_interlaced_needs_less_proof(tmp_path: Path) -> None:
+    frames = [*[FIELDS[0]] * 80, *weave(FIELDS[:20]), *[FIELDS[20]] * 40]
+    make_clip(tmp_path / "a.mov", frames, codec="libx264", pix_fmt="yuv422p", field_order="tff", options={"crf": "5"})
+    with pytest.raises(ItemError, match=r"^interlaced: a.mov: .*--deinterlace-for"):
+        scanned(tmp_path / "a.mov")
+
+
 def test_pulldown_is_mixed(tmp_path: Path) -> None:
     fields = [frame for number, frame in enumerate(film(24, 96, 128, speed=4)) for frame in [frame] * (2 + number % 2)]
     make_clip(tmp_path / "a.mkv", weave(fields), pix_fmt="bgr0")

@@ -306,6 +306,39 @@ def test_what_is_no_film(tmp_path: Path, name: str) -> None:
     assert (error.code, words in error.reason) == (code, True), error.reason
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_an_encrypted_film_is_called_encrypted(tmp_path: Path, known: bool) -> None:
+    path = tmp_path / "a.mp4"
+    key, kid = "76a6c65c5ea762046bd749a2e632ccbb", "a7e61c373e219033c21091fa607bf3b8"
+    protection = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": key, "encryption_kid": kid}
+    make_clip(path, FILM[:12], **H264, container_options=protection)
+    if not known:  # as with a codec that FFmpeg has no name for
+        path.write_bytes(path.read_bytes().replace(b"frmaavc1", b"frmazzzz"))
+    error = error_of(path)
+    assert (error.code, error.reason) == ("unsupported", "a.mp4: it is encrypted; get it without copy protection")
+
+
+def test_a_film_of_which_most_is_gone_is_not_called_one_with_gaps(tmp_path: Path) -> None:
+    """A cut MKV proposed to fill 27,105 gaps."""
+    path = tmp_path / "a.mkv"
+    make_clip(path, film(300), gop=1)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 4])
+    error = error_of(path)
+    assert error.code == "missing_frames"
+    assert "the file is cut off: " in error.reason
+    assert "of its 300 frames are there" in error.reason
+    assert "tolerate-gaps" not in error.reason
+    assert error.reason.endswith("copy it again from its origin")
+
+
+def test_sound_alone_is_never_to_be_removed(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp4"
+    path.write_bytes(sound(cover=False))
+    error = error_of(path)
+    assert "sound alone, which is not restored" in error.reason
+    assert "remove" not in error.reason
+
+
 def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.ts", FILM, **MPEG2)
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{tmp_path / 'a.ts'}\n#EXT-X-ENDLIST\n"
