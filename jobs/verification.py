@@ -13,6 +13,7 @@ from jobs.console.findings import CheckProgress, count_items, print_findings
 from jobs.console.summary import Verification
 from jobs.console.terminal import ERR, OUT, print_line
 from pipelines.settings import Settings
+from pipelines.store.ownership import check_holds_records
 from pipelines.store.store import Store, StoreError
 from pipelines.store.stores import open_store
 
@@ -104,8 +105,7 @@ def _open(settings: Settings, options: VerifyOptions) -> Store:
         output = open_store(settings.output, settings.retry_seconds)
     else:
         output = open_stores(settings).output
-    if not output.exists():
-        raise StoreError(f"output {output.uri('')}: there is no such folder; check the path")
+    check_holds_records(output)
     output.check_writable()  # for the record
     return output
 

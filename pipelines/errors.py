@@ -26,6 +26,7 @@ ERROR_CODES: dict[str, str] = {
     "restore_error": "the model failed on this item",
     "encode_error": "the restored image could not be encoded in the asked format",
     "write_error": "the restored image could not be written to the output store",
+    "name_taken": "a file that FaithArchive did not make lies where the result would go; it is never overwritten",
     "no_space": "the output store is full; the run stops, and the next one goes on once there is space",
     "bad_name": "the source's name cannot be recorded or cannot be a file's name in the output",
     "outside": "the source is a link to something outside the source tree",

@@ -135,6 +135,7 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
 PAYLOAD_COLUMNS: tuple[Column, ...] = (
     Column("part", pa.int32(), "number of the tile or segment"),
     Column("page", pa.list_(pa.int32()), "of several pages: number of the page from 0, and of its first part"),
+    Column("replaces", _TEXT, "what is known to be ours at the output path: `sidecar`, a SHA-256, or nothing"),
     Column("shot", pa.int32(), "number of a film's shot"),
     Column("pixels", pa.large_binary(), "raw pixels, rows first"),
     Column("pixels_shape", pa.list_(pa.int32()), "height, width, channels"),
@@ -151,7 +152,7 @@ PAYLOAD_COLUMNS: tuple[Column, ...] = (
 
 MANIFEST_SCHEMA = pa.schema([(c.name, c.type) for c in MANIFEST_COLUMNS])
 ROW_SCHEMA = pa.schema([(c.name, c.type) for c in (*MANIFEST_COLUMNS, *PAYLOAD_COLUMNS)])
-_PAYLOAD_NAMES = tuple(c.name for c in PAYLOAD_COLUMNS)
+_PAYLOAD_NAMES = tuple(c.name for c in PAYLOAD_COLUMNS if c.name not in ("part", "replaces"))
 
 
 class Row(TypedDict):
@@ -229,6 +230,7 @@ class Row(TypedDict):
     finished_at: datetime
     part: int
     page: list[int] | None
+    replaces: str | None
     shot: int
     pixels: bytes
     pixels_shape: list[int]
@@ -280,8 +282,8 @@ def get_pixels(row: Row) -> np.ndarray:
 
 
 def drop_payload(row: Row) -> Row:
-    """Forget all but the part's number and what the manifest keeps."""
-    columns_of(row).update(dict.fromkeys(_PAYLOAD_NAMES[1:]))
+    """Forget all but the part's number, what lies at its output, and what the manifest keeps."""
+    columns_of(row).update(dict.fromkeys(_PAYLOAD_NAMES))
     return row
 
 

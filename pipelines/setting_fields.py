@@ -37,12 +37,17 @@ class SettingFields(BaseModel):
     budget_hours: float = setting(
         0.0, "Archive", "Hours after which a run drains and leaves the rest to the next; 0 is no limit.", ge=0, le=8760
     )
+    into_existing: bool = setting(False, "Archive", "Take an output among other files, or a source that is an output.")
     steal_lease: bool = setting(False, "Archive", "Take the output over from another run, which then stops.")
 
     upscale: int = setting(2, "Result", "Enlargement, 1 to 8.", ge=1, le=8, result=True)
-    format: Literal["auto", "png", "tiff", "jpeg", "webp"] = setting(
+    format: Literal["auto", "png", "tiff", "jpeg", "webp", "jp2"] = setting(
         "auto", "Result", "File format; auto is lossless: TIFF for TIFF, PNG for the rest.", result=True, of="photo"
     )
+    tiff_compression: Literal["deflate", "none", "lzw", "zstd"] = setting(
+        "deflate", "Result", "Compression of TIFF results; all are lossless.", result=True, of="photo"
+    )
+    name: Literal["auto", "same"] = setting("auto", "Result", "Base names: same keeps the source's, or fails the item.")
     jpeg_quality: int = setting(95, "Result", "Quality of JPEG results.", ge=1, le=100, result=True, of="photo")
     repair_damage: Literal["fill", "mark", "off"] = setting(
         "off",
@@ -118,12 +123,7 @@ class SettingFields(BaseModel):
         5.0, "Sampling", "Guidance by the prompt; 1 or less is off and halves the work.", ge=0, le=50, result=True
     )
     guidance_start: float = setting(
-        0.0,
-        "Sampling",
-        "Part of the steps before which nothing is guided, which halves their work.",
-        ge=0,
-        lt=1,
-        result=True,
+        0.0, "Sampling", "Part of the steps before which nothing is guided: half their work.", ge=0, lt=1, result=True
     )
     guidance_end: float = setting(
         1.0,

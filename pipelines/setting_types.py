@@ -57,6 +57,7 @@ AS_BEFORE: dict[str, object] = {
     "metadata": "carry",  # as of `disclosure`: results of before hold none, and their column `metadata` is empty
     "repair_damage": "off",
     "source_type": "auto",
+    "tiff_compression": "deflate",
     "tone": "keep",
 }
 # Settings of what is made beside a film's result, and not of the result: recorded and counted as if nothing were wanted, so

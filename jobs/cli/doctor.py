@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -15,10 +16,11 @@ from rich.text import Text
 from faithdiff_model.redaction import redact_url
 from jobs.console.exit_codes import ALL_DONE, NOTHING_RAN
 from jobs.console.terminal import OUT
+from pipelines.plan.stores import check_roles
 from pipelines.settings import Settings
-from pipelines.store.stores import check_disjoint, open_store
+from pipelines.store.stores import Stores, check_disjoint, open_store
 
-__all__ = ["check_all", "doctor"]
+__all__ = ["check_all", "check_output", "doctor"]
 
 Check = Callable[[Settings], str]
 
@@ -40,7 +42,7 @@ def check_all(settings: Settings, console: Console) -> int:
         ("Ray", _ray),
         ("Prefect", _prefect),
         ("source", _source),
-        ("output", _output),
+        ("output", check_output),
     ]
     table = Table()
     for heading in ("check", "", "finding, or what to do"):
@@ -150,11 +152,25 @@ def _source(settings: Settings) -> str:
     return f"{store.uri('')} holds no readable file"
 
 
-def _output(settings: Settings) -> str:
+def check_output(settings: Settings) -> str:
+    """The check of the output store. Makes nothing where there is none."""
     if not settings.output:
         return "none given"
     store = open_store(settings.output)
     if settings.source:
-        check_disjoint(open_store(settings.source), store)
+        source = open_store(settings.source)
+        check_disjoint(source, store)
+        if not settings.into_existing:
+            check_roles(Stores(source, store))
+    if store.local and not store.exists():
+        return f"{store.uri('')} is not there yet; {_can_be_made(Path(store.root))}"
     store.check_writable()
     return f"{store.uri('')} can be written, read and listed"
+
+
+def _can_be_made(folder: Path) -> str:
+    """Whether a run could make a local folder. Makes nothing."""
+    there = next(parent for parent in folder.parents if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"{folder}: cannot be made in {there}; check the path and permissions")
+    return f"a run makes it in {there}"

@@ -16,7 +16,7 @@ from jobs.console.export import select, to_csv
 from jobs.console.terminal import OUT, print_line, printable
 from pipelines.manifest.compact import CompactResult, compact_manifest
 from pipelines.manifest.rebuild import RebuildResult, rebuild_manifest
-from pipelines.manifest.runs import new_run_id
+from pipelines.manifest.runs import new_run_id, newest_not_taken
 from pipelines.manifest.sidecar_schema import sidecar_schema
 from pipelines.rows import MANIFEST_COLUMNS
 from pipelines.settings import Settings
@@ -46,9 +46,13 @@ def show(
     path: _Path = "",
     run: _Run = "",
     every: _All = False,
+    not_taken: Annotated[bool, typer.Option("--not-taken", help="Instead, the files that the last run left.")] = False,
     limit: Annotated[int, typer.Option(help="Rows to show.", min=1)] = 50,
 ) -> None:
     """A table of items: status, result or reason, size, seconds."""
+    if not_taken:
+        _show_not_taken(output, limit)
+        return
     rows = select(output, status=status, code=code, path=path, run=run, every=every)
     table = Table()
     for heading in ("source", "status", "result or reason", "pixels", "PSNR dB", "s"):
@@ -66,6 +70,21 @@ def show(
         )
     OUT.print(table)
     OUT.print(f"{min(limit, len(rows))} of {len(rows)} rows")
+
+
+def _show_not_taken(output: str, limit: int) -> None:
+    """What the newest run over the whole archive did not take, and why."""
+    run_id, found = newest_not_taken(open_store(output))
+    if not run_id:
+        OUT.print("No run over the whole archive has listed what it did not take: faitharchive restore, or plan, does.")
+        return
+    table = Table(title=Text(f"Not taken by run {printable(run_id)}"))
+    for heading in ("names", "files", "what they are", "what to do"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "files" else "left")
+    for each in found[:limit]:
+        table.add_row(*(Text(printable(str(each.get(name, "")))) for name in ("pattern", "files", "kind", "advice")))
+    OUT.print(table)
+    OUT.print(f"{min(limit, len(found))} of {len(found)} kinds of names")
 
 
 @app.command()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.console.summary import RunResult
+from jobs.console.summary import RunResult, restored_in_words
 from jobs.console.terminal import print_line, printable
 from pipelines.plan.plan import Plan
+from pipelines.rows import FAILED
 from pipelines.settings import Settings
 from pipelines.store.stores import open_store
 
-__all__ = ["print_plan", "print_summary"]
+__all__ = ["kinds_not_taken", "print_plan", "print_summary"]
+
+_PATTERNS = 6  # names that are shown of a kind of files that were not taken
+_WARNINGS = 5  # kinds of warnings that are shown
 
 
 def print_plan(plan: Plan, settings: Settings, console: Console, limit: int) -> None:
@@ -28,19 +34,35 @@ def print_plan(plan: Plan, settings: Settings, console: Console, limit: int) -> 
     table.add_row("already done", str(plan.done))
     if plan.quarantined:
         table.add_row("quarantined (--redo tries them)", str(len(plan.quarantined)))
-    refused = sum(row["status"] == "failed" for row in plan.final_rows)
+    refused = [row for row in plan.final_rows if row["status"] == FAILED]
     if refused:
-        table.add_row("cannot be read at all", str(refused))
-    skipped = sum(plan.skipped.values())
-    if skipped:
-        kinds = printable(", ".join(sorted(plan.skipped)[:6]))
-        table.add_row(Text(f"neither photographs nor films ({kinds})"), str(skipped))
+        table.add_row("cannot be restored as they are", str(len(refused)))
+    for kind, advice, files, patterns in kinds_not_taken(plan.not_taken.listed()):
+        table.add_row(Text(printable(f"not taken: {kind} ({patterns}){': ' if advice else ''}{advice}")), str(files))
     console.print(table)
+    for row in refused[:limit]:
+        print_line(f"{row['error_code']}: {row['error_reason']}", "red", console=console)
     first = plan.pending[:limit]
     for row, reason in zip(first, first.reasons, strict=True):
         print_line(f"{reason}: {row['source_path']} -> {row['output_path']}", console=console)
     if len(plan.pending) > limit:
         console.print(f"... and {len(plan.pending) - limit} more (--limit)")
+
+
+def kinds_not_taken(found: Sequence[Mapping[str, object]]) -> list[tuple[str, str, int, str]]:
+    """Kind, advice, files and the first names of what was not taken, in order."""
+    kinds: dict[tuple[str, str], list[Mapping[str, object]]] = {}
+    for each in found:
+        kinds.setdefault((str(each["kind"]), str(each["advice"])), []).append(each)
+    return [
+        (kind, advice, sum(int(str(each["files"])) for each in members), _first_patterns(members))
+        for (kind, advice), members in kinds.items()
+    ]
+
+
+def _first_patterns(members: Sequence[Mapping[str, object]]) -> str:
+    more = f" and {len(members) - _PATTERNS} more" if len(members) > _PATTERNS else ""
+    return ", ".join(str(each["pattern"]) for each in members[:_PATTERNS]) + more
 
 
 def print_summary(summary: RunResult, settings: Settings, console: Console) -> None:
@@ -62,11 +84,39 @@ def print_summary(summary: RunResult, settings: Settings, console: Console) -> N
         console.print(f"Nothing to do: {summary['already_done']} already done, no model work.")
     else:
         console.print(
-            f"{summary['restored']} restored, {summary['failed']} failed, {summary['already_done']} already done "
+            f"{restored_in_words(summary)}, {summary['failed']} failed, {summary['already_done']} already done "
             f"in {summary['seconds']:.0f} s ({summary['items_per_hour']:.0f} items an hour)"
         )
+    _print_warnings(summary, console)
+    _print_not_taken(summary, console)
     if summary["quarantined"]:
         console.print(f"{summary['quarantined']} quarantined after repeated failures; --redo tries them again")
     console.print(
         Text(f"Results: {output}\nManifest: {output}/_faitharchive/manifest (run {summary['run_id']})"), soft_wrap=True
+    )
+
+
+def _print_warnings(summary: RunResult, console: Console) -> None:
+    """The commonest warnings of the run, each once."""
+    if not summary["with_warnings"]:
+        return
+    first = list(summary["warnings"].items())[:_WARNINGS]
+    console.print("Warnings (all in the manifest's column warnings):", style="yellow")
+    for text, items in first:
+        print_line(f"  {items} {'item' if items == 1 else 'items'}: {text}", console=console)
+    if len(summary["warnings"]) > len(first):
+        console.print(f"  ... and {len(summary['warnings']) - len(first)} more kinds")
+
+
+def _print_not_taken(summary: RunResult, console: Console) -> None:
+    """One line on the files of the source that were not taken."""
+    kinds = kinds_not_taken(summary["not_taken"])
+    if not kinds:
+        return
+    total = sum(files for _, _, files, _ in kinds)
+    text = ", ".join(f"{files} {kind}" for kind, _, files, _ in kinds)
+    print_line(
+        f"{total} {'file' if total == 1 else 'files'} not taken: {text}; faitharchive manifest show OUTPUT --not-taken says "
+        "what to do",
+        console=console,
     )

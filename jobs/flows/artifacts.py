@@ -16,8 +16,10 @@ RUN, FAILURES, REPORT, FIXITY = (
     "faitharchive-run", "faitharchive-failures", "faitharchive-report", "faitharchive-fixity",
 )  # fmt: skip
 _SHOWN = (
-    "run_id", "restored", "failed", "left", "already_done", "quarantined", "stopped", "seconds", "items_per_hour",
+    "run_id", "restored", "with_warnings", "failed", "left", "already_done", "quarantined", "stopped", "seconds",
+    "items_per_hour",
 )  # fmt: skip
+_NOT_TAKEN = 50  # patterns of names that are shown
 
 
 def show_run(summary: Summary, failures: Sequence[Failure]) -> None:
@@ -26,6 +28,11 @@ def show_run(summary: Summary, failures: Sequence[Failure]) -> None:
     rows = [[name.replace("_", " "), str(values[name])] for name in _SHOWN]
     rows += [[f"pending: {reason}", str(count)] for reason, count in summary["pending_because"].items()]
     rows += [[f"failed: {code}", str(count)] for code, count in summary["failed_by_code"].items()]
+    rows += [[f"warning: {printable(text)}", str(count)] for text, count in summary["warnings"].items()]
+    rows += [
+        [f"not taken: {each['kind']} ({printable(each['pattern'])})", str(each["files"])]
+        for each in summary["not_taken"][:_NOT_TAKEN]
+    ]
     create_table_artifact([{"what": what, "value": value} for what, value in rows], key=RUN, description="The run")
     if failures:
         table = [{name: printable(str(value)) for name, value in failure.items()} for failure in failures]

@@ -47,6 +47,7 @@ def backfill_archive(settings: Settings, parts: Annotated[list[str], Field(min_l
             break
     total = Counts(
         restored=sum(part["restored"] for part in done),
+        with_warnings=sum(part["with_warnings"] for part in done),
         failed=sum(part["failed"] for part in done),
         already_done=sum(part["already_done"] for part in done),
         quarantined=sum(part["quarantined"] for part in done),

@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Failed
 
 from faithdiff_model.redaction import redact, redact_url
-from jobs.console.summary import Counts, Summary
+from jobs.console.summary import Counts, Summary, restored_in_words
 from pipelines.run.stop import BUDGET
 from pipelines.store.lease import LeaseError
 from pipelines.store.retries import is_transient
@@ -126,7 +126,7 @@ def finished(message: str, result: Result, *, failed: bool = False) -> Result:
 
 def in_words(summary: Counts) -> str:
     """A run's counts as one line."""
-    text = f"{summary['restored']} restored, {summary['failed']} failed, {summary['already_done']} already done"
+    text = f"{restored_in_words(summary)}, {summary['failed']} failed, {summary['already_done']} already done"
     if summary["quarantined"]:
         text += f", {summary['quarantined']} quarantined"
     if summary["left"]:

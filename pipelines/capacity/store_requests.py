@@ -48,8 +48,9 @@ def item_requests(tiles: int, source_bytes: float, result_bytes: float) -> Reque
     Of a large one each tile is looked for, published, read back and removed, and the source is read once more.
     """
     read_source = Requests(head=1, get=gets_of(source_bytes))
-    # An old sidecar and an old mask of damage away, the result, its sidecar. A mask that is there costs a write instead.
-    publish = Requests(delete=2, write=writes_of(result_bytes) + 1)
+    # The result, where nothing lies, and its sidecar; a mask of damage costs one more. What replaces a result of ours costs two
+    # deletions besides: of the old sidecar, and of an old mask.
+    publish = Requests(write=writes_of(result_bytes) + 1)
     if tiles == 1:
         return read_source + publish
     a_tile = Requests(head=2, list=1, write=1, get=1, delete=1)

@@ -12,6 +12,7 @@ import numpy as np
 from pipelines.film.plan import FilmPlan
 from pipelines.film.source import open_film, reading_film
 from pipelines.manifest.naming import frames_folder
+from pipelines.manifest.ownership import lies_there, publish_member
 from pipelines.media.film.sequence.encode import frame_encoder
 from pipelines.media.film.sequence.listing import listing_line
 from pipelines.media.film.sequence.reader import SequenceReader
@@ -121,6 +122,7 @@ class SequenceSink:
         self._folder = frames_folder(row["output_path"])
         self._lines: list[str] = []
         self._size = 0
+        self._ours = lies_there(output, row)
         # Frames of an earlier result are replaced one by one: from now on they are of no whole result.
         output.retract(sidecar_path(row["output_path"]))
 
@@ -129,17 +131,17 @@ class SequenceSink:
             original = self._source.read(self._reader.original(self._plan.timeline, number))
         data = self._encode(pixels_HWC, original)
         name = self._reader.path(number).rpartition("/")[2]
-        self._output.publish(f"{self._folder}/{name}", data)
+        self._publish(f"{self._folder}/{name}", data)
         self._lines.append(listing_line(hashlib.sha256(data).hexdigest(), f"{self._folder.rpartition('/')[2]}/{name}"))
         self._size += len(data)
 
     def finish(self) -> OutputRecord:
         data = "".join(self._lines).encode()
         if self._xmp:
-            self._output.publish(xmp_path(self._row["output_path"]), self._xmp)
-        else:
+            self._publish(xmp_path(self._row["output_path"]), self._xmp)
+        elif self._ours:
             self._output.retract(xmp_path(self._row["output_path"]))
-        self._output.publish(self._row["output_path"], data)
+        self._publish(self._row["output_path"], data)
         return {
             "path": self._row["output_path"],
             "format": f"{self._plan.facts.codec.upper()} sequence",
@@ -149,6 +151,9 @@ class SequenceSink:
             "frames_size": self._size,
             "warnings": [],
         }
+
+    def _publish(self, path: str, data: bytes) -> None:
+        publish_member(self._output, path, data, ours=self._ours)
 
 
 def _record(path: str, format: str, local: Path, writer: FilmWriter | ComparisonWriter) -> OutputRecord:

@@ -38,6 +38,7 @@ from pipelines.manifest.writer import parquet_bytes
 from pipelines.rows import MANIFEST_SCHEMA, SCHEMA_VERSION
 from pipelines.store.layout import COMPACTIONS, MANIFEST, RUNS, STARTED
 from pipelines.store.lease import Lease, hold_lease
+from pipelines.store.ownership import check_holds_records
 from pipelines.store.store import Store, StoreError
 
 __all__ = ["BYTES", "ROWS", "CompactResult", "compact_manifest"]
@@ -106,7 +107,7 @@ def compact_manifest(
         LeaseError: another run holds the store, or took it meanwhile.
         StoreError: it is missing or cannot be listed, read or written.
     """
-    output.check_exists("output")
+    check_holds_records(output)
     done = CompactResult()
     try:
         with hold_lease(output, run_id=compaction_id, seconds=lease_seconds, steal=steal) as lease:

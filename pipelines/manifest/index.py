@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.manifest.current import only_newest
 from pipelines.manifest.reader import manifest_files, read_manifest_file
@@ -36,12 +37,13 @@ class RowTable:
 
     Args:
         database: gets the table.
-        columns: of the manifest; `item_id`, `run_id` and `finished_at` are among them. Times become microseconds since 1970.
+        columns: of the manifest; `item_id`, `run_id` and `finished_at` are among them. Times become microseconds since 1970,
+            and lists of texts one text, a line each.
     """
 
     def __init__(self, database: DuckDBPyConnection, columns: Sequence[str]) -> None:
         self._database, self._columns, self._files = database, columns, 0
-        fields = [pa.field(name, _without_zone(MANIFEST_SCHEMA.field(name).type)) for name in columns]
+        fields = [pa.field(name, _plain_type(MANIFEST_SCHEMA.field(name).type)) for name in columns]
         self._schema = pa.schema([*fields, pa.field("file", pa.int32()), pa.field("position", pa.int64())])
         create_table(database, "rows", self._schema)
 
@@ -50,7 +52,8 @@ class RowTable:
         places = pa.array(range(table.num_rows) if positions is None else positions, pa.int64())
         rows = table.select(self._columns) if positions is None else table.select(self._columns).take(places)
         columns = [
-            column.cast(self._schema.field(name).type) for name, column in zip(self._columns, rows.columns, strict=True)
+            _plain(column).cast(self._schema.field(name).type)
+            for name, column in zip(self._columns, rows.columns, strict=True)
         ]
         columns += [pa.array([self._files] * len(places), pa.int32()), places]
         insert(self._database, "rows", pa.Table.from_arrays(columns, schema=self._schema))
@@ -61,9 +64,15 @@ class RowTable:
         self._database.execute(f"create table {name} as select * from rows {only_newest()}")
 
 
-def _without_zone(kind: pa.DataType) -> pa.DataType:
-    """Times as numbers: the database would want a time zone."""
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """Times as numbers, since the database would want a time zone; lists as text."""
+    if pa.types.is_list(kind):
+        return pa.string()
     return pa.int64() if pa.types.is_timestamp(kind) else kind
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.binary_join(column, "\n") if pa.types.is_list(column.type) else column
 
 
 class ManifestIndex:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
 from pipelines.media.kinds import is_sequence, kind_of, plain_stem
 from pipelines.setting_types import Formats
-from pipelines.store.layout import BESIDE, DAMAGE_SUFFIX, FRAME_LIST, PAGE_LIST
+from pipelines.store.layout import BESIDE, DAMAGE_SUFFIX, FRAME_LIST, FRAMES_SUFFIX, PAGE_LIST
 
 __all__ = [
     "EXTENSIONS", "assign_outputs", "folded", "folders_of", "frames_folder", "is_mask_name", "item_id", "occupied_by",
@@ -18,7 +18,7 @@ __all__ = [
 
 _MAX_PART_BYTES = 255  # of one component of a path, on every common file system
 EXTENSIONS = {
-    "png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp",
+    "png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp", "jp2": ".jp2",
     "ffv1": ".mkv", "prores": ".mov", "h264": ".mp4",
     "sequence": FRAME_LIST,
 }  # fmt: skip
@@ -44,7 +44,7 @@ def output_format(path: str, formats: Formats) -> str:
 
 def frames_folder(output_path: str) -> str:
     """Where the frames of a restored sequence lie, beside the list of them that `output_path` is."""
-    return f"{output_path.removesuffix(FRAME_LIST)}.frames"
+    return output_path.removesuffix(FRAME_LIST) + FRAMES_SUFFIX
 
 
 def is_mask_name(output_path: str) -> bool:

@@ -24,6 +24,7 @@ from pipelines.manifest.writer import ManifestWriter
 from pipelines.rows import RESTORED, Row, columns_of
 from pipelines.store.layout import PRIVATE, REBUILDS, SET_ASIDE, SIDECAR_SUFFIX
 from pipelines.store.lease import Lease, hold_lease
+from pipelines.store.ownership import check_holds_records
 from pipelines.store.retries import RetriesExhaustedError
 from pipelines.store.store import Store, StoreError
 
@@ -87,6 +88,8 @@ def rebuild_manifest(
         StoreError: it is missing or cannot be listed, read or written.
     """
     output.check_exists("output")
+    if not any(entry.path.endswith(SIDECAR_SUFFIX) for entry in output.list()):
+        check_holds_records(output)
     done = RebuildResult(run_id=run_id)
     started = datetime.now(UTC)
     try:

@@ -14,8 +14,8 @@ from pipelines.store.layout import MANIFEST, RUNS, STARTED
 from pipelines.store.store import Store
 
 __all__ = [
-    "RunHistory", "RunRecord", "all_runs_ended", "new_run_id", "read_run_record", "run_history", "write_run_record",
-    "write_run_start",
+    "RunHistory", "RunRecord", "all_runs_ended", "may_have_leftovers", "new_run_id", "newest_not_taken", "read_run_record",
+    "run_history", "write_run_record", "write_run_start",
 ]  # fmt: skip
 
 
@@ -33,6 +33,8 @@ class RunRecord(TypedDict, total=False):
     already_done: int
     quarantined: int
     items_per_hour: float
+    with_warnings: int
+    not_taken: list[dict[str, object]]  # patterns of names, with `files`, `kind` and `advice`
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,28 @@ def all_runs_ended(store: Store) -> bool:
     return True
 
 
+def may_have_leftovers(store: Store, *, claimed: bool) -> bool:
+    """Whether an earlier run may have left a result without its sidecar: one died, or was stopped before its end.
+
+    Args:
+        store: the output store.
+        claimed: whether a run has written here; runs that the flow did not start leave no records.
+    """
+    history = run_history(store)
+    if not history.newest_first:
+        return claimed
+    for run_id in history.newest_first:
+        try:
+            record = None if history.died(run_id) else read_run_record(store, run_id)
+        except OSError:
+            return True
+        if record is None or record.get("stopped"):
+            return True
+        if not record.get("only"):
+            return False
+    return False
+
+
 def _settles(store: Store, run_id: str) -> bool:
     """Whether a run's end record is whole and tells of a run over the whole archive."""
     try:
@@ -115,6 +139,23 @@ def read_run_record(store: Store, run_id: str) -> RunRecord | None:
     except ValueError:
         return None
     return cast(RunRecord, record) if isinstance(record, dict) else None
+
+
+def newest_not_taken(store: Store) -> tuple[str, list[dict[str, object]]]:
+    """Run id and files that were not taken, of the newest run that says so of the whole archive; none if there is none.
+
+    Raises:
+        StoreError: the store cannot be listed.
+        OSError: a record cannot be read.
+    """
+    for run_id in run_history(store).newest_first:
+        try:
+            record = read_run_record(store, run_id)
+        except FileNotFoundError:  # it died
+            continue
+        if record is not None and isinstance(record.get("not_taken"), list) and not record.get("only"):
+            return run_id, [found for found in record["not_taken"] if isinstance(found, dict)]
+    return "", []
 
 
 def write_run_record(store: Store, run_id: str, record: Mapping[str, object]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -13,20 +12,19 @@ from pipelines.manifest.scratch import BatchInsert
 from pipelines.media.film.sequence.names import SequenceGrouper
 from pipelines.media.kinds import FRAME_SUFFIXES, MAYBE_FRAME_SUFFIXES, kind_of, looks_numbered, suffix
 from pipelines.plan.catalogue import Catalogue
+from pipelines.plan.not_taken import NotTaken
 from pipelines.plan.tables import FOLDERS, SOURCES, PlanDatabase
 from pipelines.rows import Row, fail, new_row
 from pipelines.settings import Settings
 from pipelines.store.layout import PRIVATE, SIDECAR_SUFFIX
 from pipelines.store.store import Entry, OutsideError, Store
 
-__all__ = ["discover"]
+__all__ = ["discover", "failed_row"]
 
 _LARGEST = 2**63 - 1
 # Bytes of the longest path: of a file on Linux, and of a key of S3, which are the least of what stores take.
 _LOCAL_PATH, _OBJECT_KEY = 4095, 1024
 _SPARE = len(SIDECAR_SUFFIX) + 32  # an output's name may be longer than its source's, and so may a partial file's
-_KINDS = 1000
-_OTHERS = "others"
 _ELSEWHERE = (
     "is a link to something outside the source tree; copy {} into it or give its real folder as the source".format
 )
@@ -38,7 +36,7 @@ def discover(
     output: Store,
     settings: Settings,
     catalogue: Catalogue | None,
-    skipped: Counter[str],
+    not_taken: NotTaken,
     on_failed: Callable[[Row], None],
     *,
     of_films: tuple[str, str | None] = ("", None),
@@ -50,7 +48,7 @@ def discover(
         source, output: the stores.
         settings: `only`, `sequences`, the formats, and what results depend on.
         catalogue: descriptions, if there are any.
-        skipped: gets the number of files that are neither photographs nor films, by extension.
+        not_taken: counts the files that are no items.
         on_failed: called with the final row of what cannot be planned: names that cannot be used, folders that cannot be
             listed, links that lead out.
         of_films: digest of the settings, for films without a caption or a choice of their own, and digest of the captioner, if
@@ -61,7 +59,7 @@ def discover(
     """
     database.create(SOURCES, FOLDERS)
     with database.batch_insert(SOURCES) as sources, database.batch_insert(FOLDERS) as folders:
-        sorter = _Sorter(source, output, settings, catalogue, skipped, on_failed, of_films, sources, folders)
+        sorter = _Sorter(source, output, settings, catalogue, not_taken, on_failed, of_films, sources, folders)
         for entry in source.list(on_refused=sorter.refuse_folder):
             sorter.take(entry)
         sorter.take_sequences()
@@ -76,14 +74,14 @@ class _Sorter:
         output: Store,
         settings: Settings,
         catalogue: Catalogue | None,
-        skipped: Counter[str],
+        not_taken: NotTaken,
         on_failed: Callable[[Row], None],
         of_films: tuple[str, str | None],
         sources: BatchInsert,
         folders: BatchInsert,
     ) -> None:
         self._source, self._settings, self._catalogue, self._of_films = source, settings, catalogue, of_films
-        self._skipped, self._on_failed = skipped, on_failed
+        self._not_taken, self._on_failed = not_taken, on_failed
         self._sources, self._folders, self._last_folder = sources, folders, ""
         self._frames = SequenceGrouper()
         longest = _LOCAL_PATH if output.local else _OBJECT_KEY
@@ -94,8 +92,7 @@ class _Sorter:
         path, settings = entry.path, self._settings
         kind = None if path.startswith(f"{PRIVATE}/") else kind_of(path)
         if kind is None or (kind == "film" and not settings.films):
-            ending = suffix(path) or visible(path.rpartition("/")[2])
-            self._skipped[ending if ending in self._skipped or len(self._skipped) < _KINDS else _OTHERS] += 1
+            self._not_taken.add(path)
         elif _is_frame(path, settings) and not entry.outside:
             self._frames.add(path, entry.size, entry.version)
         elif looks_numbered(path):
@@ -119,6 +116,7 @@ class _Sorter:
     def _take_item(self, entry: Entry) -> None:
         path = entry.path
         if self._settings.only and not fnmatch.fnmatchcase(path, self._settings.only):
+            self._not_taken.add(path, chosen_out=True)
             return
         reason = refusal(path, self._room)
         if reason:
@@ -134,7 +132,7 @@ class _Sorter:
 
     def _fail(self, path: str, code: str, reason: str) -> None:
         """Whatever cannot be planned is reported like a file that cannot be read: it must not just vanish."""
-        self._on_failed(_failed_row(self._source, path, code, reason))
+        self._on_failed(failed_row(self._source, path, code, reason))
 
 
 def _is_frame(path: str, settings: Settings) -> bool:
@@ -173,7 +171,8 @@ def _source(
     )
 
 
-def _failed_row(source: Store, path: str, code: str, reason: str) -> Row:
+def failed_row(source: Store, path: str, code: str, reason: str) -> Row:
+    """The final row of an item that cannot be planned."""
     name = visible(path)
     row = new_row(
         item_id=item_id(path),

@@ -16,17 +16,24 @@ from pipelines.store.layout import BESIDE, DAMAGE_SUFFIX
 
 __all__ = ["assign_output_names"]
 
+_NOBODY = ""  # the source of a file that is not ours
 _GROUP_ROWS = 50_000  # members that go through the rule together, some kilobyte each
 
 
-def assign_output_names(database: PlanDatabase, formats: Formats) -> None:
+def assign_output_names(database: PlanDatabase, formats: Formats, *, same: bool = False) -> None:
     """Make the view `named`: the sources, each with the output that it gets.
 
     Args:
-        database: with the tables of `inventory` and `discover`.
+        database: with the tables of `inventory`, `discover` and `strangers`.
         formats: of results.
+        same: whether an item gives up an earlier name that has not its source's base name.
     """
     _find_owners(database)
+    if same:
+        database.execute("delete from own where (item_id, output) not in (select (item_id, output) from sources)")
+    database.execute(
+        "delete from own where key in (select key from strangers) and item_id in (select item_id from avoid)"
+    )
     database.execute("create table fresh as select item_id, path, key from sources anti join own using (item_id, ext)")
     database.create(GIVEN)
     if database.count("select count(*) from fresh"):
@@ -48,7 +55,8 @@ def _find_owners(database: PlanDatabase) -> None:
         f"{only_newest('output_key')}"
     )
     database.execute(
-        f"create table own as select known.item_id, output_ext as ext, {planned_sql('known.output_path')} as output "
+        f"create table own as select known.item_id, output_ext as ext, {planned_sql('known.output_path')} as output, "
+        "known.output_key as key "
         "from known join holders "
         "on holders.key = known.output_key and holders.item_id = known.item_id "
         f"where not ends_with(known.output_key, '{DAMAGE_SUFFIX}') "
@@ -73,7 +81,8 @@ def _find_members(database: PlanDatabase, formats: Formats) -> None:
         "create table members as select path from fresh where "
         "key in (select key from sources group by key having count(*) > 1) "
         "or key in (select h.key from fresh f join holders h on h.key = f.key and h.item_id <> f.item_id) "
-        "or key in (select key from folder_keys)"
+        "or key in (select key from folder_keys) "
+        "or (key in (select key from strangers) and item_id in (select item_id from avoid))"
     )
     files = _blocked_files(database)
     if files:
@@ -110,7 +119,8 @@ def _assign_members(database: PlanDatabase, formats: Formats) -> None:
             )
             held = database.pairs(f"select key, path from holders semi join {chosen} c using (key)")
             folders = database.column(f"select key from folder_keys semi join {chosen} c using (key)")
-            held |= blocked
+            strange = f"select key from strangers semi join {chosen} c using (key) anti join own using (key)"
+            held |= blocked | dict.fromkeys(database.column(strange), _NOBODY)
             for path, output in assign_outputs(paths, formats, owned, held=held, folders=folders).items():
                 given.add(path, output)
 

@@ -31,6 +31,7 @@ PENDING_SCHEMA = pa.schema(
         ("settings_digest", pa.string()),
         ("attempt", pa.int32()),
         ("reason", pa.string()),
+        ("replaces", pa.string()),
     ]
 )
 
@@ -48,6 +49,7 @@ class _Pending(TypedDict):
     settings_digest: str | None
     attempt: int
     reason: str
+    replaces: str | None
 
 
 _BATCH = 1000  # whole rows in memory at a time, some 5 KB each
@@ -102,6 +104,7 @@ class RowBuilder:
             model_revision=self.model_revision,
             seed=self.seed,
             attempt=values["attempt"],
+            replaces=values["replaces"],
         )
 
 

@@ -1,9 +1,9 @@
 """The plan: which sources there are, which are already covered, and why the rest are pending.
 
 Everything that grows with the archive lies in a temporary database on local disk, so that millions of sources take little
-memory. In the order of reading: `inventory` (what the output store holds, what the manifest says), `orphans` (sidecars that
-the manifest does not know), `discover` (photographs and films), `output_names` (which output each gets), `verdicts` (done, or
-why not).
+memory. In the order of reading: `inventory` (what the output store holds, what the manifest says), `strangers` (files there
+that are not ours), `orphans` (sidecars that the manifest does not know), `discover` (photographs and films), `output_names`
+(which output each gets), `verdicts` (done, or why not).
 """
 
 from __future__ import annotations
@@ -12,26 +12,31 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from faithdiff_model.weights.files import captioner_digest, model_digest
 from faithdiff_model.weights.revisions import pin_captioner, pin_model
 from pipelines.errors import first_line
+from pipelines.manifest.ownership import PAGES_SIDECAR, SIDECAR
 from pipelines.manifest.scratch import scratch_database
 from pipelines.plan.catalogue import Catalogue, load_catalogue
 from pipelines.plan.discover import discover
 from pipelines.plan.final_rows import FinalRows
 from pipelines.plan.inventory import load_manifest, load_output, recorded_revisions
+from pipelines.plan.not_taken import NotTaken
 from pipelines.plan.orphans import OrphanSidecars
 from pipelines.plan.output_names import assign_output_names
 from pipelines.plan.pending import PENDING_SCHEMA, ArrowSpill, CompactRows, PendingRows, RowBuilder
+from pipelines.plan.same_names import refuse_other_names
 from pipelines.plan.stores import open_stores
+from pipelines.plan.strangers import find_strangers, names_in_use, recorded_digests
 from pipelines.plan.tables import PlanDatabase
 from pipelines.plan.verdicts import ADOPTED, DONE, decide
 from pipelines.rows import QUARANTINED
 from pipelines.settings import Settings
+from pipelines.store.layout import PAGE_LIST
 from pipelines.store.store import StoreError
 from pipelines.store.stores import Stores
 
@@ -49,8 +54,9 @@ class Plan:
         final_rows: rows that need no run (taken from sidecars, fixity of moved sources, unusable): for the manifest.
         done: number of sources that are covered.
         quarantined: paths that failed too often.
-        skipped: files that are neither photographs nor films, by extension.
+        not_taken: the files of the source that are no items, with what they are.
         model_digest: what the rows will be restored with.
+        claimed: whether an earlier run has said in the output that results are written there; else this one is to.
         began, ended: when it was made, seconds since 1970; 0 if it was made otherwise.
     """
 
@@ -58,10 +64,16 @@ class Plan:
     final_rows: CompactRows
     done: int = 0
     quarantined: list[str] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
+    not_taken: NotTaken = field(default_factory=NotTaken)
     model_digest: str = ""
+    claimed: bool = True
     began: float = 0.0
     ended: float = 0.0
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """Files that are neither photographs nor films, by extension."""
+        return self.not_taken.by_ending()
 
     def counts(self) -> dict[str, int]:
         """Pending rows by reason."""
@@ -82,8 +94,8 @@ def make_plan(
         stores: from `open_stores`, where the caller has opened them already.
 
     Raises:
-        StoreError: source missing or not listable, output inside the source tree or not readable, manifest damaged, or no
-            space for temporary files.
+        StoreError: source missing or not listable, output inside the source tree, full of strangers' pictures or not readable,
+            manifest damaged, or no space for temporary files.
         WeightsError: no weights.
         ValueError: no usable catalogue.
     """
@@ -91,11 +103,11 @@ def make_plan(
     stores = stores or open_stores(settings)
     source, output = stores.source, stores.output
     catalogue = _catalogue(settings)
-    skipped: Counter[str] = Counter()
     with _database(memory) as database:
         # 1. what is there, and what was recorded of it
         load_output(database, output)
         manifest_files = load_manifest(database, output)
+        claimed = find_strangers(database, output, manifest_files, refuse=not settings.into_existing)
         # 2. results of which no manifest row tells: their sidecars do
         orphans = OrphanSidecars(database, output)
         orphans.read_unlisted()
@@ -108,25 +120,52 @@ def make_plan(
         # 4. sources, each with the output that it gets
         final = FinalRows(database, output, builder)
         of_films = film_digest, described_by
-        discover(database, source, output, settings, catalogue, skipped, final.add, of_films=of_films)
-        assign_output_names(database, settings.formats)
+        not_taken = _find_sources(database, stores, settings, catalogue, final, of_films, claimed=claimed)
         # 5. done or not
-        own = {"digest": digest, "model": model}
-        decide(database, orphans, source, output, settings, **own, damaged=damaged, of_films=of_films)
+        decide(
+            database, orphans, source, output, settings, digest=digest, model=model, damaged=damaged, of_films=of_films
+        )
+        refuse_other_names(database, source, final.add, same=settings.name == "same")
         # 6. rows for the manifest, and rows to restore
-        final.quarantine()
-        final.record_versions(manifest_files)
-        final.adopt(orphans.rows.table())
+        _collect(final, orphans, manifest_files)
+        recorded_digests(database, output, manifest_files)
         return Plan(
             pending=_pending(database, builder),
             final_rows=final.rows(),
             done=database.count(f"select count(*) from decided where reason in ('{DONE}', '{ADOPTED}')"),
             quarantined=database.column(f"select path from decided where reason = '{QUARANTINED}' order by path"),
-            skipped=skipped,
+            not_taken=not_taken,
             model_digest=model,
+            claimed=claimed,
             began=began,
             ended=time.time(),
         )
+
+
+def _find_sources(
+    database: PlanDatabase,
+    stores: Stores,
+    settings: Settings,
+    catalogue: Catalogue | None,
+    final: FinalRows,
+    of_films: tuple[str, str | None],
+    *,
+    claimed: bool,
+) -> NotTaken:
+    """Make `sources` and `named`; the files of the source that are none."""
+    not_taken = NotTaken()
+    source, output = stores.source, stores.output
+    discover(database, source, output, settings, catalogue, not_taken, final.add, of_films=of_films)
+    names_in_use(database, output, claimed=claimed)
+    assign_output_names(database, settings.formats, same=settings.name == "same")
+    return not_taken
+
+
+def _collect(final: FinalRows, orphans: OrphanSidecars, manifest_files: Sequence[str]) -> None:
+    """The rows that need no run."""
+    final.quarantine()
+    final.record_versions(manifest_files)
+    final.adopt(orphans.rows.table())
 
 
 def _catalogue(settings: Settings) -> Catalogue | None:
@@ -168,9 +207,14 @@ def _pending(database: PlanDatabase, builder: RowBuilder) -> PendingRows:
     spill = ArrowSpill(PENDING_SCHEMA)
     query = (
         "select s.item_id, s.path as source_path, s.kind as media_kind, s.size as source_size, s.version as source_version, "
-        "s.output as output_path, s.caption, s.digest as settings_digest, d.attempt, d.reason "
+        "s.output as output_path, s.caption, s.digest as settings_digest, d.attempt, d.reason, "
+        f"case when k.path is not null then '{SIDECAR}' when p.path is not null then '{PAGES_SIDECAR}' else r.sha256 end "
+        "as replaces "
         "from decided d join named s on s.path = d.path "
-        f"where d.reason not in ('{DONE}', '{ADOPTED}', '{QUARANTINED}') order by s.path"
+        f"left join sidecars k on k.path = s.output left join sidecars p on p.path = s.output || '{PAGE_LIST}' "
+        "left join recorded r on r.path = s.path "
+        f"where d.reason not in ('{DONE}', '{ADOPTED}', '{QUARANTINED}') and s.path not in (select path from refused) "
+        "order by s.path"
     )
     for table in database.batches(query):
         spill.add(table)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 
 from faithdiff_model.redaction import redact_url
+from pipelines.media.kinds import kind_of
 from pipelines.settings import Settings
+from pipelines.store.layout import PRIVATE, sidecar_path
+from pipelines.store.ownership import holds_records
 from pipelines.store.store import StoreError
 from pipelines.store.stores import Stores, check_disjoint, stores_of
 
-__all__ = ["open_stores", "refuse_secrets"]
+__all__ = ["check_roles", "open_stores", "refuse_secrets"]
 
 
 def refuse_secrets(settings: Settings) -> None:
@@ -27,6 +30,30 @@ def refuse_secrets(settings: Settings) -> None:
             )
 
 
+def check_roles(stores: Stores) -> None:
+    """Refuse stores that look swapped, before anything is written: two or three requests.
+
+    Raises:
+        StoreError: the source is an output of ours, or the output holds pictures or films and no record of a run.
+    """
+    source, output = stores.source, stores.output
+    if holds_records(source):
+        raise StoreError(
+            f"source {redact_url(source.url)}: holds {PRIVATE}/, as the output of a run does; are source and output swapped? "
+            "Give --into-existing if results are to be restored once more"
+        )
+    if holds_records(output):
+        return
+    first = next((entry.path for entry in output.list() if kind_of(entry.path)), None)
+    if first is not None and not output.exists(
+        sidecar_path(first)
+    ):  # else records were lost, and the plan looks closer
+        raise StoreError(
+            f"output {redact_url(output.url)}: holds {first}, and no run has been here; are source and output swapped? Choose "
+            "a folder of its own, or give --into-existing if results are meant to lie among other files"
+        )
+
+
 def open_stores(settings: Settings) -> Stores:
     """Source and output store, checked: each by itself, and against each other.
 
@@ -42,4 +69,6 @@ def open_stores(settings: Settings) -> Stores:
     source.check_exists("source")
     if source.fs.isfile(source.root):
         raise StoreError(f"source {redact_url(settings.source)}: is a file; give its folder, and its name by --only")
+    if not settings.into_existing:
+        check_roles(stores)
     return stores

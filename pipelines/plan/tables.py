@@ -5,9 +5,11 @@ Tables with a schema are filled from Python; the others are made of them by a qu
 what lies in the output store
     inventory     files, sidecars, records; adopted, which `orphans` fills
     orphans       to_read (path): sidecars that are to be read next
+    strangers     loose (path): files without a sidecar; strangers (key): names that no result takes because of them
 what is to be restored
     discover      sources, folders
 under which name
+    strangers     strangers_met, avoid (item_id): items whose plain name a stranger has; those of them that get another
     output_names  known: records and adopted together; holders (key, item_id, path): whose each output name is;
                   own (item_id, ext, output): the outputs that items have; fresh (item_id, path, key): sources without one;
                   folder_keys (key), blocked_folders (path, key): folders that stand in the way of files, and the reverse;
@@ -18,6 +20,8 @@ done, or why not
                   (path, attempt_now, verdict, touched): what they say; hashed, damaged, beside, former, to_hash (path),
                   wanted (path);
                   decided (path, reason, attempt): what follows for each source
+    same_names    refused (path): items that are not given another base name than their source's
+    strangers     recorded; to_look_up (path, file, position): where the manifest tells of results that lost their sidecar
 """
 
 from __future__ import annotations
@@ -36,8 +40,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 __all__ = [
-    "ADOPTED_RECORDS", "BESIDE", "CANDIDATES", "DAMAGED", "FILES", "FOLDERS", "FORMER", "GIVEN", "HASHED", "RECORDS",
-    "RECORD_COLUMNS", "SIDECARS", "SOURCES", "PlanDatabase", "Table", "planned_sql",
+    "ADOPTED_RECORDS", "BESIDE", "CANDIDATES", "DAMAGED", "FILES", "FOLDERS", "FORMER", "GIVEN", "HASHED", "RECORDED",
+    "RECORDS", "RECORD_COLUMNS", "SIDECARS", "SOURCES", "STRANGERS", "PlanDatabase", "Table", "planned_sql",
 ]  # fmt: skip
 
 _TEXT, _INT = pa.string(), pa.int64()
@@ -54,6 +58,10 @@ class Table:
 # Everything in the output store but sidecars and our own folder; and sidecars, by the path of the file that each is beside.
 FILES = Table("files", pa.schema([("path", _TEXT), ("size", _INT)]))
 SIDECARS = Table("sidecars", pa.schema([("path", _TEXT)]))
+
+STRANGERS = Table("strangers", pa.schema([("key", _TEXT)]))  # folded
+# Digests by source path of results that the manifest knows and that have no sidecar now.
+RECORDED = Table("recorded", pa.schema([("path", _TEXT), ("sha256", _TEXT)]))
 
 # What a plan needs of a manifest row.
 RECORD_COLUMNS = (
@@ -150,6 +158,10 @@ class PlanDatabase:
 
     def column(self, query: str) -> list[str]:
         """The one column of a query's result."""
+        return [value for table in self.batches(query) for value in table.column(0).to_pylist()]
+
+    def numbers(self, query: str) -> list[int]:
+        """The one column of a query's result, of whole numbers."""
         return [value for table in self.batches(query) for value in table.column(0).to_pylist()]
 
     def pairs(self, query: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ table { border-collapse: collapse; width: 100%; } th, td { text-align: left; pad
 th { color: #666; font-weight: 500; } tr + tr td { border-top: 1px solid #eee; } td.number { text-align: right; }
 .bad { color: #a40000; } td { overflow-wrap: anywhere; }
 """
-_RUN = ("run_id", "restored", "failed", "left", "items_per_hour", "seconds")
+_RUN = ("run_id", "restored", "with_warnings", "failed", "left", "items_per_hour", "seconds")
 
 
 @dataclass(kw_only=True)
@@ -33,6 +33,9 @@ class Report:
         failures: the first failed and quarantined items: path, status, attempts, code, stage, reason.
         faithfulness: PSNR to the source in dB at the 1st, 10th, 50th, 90th and 99th hundredth; empty without results.
         faintest: the results that are furthest from their source: path, dB.
+        with_warnings: restored items that have warnings.
+        warnings: the commonest, with the number of items that have each.
+        not_taken: files of the source that were not taken, of the newest run that lists them: kind, pattern, files, advice.
         models: restored items by preset, device and whether the weights were trained.
         runs: summaries of the latest runs, newest first.
     """
@@ -45,6 +48,9 @@ class Report:
     failures: list[tuple[str, str, int, str, str, str]] = field(default_factory=list)
     faithfulness: list[float] = field(default_factory=list)
     faintest: list[tuple[str, float]] = field(default_factory=list)
+    with_warnings: int = 0
+    warnings: dict[str, int] = field(default_factory=dict)
+    not_taken: list[tuple[str, str, int, str]] = field(default_factory=list)
     models: list[tuple[str, str, bool, int]] = field(default_factory=list)
     runs: list[Mapping[str, object]] = field(default_factory=list)
 
@@ -54,6 +60,8 @@ def report_page(report: Report) -> str:
     total = sum(report.statuses.values())
     failed = total - report.statuses.get("restored", 0)
     lead = f"{total} items, {report.statuses.get('restored', 0)} restored"
+    if report.with_warnings:
+        lead += f" ({report.with_warnings} of them with warnings)"
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>FaithArchive report</title>",
         f"<style>{_STYLE}</style></head><body><h1>{_text(lead)}",
@@ -67,6 +75,12 @@ def report_page(report: Report) -> str:
         (code, count, ERROR_CODES.get(code or "", "")) for code, count in report.codes.items()
     ])  # fmt: skip
     parts += _section("Failures", ("source", "status", "tries", "code", "stage", "what to do"), report.failures)
+    parts += _section(
+        f"Warnings: {report.with_warnings} restored items have some", ("warning", "items"), report.warnings.items()
+    )
+    parts += _section(
+        "Files of the source that were not taken", ("what they are", "names", "files", "what to do"), report.not_taken
+    )
     if report.faithfulness:
         quantiles = [f"{value:.2f}" for value in report.faithfulness]
         parts += _section(
@@ -77,7 +91,7 @@ def report_page(report: Report) -> str:
         (preset, device, "yes" if trained else "NO: not restorations", count)
         for preset, device, trained, count in report.models
     ])  # fmt: skip
-    parts += _section("Runs", ("run", "restored", "failed", "left", "items an hour", "seconds", "ended"), [
+    parts += _section("Runs", ("run", "restored", "with warnings", "failed", "left", "items an hour", "seconds", "ended"), [
         [*(run.get(name, "") for name in _RUN), run.get("stopped") or "at its end"] for run in report.runs
     ])  # fmt: skip
     return "".join(parts) + "</body></html>\n"

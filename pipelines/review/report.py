@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.manifest.index import RowTable
 from pipelines.manifest.reader import manifest_files, read_manifest_file
-from pipelines.manifest.runs import read_run_record
-from pipelines.manifest.scratch import scratch_database
+from pipelines.manifest.runs import newest_not_taken, read_run_record
+from pipelines.manifest.scratch import batches, count, scratch_database
 from pipelines.manifest.sidecar import json_bytes
+from pipelines.manifest.warning_counts import WarningCounts
 from pipelines.review.page import Report, report_page
 from pipelines.store.layout import REPORTS, RUNS
-from pipelines.store.store import Store, StoreError
+from pipelines.store.ownership import check_holds_records
+from pipelines.store.store import Store
 from pipelines.store.stores import open_store
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ __all__ = ["make_and_publish", "make_report", "publish_report"]
 _COLUMNS = (
     "item_id", "source_path", "source_size", "output_path", "output_size", "status", "error_code", "error_stage",
     "error_reason", "attempt", "media_kind", "frames", "model_preset", "model_trained", "device", "lq_psnr_db",
-    "seconds_restore", "run_id", "finished_at",
+    "seconds_restore", "warnings", "run_id", "finished_at",
 )  # fmt: skip
 _FAILURES, _RUNS, _FAINTEST = 200, 30, 20
 
@@ -65,7 +67,15 @@ def make_report(output: Store) -> Report:
             "select model_preset, device, model_trained, count(*) from current where status = 'restored' "
             "group by 1, 2, 3 order by 4 desc, 1"
         )
+        warned = "from current where status = 'restored' and warnings <> ''"
+        report.with_warnings = count(database, f"select count(*) {warned}")
+        counts = WarningCounts()
+        for table in batches(database, f"select warnings, count(*) as items {warned} group by warnings"):
+            for texts, items in zip(table["warnings"].to_pylist(), table["items"].to_pylist(), strict=True):
+                counts.add(texts.splitlines(), items)
+        report.warnings = counts.commonest()
     report.runs = _runs(output)
+    report.not_taken = _not_taken(output)
     return report
 
 
@@ -89,6 +99,22 @@ def _runs(output: Store) -> list[Mapping[str, object]]:
     return found
 
 
+def _not_taken(output: Store) -> list[tuple[str, str, int, str]]:
+    """What the newest run over the whole archive did not take; records that cannot be read tell nothing."""
+    with suppress(OSError):
+        _, found = newest_not_taken(output)
+        return [
+            (str(each.get("kind", "")), str(each.get("pattern", "")), _number(each), str(each.get("advice", "")))
+            for each in found
+        ]
+    return []
+
+
+def _number(each: Mapping[str, object]) -> int:
+    files = each.get("files")
+    return files if isinstance(files, int) else 0
+
+
 def publish_report(output: Store, report: Report, name: str) -> str:
     """Write the page and its figures to `_faitharchive/reports/`; the page's URI.
 
@@ -109,13 +135,12 @@ def make_and_publish(output: str, name: str = "") -> str:
     """Make the report of a store and publish it; its URI.
 
     Raises:
-        StoreError: there is no such store, or its manifest cannot be read.
+        StoreError: there is no such store, no run has been there, or its manifest cannot be read.
         ValueError: the name is none for a file.
     """
     name = name or f"{datetime.now(UTC):%Y-%m-%d}"
     if not name.replace("-", "").replace("_", "").isalnum():
         raise ValueError(f"--name is {name!r}: use letters, digits, - and _")
     store = open_store(output)
-    if not store.exists():
-        raise StoreError(f"output {store.uri('')}: there is no such folder; check the path")
+    check_holds_records(store)
     return publish_report(store, make_report(store), name)

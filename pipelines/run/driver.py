@@ -31,6 +31,7 @@ from pipelines.run.stop import DrainTimeout, Stop, handle_signals, time_budget
 from pipelines.run.streaming import StreamOptions
 from pipelines.settings import Settings
 from pipelines.store.lease import Lease, hold_lease
+from pipelines.store.ownership import claim_output
 from pipelines.store.store import Store
 from pipelines.store.stores import open_store
 
@@ -88,6 +89,8 @@ def run(
         with hold_lease(store, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease) as own:
             given = partial(run, plan, settings, run_id=run_id, flow_run_id=flow_run_id, lease=own, stop=stop)
             return given(on_row=on_row, on_part=on_part, on_frames=on_frames)
+    if not plan.claimed and plan.pending:
+        claim_output(store)
     stop = stop or Stop()
     stop.when_requested(lease.drain)
     lease.when_lost(lambda: stop.request(_LOST))

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from faithdiff_model.image.tone_curve import ToneCurve
+from pipelines.manifest.ownership import check_may_write, lies_there, publish_member
 from pipelines.media.photo.encode import encode
 from pipelines.media.photo.mask import MaskPages
 from pipelines.media.photo.metadata.embed import add_tiff_blocks
@@ -73,16 +74,13 @@ def bind_pages(row: Row, output: Store, settings: Settings, pixels_of: Callable[
     pages, seconds = _pages(row, output, settings)
     whole = _whole_row(row, pages, seconds)
     bound = _Bound(whole, pages, output, settings, pixels_of)
-    if bound.one_file:
-        bound.write_one()
-    else:
-        bound.write_each()
+    replaced = bound.write_one() if bound.one_file else bound.write_each()
     whole["damage_mask"] = bound.masks.file()
     mask = whole["damage_mask"]
     whole["damage_mask_sha256"] = hashlib.sha256(mask).hexdigest() if mask else None
     _sum_up(whole, pages)
     with write_errors(whole["output_path"]):
-        finish(whole, output, time.monotonic() - started)
+        finish(whole, output, time.monotonic() - started, replaced=replaced)
     return drop_payload(whole)
 
 
@@ -105,7 +103,7 @@ def _whole_row(row: Row, pages: list[Page], seconds: float) -> Row:
     """The item's row: of its first page, with what was found on all of them."""
     whole = pages[0].row.copy()
     ours = columns_of(row)
-    of_this_run = ("run_id", "flow_run_id", "attempt", "output_path", "output_uri")
+    of_this_run = ("run_id", "flow_run_id", "attempt", "output_path", "output_uri", "replaces")
     columns_of(whole).update({name: ours[name] for name in of_this_run})
     rows = [page.row for page in pages]
     marks = [each["damage_marks"] for each in rows if each["damage_marks"] is not None]
@@ -185,8 +183,8 @@ class _Bound:
         self.one_file = whole["pages"] == "all" and self._form.format == "TIFF"
         self.masks = MaskPages()
 
-    def write_one(self) -> None:
-        """All pages into one file."""
+    def write_one(self) -> bool:
+        """All pages into one file; whether one of ours lay there."""
         whole = self._whole
         size = 0
         for row in (page.row for page in self._pages):
@@ -194,15 +192,18 @@ class _Bound:
             size += row["output_width"] * row["output_height"] * samples * row["bit_depth"] // 8
         with write_errors(whole["output_path"]), publishing(self._output, whole["output_path"]) as local:
             with local.open("w+b") as file:
-                write_tiff_pages(file, self._written(), size)
+                write_tiff_pages(file, self._written(), size, self._settings.tiff_compression)
                 for number, blocks in enumerate(self._blocks):
                     if blocks is not None:
                         add_tiff_blocks(file, blocks, number)
-            self._describe(*file_digest(local))
+            digest, size = file_digest(local)
+            self._describe(digest, size)
+            replaced = check_may_write(self._output, whole, whole["output_path"], digest)
             self._output.retract(sidecar_path(whole["output_path"]))
+        return replaced
 
-    def write_each(self) -> None:
-        """Each page into a file of its own, and a list of them, which stands for the item."""
+    def write_each(self) -> bool:
+        """Each page into a file of its own, and a list of them, which stands for the item; whether one of ours lay there."""
         whole, output = self._whole, self._output
         planned = planned_output(whole["output_path"])
         whole["output_path"] = planned + PAGE_LIST
@@ -213,15 +214,17 @@ class _Bound:
         folder = planned.rpartition("/")[0]
         lines = []
         with write_errors(whole["output_path"]):
+            ours = lies_there(output, whole)
             output.retract(sidecar_path(whole["output_path"]))
             for number, page in enumerate(self._written()):
                 path = page_path(planned, number)
                 data = self._encode(page)
-                output.publish(path, data)
+                publish_member(output, path, data, ours=ours)
                 lines.append(f"{hashlib.sha256(data).hexdigest()}  {path.removeprefix(f'{folder}/')}\n")
             text = "".join(lines).encode()
-            output.publish(whole["output_path"], text)
+            publish_member(output, whole["output_path"], text, ours=ours)
         self._describe(hashlib.sha256(text).hexdigest(), len(text))
+        return ours
 
     def _encode(self, page: TiffPage) -> bytes:
         return encode(
@@ -230,6 +233,7 @@ class _Bound:
             icc_profile=page.icc_profile,
             dpi=page.dpi,
             jpeg_quality=self._settings.jpeg_quality,
+            tiff_compression=self._settings.tiff_compression,
             xmp=page.xmp,
             metadata=self._blocks[-1],
             extra=page.extra,

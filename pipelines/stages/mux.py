@@ -18,6 +18,7 @@ from pipelines.film.preprocess import FrameSteps
 from pipelines.film.published import film_record, missing_beside, published, result_frames
 from pipelines.film.segments import Segment, SegmentRecord, joined, segment_path
 from pipelines.film.sinks import OutputRecord
+from pipelines.manifest.ownership import check_may_write
 from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.media.film.write.segment_file import read_record, read_segment
 from pipelines.rows import RESTORED, Row, drop_payload
@@ -50,7 +51,7 @@ class Mux:
         """Assemble one film; its parts are removed once it is published.
 
         Raises:
-            ItemError: a segment is missing or damaged, or the result could not be written.
+            ItemError: a segment is missing or damaged, the result could not be written, or a file that is not ours lies there.
         """
         started = time.monotonic()
         key, path = row["identity"], row["source_path"]
@@ -68,6 +69,8 @@ class Mux:
             for number, pixels in enumerate(joined(plan.segments, lambda number: self._frames(row, number))):
                 outputs.write(number, pixels)
             written = outputs.finish()
+            for each in written:
+                check_may_write(self.output, row, each["path"], each["sha256"])
             # From here on things appear under their names; an older sidecar would speak of an older file.
             self.output.retract(sidecar_path(row["output_path"]))
         whole["film"] = json.dumps(self._film(plan, records, written), sort_keys=True)

@@ -19,6 +19,7 @@ from faithdiff_model.redaction import redact
 from pipelines.errors import ItemError
 from pipelines.manifest.disclosure import Disclosure, disclosure_of
 from pipelines.manifest.naming import output_format
+from pipelines.manifest.ownership import check_may_write, publish_where_ours
 from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.media.photo.encode import encode, encode_bands, streams
 from pipelines.media.photo.metadata.fit import Embedded
@@ -41,8 +42,8 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
     """Write a restored photograph, the mask of its damage if any was found, and its sidecar; the row becomes `restored`.
 
     A sidecar that is there already speaks of an older file: it goes first, so that file and sidecar are never of two runs,
-    whenever this process dies. An older mask goes where there is none now. That is two requests an item, small beside
-    restoring it.
+    whenever this process dies. An older mask goes where there is none now. What is not ours is never overwritten
+    (`manifest.ownership`).
 
     Args:
         row: a row with all but the result's columns.
@@ -51,7 +52,7 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
         settings: format and quality.
 
     Raises:
-        ItemError: it could not be encoded or written.
+        ItemError: it could not be encoded or written, or a file that is not ours lies there.
     """
     started = time.monotonic()
     if row["tone_curve"]:
@@ -61,9 +62,8 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
     data = encode(pixels_HWC, jpeg_quality=settings.jpeg_quality, extra=extra, **form.options)
     describe(row, form, pixels_HWC.shape, pixels_HWC.dtype, hashlib.sha256(data).hexdigest(), len(data))
     with write_errors(row["output_path"]):
-        store.retract(sidecar_path(row["output_path"]))
-        store.publish(row["output_path"], data)
-        finish(row, store, time.monotonic() - started)
+        replaced = publish_where_ours(store, row, row["output_path"], data)
+        finish(row, store, time.monotonic() - started, replaced=replaced)
     return drop_payload(row)
 
 
@@ -100,11 +100,13 @@ def publish_bands(
             extra = row["extra_channels"] or 0 if form.format == "TIFF" else 0
             whole = _with_extra(toned, row, settings.upscale) if extra else toned
             encode_bands(file, whole, shape, depth, extra=extra, **form.options)
-        describe(row, form, shape, depth, *file_digest(local))
+        digest, size = file_digest(local)
+        describe(row, form, shape, depth, digest, size)
+        replaced = check_may_write(store, row, row["output_path"], digest)
         store.retract(sidecar_path(row["output_path"]))
     with write_errors(row["output_path"]):
         seconds = time.monotonic() - started - ((row["seconds_tile"] or 0.0) - joining)
-        finish(row, store, seconds)
+        finish(row, store, seconds, replaced=replaced)
     return drop_payload(row)
 
 
@@ -125,13 +127,14 @@ class Form(NamedTuple):
 
     @classmethod
     def of(cls, row: Row, settings: Settings) -> Form:
-        kind = output_format(row["source_path"], settings.formats).upper()
+        kind = output_format(row["source_path"], settings.formats).upper().replace("JP2", "JPEG2000")
         stated = disclosure_of(row, settings.source_type) if settings.disclosure else None
         blocks = fitted_metadata(row, kind, settings, stated)
         options = {
             "format": kind,
             "icc_profile": row["icc_profile"],
             "dpi": enlarged_dpi(row, settings.upscale),
+            "tiff_compression": settings.tiff_compression,
             "xmp": stated.xmp() if stated else b"",
             "metadata": blocks,
         }
@@ -173,13 +176,19 @@ def describe(row: Row, form: Form, shape: tuple[int, ...], dtype: np.dtype, dige
         row["warnings"] = [*row["warnings"], reason]
 
 
-def finish(row: Row, store: Store, seconds: float) -> None:
-    """Publish what belongs to a file that lies there: the mask of damage, and the sidecar, which makes it count as done."""
-    started = time.monotonic()
-    if row["damage_mask"]:
-        store.publish(damage_path(row["output_path"], row["pages"]), row["damage_mask"])
-    else:
-        store.retract(damage_path(row["output_path"], row["pages"]))
+def finish(row: Row, store: Store, seconds: float, *, replaced: bool) -> None:
+    """Publish what belongs to a file that lies there: the mask of damage, and the sidecar, which makes it count as done.
+
+    `replaced`: a file of ours lay there before, so that what lies beside it is ours, too.
+    """
+    started, mask = time.monotonic(), row["damage_mask"]
+    path = damage_path(row["output_path"], row["pages"])
+    if mask and replaced:
+        store.publish(path, mask)
+    elif mask:
+        publish_where_ours(store, row, path, mask)
+    elif replaced:
+        store.retract(path)
     row["seconds_write"] = seconds + time.monotonic() - started
     row["finished_at"] = datetime.now(UTC)
     store.publish(sidecar_path(row["output_path"]), sidecar_bytes(row))

@@ -33,7 +33,7 @@ from pipelines.store.stores import stores_of
 __all__ = ["Stitch"]
 
 # What the photograph's row has from this run, and not from that which made its first tile.
-_OF_THIS_RUN = ("run_id", "flow_run_id", "attempt", "output_path", "output_uri")
+_OF_THIS_RUN = ("run_id", "flow_run_id", "attempt", "output_path", "output_uri", "replaces")
 # Source rows compared at a time, and samples of the result that they may be.
 _STRIP, _STRIP_VALUES = 512, 1 << 23
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 __all__ = [
-    "BESIDE", "COMPACTIONS", "DAMAGE_SUFFIX", "FRAME_LIST", "LEASES", "MANIFEST", "PAGED", "PAGE_LIST", "PARTIAL",
-    "PARTS", "PRIVATE", "PROGRESS", "REBUILDS", "REPORTS", "RUNS", "SET_ASIDE", "SIDECAR_SUFFIX", "STARTED",
-    "VERIFICATIONS", "damage_path", "lease_path", "page_path", "parts_folder", "planned_output", "progress_path",
-    "sidecar_path", "xmp_path",
+    "BESIDE", "CLAIM", "COMPACTIONS", "COMPARISON_SUFFIX", "DAMAGE_SUFFIX", "EXTRAS", "FRAMES_SUFFIX", "FRAME_LIST", "LEASES",
+    "MANIFEST", "PAGED", "PAGE_FOLDER", "PAGE_LIST", "PARTIAL", "PARTS", "PRIVATE", "PROGRESS", "REBUILDS", "REPORTS", "RUNS",
+    "SET_ASIDE", "SIDECAR_SUFFIX", "STARTED", "VERIFICATIONS", "damage_path", "lease_path", "page_path", "parts_folder",
+    "planned_output", "progress_path", "sidecar_path", "xmp_path",
 ]  # fmt: skip
 
 PRIVATE = "_faitharchive"  # our own folder; nothing else in a store that we write to begins so
@@ -20,6 +20,7 @@ REPORTS = f"{PRIVATE}/reports"
 VERIFICATIONS = f"{PRIVATE}/verifications"
 COMPACTIONS = f"{PRIVATE}/compactions"
 REBUILDS = f"{PRIVATE}/rebuilds"
+CLAIM = f"{PRIVATE}/output.json"  # says which store the results were first written to
 SET_ASIDE = f"{PRIVATE}/set-aside"  # manifest files that a rebuild replaced
 
 PARTIAL = ".faitharchive-partial-"  # begins the name of a local file that is not whole yet
@@ -34,6 +35,10 @@ PAGED = ("all", "split")  # the settings with which every page is restored
 BESIDE = (SIDECAR_SUFFIX, DAMAGE_SUFFIX, PAGE_MASKS_SUFFIX, PAGE_FOLDER, PAGE_LIST)
 XMP_SUFFIX = ".xmp"  # of what a restored sequence says of its making; no result has this ending
 FRAME_LIST = ".sha256"  # ending of the list of a restored sequence's frames; they lie in a folder beside it
+FRAMES_SUFFIX = ".frames"  # of that folder
+COMPARISON_SUFFIX = ".comparison.mp4"  # of a film's source and result side by side
+# Endings of all that lies beside a result and belongs to it, but for its sidecar and the frames of a sequence.
+EXTRAS = (DAMAGE_SUFFIX, PAGE_MASKS_SUFFIX, XMP_SUFFIX, COMPARISON_SUFFIX, ".ffv1.mkv", ".prores.mov", ".h264.mp4")
 
 
 def sidecar_path(output_path: str) -> str:

@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from faithdiff_model.redaction import redact, redact_url
 from pipelines.store.atomic import flush_folder, partial_beside, put_and_move, write_and_move, write_through
-from pipelines.store.layout import BESIDE, PARTIAL, PRIVATE
+from pipelines.store.layout import BESIDE, PARTIAL, PRIVATE, XMP_SUFFIX
 from pipelines.store.listing import (  # fmt: skip
     Entry,
     OnRefused,
@@ -235,8 +235,8 @@ class Store:
         return self._retry(put, "creating", path)
 
     def retract(self, path: str) -> None:
-        """Delete a sidecar, so that its file no longer counts as done, or a mask; nothing happens if it is not there."""
-        assert path.endswith(BESIDE), path
+        """Delete a sidecar, so that its file no longer counts as done, or a mask or XMP; nothing happens if it is not there."""
+        assert path.endswith((*BESIDE, XMP_SUFFIX)), path
         self._remove(path)
 
     def remove(self, path: str) -> None:

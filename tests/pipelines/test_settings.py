@@ -27,7 +27,7 @@ LATER = {
     "caption_cleaned": True, "codec_overlap": 0.25, "detail": 0.5, "disclosure": False,
     "empty_negative": "encoded", "float8_storage": True, "grain": "keep",
     "guidance_end": 0.5, "guidance_start": 0.25, "metadata": "none",
-    "source_type": "trainedAlgorithmicMedia", "tone": "restore",
+    "source_type": "trainedAlgorithmicMedia", "tiff_compression": "zstd", "tone": "restore",
 }  # fmt: skip
 # With which others they change something.
 GUIDED, DESCRIBED = {"preset": "sdxl"}, {"preset": "sdxl", "captions": "llava"}
@@ -57,7 +57,7 @@ CHANGE_NOTHING = {
     "source", "output", "only", "redo", "max_attempts", "device", "max_pixels", "max_bytes", "ray_address", "cpus",
     "giant_pixels", "max_giant_pixels",
     "replicas", "min_replicas", "caption_replicas", "gpus_per_replica", "gpus_per_captioner", "replica_label",
-    "caption_label", "rows_per_call", "object_store_mb", "steal_lease", "max_frames",
+    "caption_label", "rows_per_call", "object_store_mb", "steal_lease", "max_frames", "into_existing", "name",
     "max_seconds", "retry_seconds", "lease_seconds", "drain_seconds", "stall_minutes", "deinterlace_for", "films",
     "sequences", "max_film_bytes",
     "max_film_frames", "budget_hours", "undisclosed_because", "memory", "log_format", "log_level", "metrics_port",

@@ -21,10 +21,11 @@ from archive_steps import restore_without_model
 from pipelines.settings import Settings
 from pipelines.store import store as storage
 from pipelines.store.layout import PRIVATE, SIDECAR_SUFFIX
+from pipelines.store.ownership import claim_output
 from pipelines.store.store import Store
 
 settings, step = Settings(**json.loads(sys.argv[1])), sys.argv[2]
-publish, write_through = Store.publish, storage.write_through
+publish, create, write_through = Store.publish, Store.create, storage.write_through
 
 
 def die() -> None:
@@ -41,6 +42,12 @@ def publishing(store: Store, path: str, data: bytes) -> None:
     publish(store, path, data)
 
 
+def creating(store: Store, path: str, data: bytes) -> bool:
+    if step == "before write" and is_result(path):
+        die()
+    return create(store, path, data)
+
+
 def writing(path: Path, data: bytes) -> None:
     if step == "mid-write":
         path.write_bytes(data[: len(data) // 2])
@@ -50,7 +57,9 @@ def writing(path: Path, data: bytes) -> None:
         die()
 
 
+claim_output(Store(settings.output))  # as a run does before it writes anything
 Store.publish = publishing  # type: ignore[method-assign]
+Store.create = creating  # type: ignore[method-assign]
 storage.write_through = writing
 output = Store(settings.output)
 fs = output.fs

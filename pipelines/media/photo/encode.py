@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from pipelines.errors import ItemError
 from pipelines.media.photo.colour_profile import fits
+from pipelines.media.photo.jp2_writer import write_jp2
 from pipelines.media.photo.metadata.embed import MAX_JPEG_XMP, add_tiff_blocks, embed, png_chunks
 from pipelines.media.photo.metadata.fit import Embedded
 from pipelines.media.photo.png_writer import XMP_KEYWORD, stream_png, write_png16
@@ -19,7 +21,7 @@ from pipelines.media.photo.tiff_writer import stream_tiff, write_tiff
 __all__ = ["encode", "encode_bands", "on_white", "streams", "to_8_bits"]
 
 # Longest side by format: WebP's 14 bits; libjpeg's own limit, a little under the 65535 of the file format.
-_LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "PNG": 2**31 - 1, "TIFF": 2**31 - 1}
+_LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "JPEG2000": 2**31 - 1}
 # Pixels above which Pillow no longer writes 8-bit PNG, as it needs the image whole. Our own writer gives the same pixels but
 # other bytes. So this is no setting: which of them writes an image depends on the image alone.
 _PILLOW_PNG_PIXELS = 2**28
@@ -34,21 +36,23 @@ def encode(
     icc_profile: bytes | None = None,
     dpi: tuple[float, float] | None = None,
     jpeg_quality: int = 95,
+    tiff_compression: str = "deflate",
     xmp: bytes = b"",
     extra: np.ndarray | None = None,
     metadata: Embedded | None = None,
 ) -> bytes:
     """One image file. The same arguments give the same bytes, with the same libraries.
 
-    PNG and TIFF are lossless at 8 and 16 bits, in grey or RGB, with or without alpha. WebP is lossless at 8 bits and
+    PNG, TIFF and JPEG 2000 are lossless at 8 and 16 bits, in grey or RGB, with or without alpha. WebP is lossless at 8 bits and
     stores grey as RGB. JPEG is 4:4:4, 8 bits, with alpha flattened onto white. 16 bits become 8 by rounding.
 
     Args:
         pixels: HWC, uint8 or uint16, C 1 to 4 (grey, grey + alpha, RGB, RGB + alpha), straight alpha last.
-        format: "PNG", "TIFF", "JPEG" or "WEBP".
+        format: "PNG", "TIFF", "JPEG", "WEBP" or "JPEG2000".
         icc_profile: embedded as it is; of grey for one or two channels, else of RGB.
         dpi: pixels an inch (horizontal, vertical).
         jpeg_quality: 1 to 100.
+        tiff_compression: "deflate", "none", "lzw" or "zstd".
         xmp: an XMP packet, embedded as it is where each format keeps one; none if empty.
         extra: HWC of the pixels' type and size: further channels, of TIFF alone.
         metadata: the source's blocks, fitted to this format; their packet takes the place of `xmp`.
@@ -64,9 +68,10 @@ def encode(
         raise ValueError(f"extra channels {extra.dtype} {extra.shape} beside {pixels.dtype} {pixels.shape} of {format}")
     try:
         if metadata is not None:
-            xmp = b"" if format == "JPEG" and len(metadata.xmp) > MAX_JPEG_XMP else metadata.xmp
-        if extra is not None:
-            data = _tiff(pixels, icc_profile, dpi, jpeg_quality, xmp, extra)
+            written_later = format == "JPEG2000" or (format == "JPEG" and len(metadata.xmp) > MAX_JPEG_XMP)
+            xmp = b"" if written_later else metadata.xmp
+        if format == "TIFF":
+            data = _tiff(pixels, icc_profile, dpi, tiff_compression, xmp, extra)
         else:
             data = _ENCODERS[format](pixels, icc_profile, dpi, jpeg_quality, xmp)
         return data if metadata is None else embed(data, format, metadata)
@@ -98,6 +103,7 @@ def encode_bands(
     format: str,
     icc_profile: bytes | None = None,
     dpi: tuple[float, float] | None = None,
+    tiff_compression: str = "deflate",
     xmp: bytes = b"",
     extra: int = 0,
     metadata: Embedded | None = None,
@@ -109,7 +115,7 @@ def encode_bands(
         bands: [h, W, C] of `dtype`, from top to bottom, of any heights that add up to H.
         shape: H, W, C of the whole image, one that `streams`.
         dtype: uint8 or uint16.
-        format, icc_profile, dpi, xmp, metadata: as of `encode`.
+        format, icc_profile, dpi, tiff_compression, xmp, metadata: as of `encode`.
         extra: how many further channels the bands have, of TIFF alone.
 
     Raises:
@@ -119,10 +125,11 @@ def encode_bands(
     """
     _check(shape, dtype, format, icc_profile)
     assert streams(format, shape, dtype), (format, shape, dtype)
+    tiff = partial(stream_tiff, extra=extra, compression=tiff_compression)
     blocks = metadata or Embedded(xmp=xmp)
     try:
         if format == "TIFF":
-            stream_tiff(file, bands, shape, dtype, icc_profile=icc_profile, dpi=dpi, xmp=blocks.xmp)
+            tiff(file, bands, shape, dtype, icc_profile=icc_profile, dpi=dpi, xmp=blocks.xmp)
             add_tiff_blocks(file, blocks)
         else:
             chunks = png_chunks(blocks)
@@ -138,8 +145,8 @@ def _check(
     shape: tuple[int, ...], dtype: np.dtype, format: str, icc_profile: bytes | None, jpeg_quality: int = 95
 ) -> None:
     """Refuse an image that does not fit its format."""
-    if format not in _ENCODERS:
-        raise ValueError(f"format {format!r} is not one of {', '.join(_ENCODERS)}")
+    if format not in _LONGEST_SIDE:
+        raise ValueError(f"format {format!r} is not one of {', '.join(_LONGEST_SIDE)}")
     if not 1 <= jpeg_quality <= 100:
         raise ValueError(f"jpeg_quality {jpeg_quality} is not between 1 and 100")
     if shape[2] not in (1, 2, 3, 4) or dtype not in (np.uint8, np.uint16):
@@ -175,13 +182,17 @@ def _tiff(
     pixels: np.ndarray,
     icc_profile: bytes | None,
     dpi: _Dpi,
-    _quality: int,
+    compression: str,
     xmp: bytes,
-    extra: np.ndarray | None = None,
+    extra: np.ndarray | None,
 ) -> bytes:
     file = io.BytesIO()
-    write_tiff(file, pixels, icc_profile=icc_profile, dpi=dpi, xmp=xmp, extra=extra)
+    write_tiff(file, pixels, icc_profile=icc_profile, dpi=dpi, xmp=xmp, extra=extra, compression=compression)
     return file.getvalue()
+
+
+def _jp2(pixels: np.ndarray, icc_profile: bytes | None, dpi: _Dpi, _quality: int, xmp: bytes) -> bytes:
+    return write_jp2(pixels, icc_profile, dpi, xmp)
 
 
 def _jpeg(pixels: np.ndarray, icc_profile: bytes | None, dpi: _Dpi, quality: int, xmp: bytes) -> bytes:
@@ -205,9 +216,9 @@ def _webp(pixels: np.ndarray, icc_profile: bytes | None, dpi: _Dpi, _quality: in
 
 _ENCODERS: dict[str, Callable[[np.ndarray, bytes | None, _Dpi, int, bytes], bytes]] = {
     "PNG": _png,
-    "TIFF": _tiff,
     "JPEG": _jpeg,
     "WEBP": _webp,
+    "JPEG2000": _jp2,
 }
 
 

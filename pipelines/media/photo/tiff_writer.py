@@ -12,7 +12,9 @@ __all__ = ["BIG_TIFF_BYTES", "TiffPage", "stream_tiff", "strips_of", "write_tiff
 
 _STRIP_BYTES = 1 * 2**20  # of one strip before compression: readers can take a strip at a time
 _XMP = 700  # TIFF tag
-_DEFLATE, _DIFFERENCES = 8, 2  # compression and predictor, as TIFF numbers them
+_DIFFERENCES = 2  # predictor, as TIFF numbers it
+# Compressions as TIFF numbers them. LZW and Zstandard are imagecodecs'; deflate is Python's own.
+_COMPRESSIONS = {"deflate": 8, "none": 1, "lzw": 5, "zstd": 50000}
 # Unpacked pixels from which a file gets 64-bit offsets: the 4 GiB that 32 bits reach, less what incompressible pixels grow by
 # when they are packed, and the profile.
 BIG_TIFF_BYTES = 2**32 - 2**26
@@ -37,6 +39,7 @@ def write_tiff(
     dpi: _Dpi,
     xmp: bytes,
     extra: np.ndarray | None = None,
+    compression: str = "deflate",
 ) -> None:
     """A whole image as a TIFF file, lossless.
 
@@ -47,23 +50,27 @@ def write_tiff(
         dpi: pixels an inch (horizontal, vertical).
         xmp: an XMP packet; none if empty.
         extra: HWC of the pixels' type and size: further channels, written as extra samples of unspecified kind.
+        compression: "deflate", "none", "lzw" or "zstd"; all are lossless, and all but "none" store differences.
     """
-    write_tiff_pages(file, [TiffPage(pixels, icc_profile, dpi, xmp, extra)], _size(pixels, extra))
+    write_tiff_pages(file, [TiffPage(pixels, icc_profile, dpi, xmp, extra)], _size(pixels, extra), compression)
 
 
-def write_tiff_pages(file: BinaryIO, pages: Iterable[TiffPage], size: int) -> None:
+def write_tiff_pages(file: BinaryIO, pages: Iterable[TiffPage], size: int, compression: str = "deflate") -> None:
     """Images of any sizes and modes as the pages of one TIFF file, of which one is in memory at a time.
 
     Args:
         file: as of `write_tiff`.
         pages: in order.
         size: bytes of all pages unpacked; from `BIG_TIFF_BYTES` on the file gets 64-bit offsets.
+        compression: as of `write_tiff`.
     """
     # A fixed byte order, and no tag that names programs, versions or the hour: the bytes depend on the pages alone.
     with tifffile.TiffWriter(file, byteorder="<", bigtiff=size >= BIG_TIFF_BYTES) as writer:
         for page in pages:
             whole = page.pixels if page.extra is None else np.concatenate([page.pixels, page.extra], axis=2)
-            options = _options(page.pixels.shape, whole.shape[2], whole.dtype, page.icc_profile, page.dpi, page.xmp)
+            options = _options(
+                page.pixels.shape, whole.shape[2], whole.dtype, page.icc_profile, page.dpi, page.xmp, compression
+            )
             writer.write(whole[..., 0] if whole.shape[2] == 1 else whole, **options)
 
 
@@ -77,6 +84,7 @@ def stream_tiff(
     dpi: _Dpi,
     xmp: bytes,
     extra: int = 0,
+    compression: str = "deflate",
 ) -> None:
     """The same file from bands of rows, a few of which are in memory at a time.
 
@@ -85,21 +93,23 @@ def stream_tiff(
         bands: [h, W, C + extra] of `dtype`, from top to bottom, of any heights that add up to H.
         shape: H, W, C of the whole image.
         dtype: uint8 or uint16.
-        icc_profile, dpi, xmp: as of `write_tiff`.
+        icc_profile, dpi, xmp, compression: as of `write_tiff`.
         extra: how many further channels the bands have.
 
     Raises:
         ValueError: the bands are not the image that `shape` says.
     """
     height, width, channels = shape[0], shape[1], shape[2] + extra
-    options = _options(shape, channels, dtype, icc_profile, dpi, xmp)
+    options = _options(shape, channels, dtype, icc_profile, dpi, xmp, compression)
     big = height * width * channels * dtype.itemsize >= BIG_TIFF_BYTES
     stored = dtype.newbyteorder("<")
-    predict, pack = tifffile.TIFF.PREDICTORS[_DIFFERENCES], tifffile.TIFF.COMPRESSORS[_DEFLATE]
-    strips = (
-        pack(predict(np.ascontiguousarray(strip, stored), axis=-2))
+    strips: Iterator[Any] = (
+        np.ascontiguousarray(strip, stored)
         for strip in strips_of(bands, (height, width, channels), options["rowsperstrip"])
     )
+    if compression != "none":
+        predict, pack = tifffile.TIFF.PREDICTORS[_DIFFERENCES], tifffile.TIFF.COMPRESSORS[_COMPRESSIONS[compression]]
+        strips = (pack(predict(strip, axis=-2)) for strip in strips)
     stored_shape = (height, width) if channels == 1 else (height, width, channels)
     tifffile.imwrite(file, strips, shape=stored_shape, dtype=stored, byteorder="<", bigtiff=big, **options)
     # tifffile takes as many strips as there must be, and does not look whether that was all.
@@ -133,7 +143,13 @@ def strips_of(bands: Iterable[np.ndarray], shape: tuple[int, int, int], rows: in
 
 
 def _options(
-    shape: tuple[int, ...], samples: int, dtype: np.dtype, icc_profile: bytes | None, dpi: _Dpi, xmp: bytes
+    shape: tuple[int, ...],
+    samples: int,
+    dtype: np.dtype,
+    icc_profile: bytes | None,
+    dpi: _Dpi,
+    xmp: bytes,
+    compression: str,
 ) -> dict[str, Any]:
     """Options of a page of `shape`, whose pixels have `samples` channels with the extra ones."""
     height, width, channels = shape
@@ -144,8 +160,8 @@ def _options(
         "photometric": "rgb" if channels >= 3 else "minisblack",
         "planarconfig": "contig" if samples > 1 else None,
         "extrasamples": kinds or None,
-        "compression": "adobe_deflate",
-        "predictor": True,
+        "compression": None if compression == "none" else _COMPRESSIONS[compression],
+        "predictor": compression != "none",
         "rowsperstrip": max(1, min(height, _STRIP_BYTES // (width * samples * dtype.itemsize))),
         "iccprofile": icc_profile,
         "resolution": dpi or (1, 1),

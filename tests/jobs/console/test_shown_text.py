@@ -30,6 +30,7 @@ from pipelines.audit.findings import Findings
 from pipelines.audit.fixity import Check
 from pipelines.manifest.reader import current_rows
 from pipelines.manifest.rebuild import RebuildResult
+from pipelines.manifest.runs import write_run_record
 from pipelines.manifest.sidecar import json_bytes, parse_sidecar, sidecar_bytes
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import make_plan
@@ -103,14 +104,59 @@ def test_the_plan_says_where_guidance_changes_nothing(tmp_path: Path) -> None:
 def summary(**changes: Any) -> dict[str, Any]:
     failure = dict.fromkeys(("source_path", "error_stage", "error_code", "error_reason"), ALL)
     counts = {"restored": 1, "failed": 1, "left": 1, "already_done": 0, "quarantined": 0, "signal": 0}
-    about = {"run_id": "x", "stopped": ALL, "seconds": 1.0, "items_per_hour": 1.0, "failures": [failure]}
+    counts |= {"with_warnings": 1, "warnings": {ALL: 1}}
+    files = {"pattern": ALL, "files": 1, "kind": ALL, "advice": ALL}
+    about = {
+        "run_id": "x",
+        "not_taken": [files],
+        "stopped": ALL,
+        "seconds": 1.0,
+        "items_per_hour": 1.0,
+        "failures": [failure],
+    }
     return counts | about | changes
 
 
 def test_the_summary(tmp_path: Path) -> None:
     out = console()
     print_summary(summary(), archive_settings(tmp_path), out)
-    assert_shown_as_text(shown(out), lines=6)
+    assert_shown_as_text(shown(out), lines=9)
+
+
+def test_the_summary_totals_warnings_and_what_was_not_taken(tmp_path: Path) -> None:
+    files = [
+        {"pattern": "*.psd", "files": 2, "kind": "Photoshop documents", "advice": "save them"},
+        {"pattern": "Thumbs.db", "files": 1, "kind": "system files", "advice": ""},
+    ]
+    changes = {
+        "restored": 13,
+        "with_warnings": 4,
+        "warnings": {"N pages: only the first is read": 4},
+        "not_taken": files,
+    }
+    out = console()
+    print_summary(summary(failed=0, failures=[], stopped="", **changes), archive_settings(tmp_path), out)
+    text = shown(out)
+    assert "13 restored, 4 of them with warnings, 0 failed, 0 already done" in text
+    assert "4 items: N pages: only the first is read" in text
+    assert (
+        "3 files not taken: 2 Photoshop documents, 1 system files; faitharchive manifest show OUTPUT --not-taken"
+        in text
+    )
+
+
+def test_the_manifest_says_what_was_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20000")
+    store = Store(str(tmp_path))
+    look = ["show", store.root, "--not-taken"]
+    assert "No run over the whole archive" in CliRunner().invoke(manifest_cli.app, look).output
+    files = {"pattern": ALL, "files": 2, "kind": "Photoshop documents", "advice": "save them"}
+    write_run_record(store, "1", {"not_taken": [files], "only": ""})
+    write_run_record(store, "2", {"not_taken": [], "only": "box/*"})
+    result = CliRunner().invoke(manifest_cli.app, look)
+    assert "Photoshop documents" in result.output
+    assert "Not taken by run 1" in result.output
+    assert_shown_as_text(result.output, lines=7)
 
 
 def test_the_manifest_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

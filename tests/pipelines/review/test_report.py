@@ -68,6 +68,25 @@ def test_current_rows_are_counted_once(tmp_path: Path) -> None:
     assert [run["run_id"] for run in report.runs] == ["20260102T000000.000Z-bbbbbb"]
 
 
+def test_warnings_and_files_that_were_not_taken_are_totalled(tmp_path: Path) -> None:
+    store = _store(tmp_path)
+    late = ManifestWriter(store, "20260103T000000.000Z-cccccc")
+    for number, warnings in enumerate(
+        (["3 pages: only the first is read"], ["9 pages: only the first is read", "x <b>"])
+    ):
+        late.add(_row(number, RESTORED, "20260103T000000.000Z-cccccc", warnings=warnings))
+    late.flush()
+    files = {"pattern": "*.psd", "files": 2, "kind": "Photoshop documents", "advice": "save them"}
+    write_run_record(store, "20260104T000000.000Z-dddddd", {"not_taken": [files], "only": "", "with_warnings": 2})
+    report = make_report(store)
+    assert (report.with_warnings, report.warnings) == (2, {"N pages: only the first is read": 2, "x <b>": 1})
+    assert report.not_taken == [("Photoshop documents", "*.psd", 2, "save them")]
+    publish_report(store, report, "today")
+    page = store.read("_faitharchive/reports/today.html").decode()
+    for text in ("2 restored (2 of them with warnings)", "x &lt;b&gt;", "Photoshop documents", "save them"):
+        assert text in page
+
+
 def test_the_page_escapes_what_comes_from_the_archive(tmp_path: Path) -> None:
     store = _store(tmp_path)
     uri = publish_report(store, make_report(store), "today")

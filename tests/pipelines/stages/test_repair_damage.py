@@ -246,12 +246,17 @@ def test_the_mask_is_there_before_the_sidecar_is(
     save(tmp_path, scratch_mask(40, 30))
     settings = archive_settings(tmp_path, colour_fix="none", repair_damage="fill")
     steps: list[str] = []
-    real = Store.publish
+    real, new = Store.publish, Store.create
 
     def publish(store: Store, path: str, data: bytes) -> None:
         real(store, path, data)
         steps.append(path)
 
+    def create(store: Store, path: str, data: bytes) -> bool:
+        steps.append(path)
+        return new(store, path, data)
+
     monkeypatch.setattr(Store, "publish", publish)
+    monkeypatch.setattr(Store, "create", create)
     published(settings, model)
     assert steps == ["a.png", damage_path("a.png"), sidecar_path("a.png")]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from photo_files import flat, icc_profile, noise, read
+from PIL import Image
 
 from pipelines.errors import ItemError
 from pipelines.media.photo import encode as encode_module
@@ -113,3 +114,41 @@ def test_memory_is_that_of_a_few_bands(format: str, tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 4 * 2**20, peaks  # of an image twice as high, by 18 MB
+
+
+@TYPES
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize(("compression", "number"), [("none", 1), ("lzw", 5), ("deflate", 8), ("zstd", 50000)])
+def test_each_compression_of_tiff_is_lossless_and_named(
+    compression: str, number: int, channels: int, dtype: type
+) -> None:
+    pixels = noise(channels, dtype, size=(70, 91))
+    options = {"format": "TIFF", "tiff_compression": compression, "dpi": (600, 300), "xmp": XMP}
+    data = encode(pixels, **options)
+    assert in_bands(pixels, 33, **options) == data
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        assert (file.pages[0].compression, file.pages[0].predictor) == (number, 1 if compression == "none" else 2)
+        np.testing.assert_array_equal(file.asarray(), flat(pixels))
+
+
+def test_without_a_choice_tiff_is_as_before() -> None:
+    pixels = noise(3, size=(70, 91))
+    assert encode(pixels, format="TIFF") == encode(pixels, format="TIFF", tiff_compression="deflate")
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "JPEG", "JPEG2000"])
+@pytest.mark.parametrize("channels", [1, 2])
+@TYPES
+def test_grey_stays_grey(format: str, channels: int, dtype: type) -> None:
+    """WebP alone has no grey; JPEG has no alpha."""
+    data = encode(noise(channels, dtype, size=(20, 30)), format=format)
+    modes = {"L", "I;16"} if channels == 1 or format == "JPEG" else {"LA", "I;16"}
+    if (format, channels, dtype) == ("TIFF", 2, np.uint16):
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            assert (file.pages[0].photometric.name, file.pages[0].samplesperpixel) == ("MINISBLACK", 2)
+        return
+    if format == "PNG":
+        assert data[25] == {1: 0, 2: 4}[channels]  # colour types of grey, and of grey with alpha
+        return
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.mode in modes
