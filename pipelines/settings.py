@@ -5,8 +5,8 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
+from collections.abc import Callable
 from itertools import permutations
-from pathlib import Path
 
 from pydantic import model_validator
 
@@ -100,13 +100,16 @@ class Settings(RunFields):
         """Largest side of a tile in result pixels."""
         return self.tile or TILE[self.preset]
 
-    def with_absolute_paths(self) -> Settings:
+    def with_absolute_paths(self, absolute_store: Callable[[str], str]) -> Settings:
         """The same settings with no path that depends on the current folder: Ray's workers run in a folder of their own.
 
         Stores are made absolute unless they are URLs; weights only where there is such a path, since `owner/name` is also how
         the hub names a repository. The captioner stays as given: its name is a part of what the manifest records of a result.
+
+        Args:
+            absolute_store: `store.urls.absolute_store`; settings are above the stores and do not know them.
         """
-        stores = {name: _absolute_store(getattr(self, name)) for name in ("source", "output")}
+        stores = {name: absolute_store(getattr(self, name)) for name in ("source", "output")}
         weights = {name: absolute_if_there(getattr(self, name)) for name in ("base", "vae", "faithdiff")}
         return self.model_copy(update=stores | weights)
 
@@ -216,7 +219,3 @@ class Settings(RunFields):
         """
         content = {**self.result_settings(kind), "described_by": described_by}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _absolute_store(url: str) -> str:
-    return url if not url or "://" in url or "::" in url else str(Path(url).expanduser().absolute())
