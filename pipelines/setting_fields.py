@@ -106,6 +106,10 @@ class SettingFields(BaseModel):
         False, "Model", "Store the UNet's weights of sdxl in float8: half the memory, other results.", result=True
     )
 
+    float8_arithmetic: bool = setting(
+        False, "Model", "Multiply in float8 in sdxl's transformers: faster on newer GPUs, other results.", result=True
+    )
+
     steps: int = setting(
         0,
         "Sampling",
@@ -132,6 +136,9 @@ class SettingFields(BaseModel):
         gt=0,
         le=1,
         result=True,
+    )
+    feature_reuse: int = setting(
+        1, "Sampling", "Steps of which the first computes deep features for all; 1 is none.", ge=1, le=100, result=True
     )
     sampler: Literal["preset", "euler", "ddim", "dpmpp_2m", "unipc"] = setting(
         "preset", "Sampling", "Sampler; preset is what suits the network.", result=True

@@ -62,8 +62,12 @@ class Settings(RunFields):
             raise ValueError(
                 f"captions is {self.captions} but preset {self.preset} takes no text: choose preset sdxl, or captions none"
             )
-        if self.float8_storage:
+        if self.float8_storage or self.float8_arithmetic:
             self.model_spec()  # says what it cannot be used with
+        if self.feature_reuse > 1 and network.one_step:
+            raise ValueError(
+                f"feature_reuse is {self.feature_reuse} but preset {self.preset} takes one step: choose preset sdxl, or 1"
+            )
         if self.start not in network.starts:
             raise ValueError(
                 f"start is {self.start} but preset {self.preset} takes {' or '.join(network.starts)} alone"
@@ -127,6 +131,7 @@ class Settings(RunFields):
             compile=self.compile,
             memory=self.memory,
             float8_storage=self.float8_storage,
+            float8_arithmetic=self.float8_arithmetic,
         )
 
     def at_revisions(self, model_revision: str | None) -> Settings:
@@ -144,6 +149,7 @@ class Settings(RunFields):
             guidance_scale=self.guidance_scale if PRESETS[self.preset].text_input else 1.0,
             guidance_start=self.guidance_start,
             guidance_end=self.guidance_end,
+            feature_reuse=self.feature_reuse,
             sampler=own.sampler if self.sampler == "preset" else self.sampler,
             start=self.start,
             colour_fix=own.colour_fix if self.colour_fix == "preset" else self.colour_fix,
