@@ -18,6 +18,7 @@ from diffusers.models.attention_processor import Attention, AttentionProcessor
 from torch import Tensor
 
 from faithdiff_model.image.resize import to_grey, to_unit_float
+from faithdiff_model.network.prompt_attention import cross_attention_layers
 from faithdiff_model.network.unet import FaithDiffUNet
 from faithdiff_model.prompt_words import find_tokens
 from faithdiff_model.restorer import Restorer
@@ -28,7 +29,6 @@ __all__ = [
     "AttentionCollector",
     "Attribution",
     "attribute",
-    "cross_attention_layers",
     "layer_size",
     "overlay",
     "token_shares",
@@ -69,7 +69,7 @@ def attribute(
         ValueError: a preset that takes no text; no words, or one that the prompt does not have within what the text encoders
             read; an image that cannot be restored.
     """
-    if restorer.prompt_encoder is None or not cross_attention_layers(restorer.unet):
+    if restorer.prompt_encoder is None or not cross_attention_layers(restorer.unet.core):
         raise ValueError(
             f"preset {restorer.config.name} takes no text: its network has no cross-attention, so no word can be attributed; "
             "choose a preset with text input, such as sdxl"
@@ -111,22 +111,13 @@ def overlay(image_HWC: np.ndarray, map_HW: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(blended, 0, 1) * 255).astype(np.uint8)
 
 
-def cross_attention_layers(unet: FaithDiffUNet) -> list[Attention]:
-    """The core's attention from pixels to the prompt's tokens; none where a network takes no text."""
-    return [
-        layer
-        for name, layer in unet.core.named_modules()
-        if name.endswith("attn2") and isinstance(layer, Attention) and layer.is_cross_attention
-    ]
-
-
 @contextmanager
 def watch(unet: FaithDiffUNet, collector: AttentionCollector) -> Iterator[None]:
     """While it is entered, tell the collector of every cross-attention; results are the same bits, processors come back.
 
     A compiled core runs uncompiled meanwhile: its graphs have no place for an onlooker.
     """
-    layers = cross_attention_layers(unet)
+    layers = cross_attention_layers(unet.core)
     usual = [layer.processor for layer in layers]
     try:
         for layer, processor in zip(layers, usual, strict=True):

@@ -13,6 +13,7 @@ import torch
 from faithdiff_model.memory import PlacedParts, Weights, available_memory, choose_placement, store_as_float8
 from faithdiff_model.network.compiled import compile_parts
 from faithdiff_model.network.config import NetworkConfig
+from faithdiff_model.network.float8 import check_float8, compute_in_float8
 from faithdiff_model.network.text import PromptEncoder, random_prompt_encoder
 from faithdiff_model.network.unet import FaithDiffUNet, assemble_unet
 from faithdiff_model.network.vae import build_vae, load_vae
@@ -47,11 +48,14 @@ def build_restorer(spec: ModelSpec, options: RestoreOptions, *, fewer_windows: b
 
     Raises:
         WeightsError: weights are missing, incomplete, misshapen or unsafe.
-        ValueError: an unusable device; compiling in less memory than the network takes.
+        ValueError: an unusable device; less memory than the network takes, where it has to stay on the device; features to
+            reuse, or float8 arithmetic, where there is none.
     """
     spec, _ = pin_model(spec)  # all parts of one commit, and the hub is asked once
     config, device, dtype = spec.network(), spec.torch_device(), spec.torch_dtype()
     check_vae_dtype(spec, str(dtype).removeprefix("torch."))
+    if spec.float8_arithmetic:
+        check_float8(device)  # before gigabytes are loaded
     unet, vae, prompts = _from_files(spec, config) if spec.trained else random_parts(config, SEED)
     unet = unet.to(dtype=dtype).eval().requires_grad_(False)
     vae = torch.nn.Module.to(vae, dtype=dtype).eval().requires_grad_(False)
@@ -62,14 +66,18 @@ def build_restorer(spec: ModelSpec, options: RestoreOptions, *, fewer_windows: b
     placement, windows = choose_placement(
         Weights.of(unet, vae, prompts),
         config,
-        memory=available_memory(spec, device),
+        memory=available_memory(spec, device, movable=movable(spec, options)),
         windows=options.window_batch,
         fewer=fewer_windows,
         width=dtype.itemsize,
     )
-    parts = PlacedParts(unet, vae, prompts, device, placement, movable=not spec.compile)
+    if options.feature_reuse > 1:
+        _ = unet.split  # says so where there are no features to reuse
+    parts = PlacedParts(unet, vae, prompts, device, placement, movable=movable(spec, options))
     if spec.compile:
         compile_parts(unet, vae, config)
+    if spec.float8_arithmetic:
+        compute_in_float8(unet.diffusers_core("float8 arithmetic"))  # compiled when it is first called
     return Restorer(
         config=config,
         unet=unet,
@@ -81,6 +89,12 @@ def build_restorer(spec: ModelSpec, options: RestoreOptions, *, fewer_windows: b
         trained=spec.trained,
         parts=parts,
     )
+
+
+def movable(spec: ModelSpec, options: RestoreOptions) -> bool:
+    """Whether the UNet may leave the device while it does not compute: compiled code holds its weights, a split core is two
+    modules, and float8 tensors are not moved."""
+    return not spec.compile and not spec.float8_arithmetic and options.feature_reuse == 1
 
 
 def load_restorer(

@@ -16,6 +16,7 @@ from torch import nn
 
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.network.conv_unet import ConvUNet
+from faithdiff_model.network.prompt_attention import MOST_ROWS
 from faithdiff_model.network.unet import FaithDiffUNet
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ RESERVE = 3 * _GIB // 2
 # Counted by `tests/benchmarks/memory_modes.py`, which a test runs; the other networks' are nothing beside `RESERVE`.
 _UNET_WINDOW = {"sdxl": 154_670_736}
 _CODEC_WINDOW = {"sdxl": 805_371_904}
+_PROMPT_ROW = {"sdxl": 12_812_800}  # keys and values that are kept, of which there are `MOST_ROWS`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,7 @@ def needed(placement: Placement, weights: Weights, config: NetworkConfig, *, win
     denoising = windows * _UNET_WINDOW.get(config.name, 0) * width
     coding = _CODEC_WINDOW.get(config.name, 0) * width
     if placement == "resident":
+        denoising += MOST_ROWS * _PROMPT_ROW.get(config.name, 0) * width
         return RESERVE + weights.rest + weights.core + weights.text + max(denoising, coding)
     at_work = weights.core if placement == "model_offload" else 0
     return RESERVE + weights.rest + max(at_work + denoising, weights.text + coding)
@@ -111,14 +114,14 @@ def choose_placement(
     return PLACEMENTS[-1], tries[-1]
 
 
-def available_memory(spec: ModelSpec, device: torch.device) -> float:
+def available_memory(spec: ModelSpec, device: torch.device, *, movable: bool = True) -> float:
     """Bytes that a network may take: what was chosen, or what is free on a GPU, or without limit.
 
-    Compiled code holds its weights, so a compiled network stays where it is, and does not look at what is free.
+    A network that stays where it is, as a compiled one, does not look at what is free.
     """
     if spec.memory != "auto":
         return int(spec.memory) * _GIB
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" and not spec.compile else math.inf
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" and movable else math.inf
 
 
 class PlacedParts:
@@ -128,7 +131,7 @@ class PlacedParts:
         unet, vae, prompts: the parts, anywhere, in their number formats.
         device: where they compute.
         placement: where they are to be from now on.
-        movable: False where they must stay so, since compiled code holds them.
+        movable: False where they must stay so, as where compiled code holds them.
 
     Raises:
         ValueError: they are to move, and must stay.
@@ -145,7 +148,10 @@ class PlacedParts:
         movable: bool = True,
     ) -> None:
         if placement != "resident" and not movable:
-            raise ValueError("the memory chosen is too little for a compiled network: leave compile out, or give more")
+            raise ValueError(
+                "the memory chosen is too little for a network that has to stay on the device: leave compile, feature "
+                "reuse and float8 arithmetic out, or give more"
+            )
         self.unet, self.vae, self.device = unet, vae, device
         self.encoders: tuple[nn.Module, ...] = prompts.encoders if prompts else ()
         self.first = self.placement = placement

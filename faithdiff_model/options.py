@@ -29,6 +29,8 @@ class RestoreOptions:
         guidance_scale: classifier-free guidance; 1 or less switches it off and halves the work.
         guidance_start, guidance_end: parts of the steps between which guidance acts, from 0 to 1; outside, a step takes the
             prompt's copy alone, half the work (Kynkaanniemi et al., 2024: guidance in an interval of noise levels).
+        feature_reuse: steps of which the first computes the UNet's deep features for all; 1 reuses none, 2 computes them at
+            every other step (`network.feature_reuse`).
         sampler: a name in `SAMPLERS`.
         start: `lr` starts from the noised LQ image, `noise` from pure noise.
         colour_fix: `adain`, `wavelet` or `none`.
@@ -48,6 +50,7 @@ class RestoreOptions:
     guidance_scale: float = 5.0
     guidance_start: float = 0.0
     guidance_end: float = 1.0
+    feature_reuse: int = 1
     sampler: Sampler = "euler"
     start: Start = "lr"
     colour_fix: ColourFix = "adain"
@@ -81,8 +84,11 @@ class RestoreOptions:
             raise ValueError(f"overlap is {self.overlap}: choose a value above 0 and up to 1")
         if not 0 <= self.codec_overlap <= 0.5:
             raise ValueError(f"codec overlap is {self.codec_overlap}: choose a value from 0 to 0.5")
-        if self.steps < 1 or self.window_batch < 1:
-            raise ValueError(f"steps is {self.steps} and window batch {self.window_batch}: both must be 1 or more")
+        if self.steps < 1 or self.window_batch < 1 or self.feature_reuse < 1:
+            raise ValueError(
+                f"steps is {self.steps}, window batch {self.window_batch} and feature reuse {self.feature_reuse}: all must be "
+                "1 or more"
+            )
 
     @property
     def guided(self) -> bool:

@@ -18,13 +18,15 @@ from faithdiff_model.image.prepared import PreparedImage
 from faithdiff_model.image.windows import TilePlacement, WindowGrid
 from faithdiff_model.memory import PlacedParts
 from faithdiff_model.network.config import NetworkConfig
-from faithdiff_model.network.text import PromptEncoder, TextEmbedding
+from faithdiff_model.network.text import PromptEncoder
 from faithdiff_model.network.unet import FaithDiffUNet
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.sampling.denoise import Canvas, Observer, denoise, make_scheduler, start_latent
 from faithdiff_model.sampling.latents import decode_latent, embed_windows, encode_latent, to_model_range
 from faithdiff_model.sampling.noise import position_noise
 from faithdiff_model.sampling.transfer import HostCopy, ahead, to_device
+
+Texts = tuple[Tensor | None, Tensor | None]  # [copies, L, C] and pooled [copies, C], as `Canvas` holds them
 
 
 class Restorer:
@@ -118,20 +120,20 @@ class Restorer:
         options = self.options
         scheduler = make_scheduler(options.sampler, self.config.noise_schedule, options.steps)
         nothing = [None] * len(images)
-        texts = [self._texts(prompt) for prompt in prompts]
+        texts = {prompt: self._texts(prompt) for prompt in dict.fromkeys(prompts)}
         jobs, canvases = list[PreparedImage](), list[Canvas]()
-        for image, place, mask, text, seed, noise in zip(
-            images, places, masks or nothing, texts, seeds, noises or nothing, strict=True
-        ):
-            # One by one: a GPU encodes the image before while the host prepares the next.
+        given = zip(images, places, masks or nothing, prompts, seeds, noises or nothing, strict=True)
+        for image, place, mask, prompt, seed, noise in given:  # a GPU encodes one while the host prepares the next
             jobs.append(PreparedImage(self.config, image, place, options.overlap, mask, options.codec_overlap))
-            canvases.append(self._canvas(jobs[-1], text, seed, noise, scheduler))
+            canvases.append(self._canvas(jobs[-1], texts[prompt], seed, noise, scheduler))
         denoise(
             self.unet,
             canvases,
             guidance_scale=options.guidance_scale,
             guided_steps=options.guided_steps,
             window_batch=options.window_batch,
+            keep_prompts=self.parts is None or self.parts.placement == "resident",
+            feature_reuse=options.feature_reuse,
             observe=observe,
         )
         # Here, too: a GPU decodes the next image while the host finishes the one before.
@@ -148,9 +150,7 @@ class Restorer:
         grid = self.grid(height, width)
         return grid.height, grid.width
 
-    def _canvas(
-        self, job: PreparedImage, texts: list[TextEmbedding], seed: int, given: np.ndarray | None, scheduler: Any
-    ) -> Canvas:
+    def _canvas(self, job: PreparedImage, texts: Texts, seed: int, given: np.ndarray | None, scheduler: Any) -> Canvas:
         dtype = next(self.unet.parameters()).dtype
         shape = (self.latent_channels, job.tile.region.height, job.tile.region.width)
         if given is not None and given.shape != shape:
@@ -171,8 +171,8 @@ class Restorer:
             latent=start_latent(encoded, to_device(noise, self.device), scheduler),
             windows=job.windows,
             lq_embeddings=embeddings,
-            text=torch.stack([t.text for t in texts]) if texts else None,
-            pooled=torch.stack([t.pooled for t in texts]) if texts else None,
+            text=texts[0],
+            pooled=texts[1],
             time_ids=to_device(torch.tensor(job.time_ids, dtype=dtype), self.device),
             scheduler=scheduler,
             shares_calls=min(job.windows[0].height, job.windows[0].width) == self.config.window,
@@ -183,18 +183,19 @@ class Restorer:
         sizes = {"whole": job.in_one_piece, "pixels_per_latent": self.config.pixels_per_latent}
         return {**sizes, "grid": job.codec_grid, "batch": self.options.window_batch}
 
-    def _texts(self, prompt: str) -> list[TextEmbedding]:
-        """The prompt's embedding, behind the negative one with guidance; none for a network without text input.
+    def _texts(self, prompt: str) -> Texts:
+        """A row for the prompt, behind one for the negative prompt with guidance; Nones for a network without text input.
 
         Where both are the same, guidance changes nothing (u + s * (u - u) is u), and one copy is half the work.
         """
         if self.prompt_encoder is None:
-            return []
-        wanted, options = self.prompt_encoder.encode(prompt), self.options
-        if not options.guided:
-            return [wanted]
-        unwanted = self.prompt_encoder.encode_negative(options.negative_prompt, options.empty_negative)
-        return [wanted] if wanted.equals(unwanted) else [unwanted, wanted]
+            return None, None
+        rows, options = [self.prompt_encoder.encode(prompt)], self.options
+        if options.guided:
+            unwanted = self.prompt_encoder.encode_negative(options.negative_prompt, options.empty_negative)
+            if not rows[0].equals(unwanted):
+                rows.insert(0, unwanted)
+        return torch.stack([row.text for row in rows]), torch.stack([row.pooled for row in rows])
 
     def _decode(self, job: PreparedImage, canvas: Canvas, colour: Colour | None) -> Callable[[], np.ndarray]:
         """Queue what the device does after denoising; the result, when called, is the restored image."""

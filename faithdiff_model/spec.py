@@ -32,6 +32,7 @@ class ModelSpec:
         compile: compile UNet, LQ encoder and VAE with torch.compile (minutes at start, faster windows).
         memory: GiB that the device has for this, `auto` what is free there; decides where parts lie (`memory.PlacedParts`).
         float8_storage: store the UNet's weights in float8; arithmetic stays as it is, results change.
+        float8_arithmetic: multiply in float8 in the UNet's transformers (`network.float8`); needs bfloat16 and a GPU that can.
     """
 
     preset: str = "sdxl"
@@ -45,6 +46,7 @@ class ModelSpec:
     compile: bool = False
     memory: str = "auto"
     float8_storage: bool = False
+    float8_arithmetic: bool = False
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -55,6 +57,7 @@ class ModelSpec:
             raise ValueError(f"memory is {self.memory!r}: choose one of {', '.join(MEMORY)}")
         if self.float8_storage and PRESETS[self.preset].one_step:
             raise ValueError(f"preset {self.preset} has no weights to store as float8: leave it out, or choose sdxl")
+        self._check_float8_arithmetic()
         if self.float8_storage and self.compile:
             raise ValueError("weights stored as float8 cannot be compiled: choose one of the two")
         if not 0 <= self.detail <= 1:
@@ -63,6 +66,16 @@ class ModelSpec:
             raise ValueError(
                 f"detail is {self.detail} but preset {self.preset} has no crisp end: choose nano, or detail 0"
             )
+
+    def _check_float8_arithmetic(self) -> None:
+        if not self.float8_arithmetic:
+            return
+        if PRESETS[self.preset].one_step:
+            raise ValueError(f"preset {self.preset} has no layers for float8 arithmetic: leave it out, or choose sdxl")
+        if self.float8_storage:
+            raise ValueError("float8 arithmetic stores weights as float8 itself: choose one of the two")
+        if self.dtype != "bfloat16":
+            raise ValueError(f"float8 arithmetic and dtype {self.dtype}: it goes with bfloat16; choose dtype bfloat16")
 
     @property
     def trained(self) -> bool:

@@ -110,6 +110,9 @@ class SettingFields(BaseModel):
     float8_storage: bool = setting(
         False, "Model", "Store the UNet's weights of sdxl in float8: half the memory, other results.", result=True
     )
+    float8_arithmetic: bool = setting(
+        False, "Model", "Multiply in float8 in sdxl's transformers: faster on newer GPUs, other results.", result=True
+    )
 
     steps: int = setting(
         0,
@@ -123,15 +126,13 @@ class SettingFields(BaseModel):
         5.0, "Sampling", "Guidance by the prompt; 1 or less is off and halves the work.", ge=0, le=50, result=True
     )
     guidance_start: float = setting(
-        0.0, "Sampling", "Part of the steps before which nothing is guided: half their work.", ge=0, lt=1, result=True
+        0.0, "Sampling", "Part of the steps before which nothing is guided: half the work.", ge=0, lt=1, result=True
     )
     guidance_end: float = setting(
-        1.0,
-        "Sampling",
-        "Part of the steps after which nothing is guided, which halves their work.",
-        gt=0,
-        le=1,
-        result=True,
+        1.0, "Sampling", "Part of the steps after which nothing is guided: half the work.", gt=0, le=1, result=True
+    )
+    feature_reuse: int = setting(
+        1, "Sampling", "Steps of which the first computes deep features for all; 1 is none.", ge=1, le=100, result=True
     )
     sampler: Literal["preset", "euler", "ddim", "dpmpp_2m", "unipc"] = setting(
         "preset", "Sampling", "Sampler; preset is what suits the network.", result=True

@@ -50,6 +50,8 @@ AS_BEFORE: dict[str, object] = {
     "detail": 0.0,
     "disclosure": True,  # results of before have none: what is in a file stands in the column `disclosure`
     "empty_negative": "zeros",
+    "feature_reuse": 1,
+    "float8_arithmetic": False,
     "float8_storage": False,
     "grain": "reduce",
     "guidance_end": 1.0,

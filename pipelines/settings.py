@@ -5,8 +5,8 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
+from collections.abc import Callable
 from itertools import permutations
-from pathlib import Path
 
 from pydantic import model_validator
 
@@ -62,8 +62,12 @@ class Settings(RunFields):
             raise ValueError(
                 f"captions is {self.captions} but preset {self.preset} takes no text: choose preset sdxl, or captions none"
             )
-        if self.float8_storage:
+        if self.float8_storage or self.float8_arithmetic:
             self.model_spec()  # says what it cannot be used with
+        if self.feature_reuse > 1 and network.one_step:
+            raise ValueError(
+                f"feature_reuse is {self.feature_reuse} but preset {self.preset} takes one step: choose preset sdxl, or 1"
+            )
         if self.start not in network.starts:
             raise ValueError(
                 f"start is {self.start} but preset {self.preset} takes {' or '.join(network.starts)} alone"
@@ -100,13 +104,16 @@ class Settings(RunFields):
         """Largest side of a tile in result pixels."""
         return self.tile or TILE[self.preset]
 
-    def with_absolute_paths(self) -> Settings:
+    def with_absolute_paths(self, absolute_store: Callable[[str], str]) -> Settings:
         """The same settings with no path that depends on the current folder: Ray's workers run in a folder of their own.
 
         Stores are made absolute unless they are URLs; weights only where there is such a path, since `owner/name` is also how
         the hub names a repository. The captioner stays as given: its name is a part of what the manifest records of a result.
+
+        Args:
+            absolute_store: `store.urls.absolute_store`; settings are above the stores and do not know them.
         """
-        stores = {name: _absolute_store(getattr(self, name)) for name in ("source", "output")}
+        stores = {name: absolute_store(getattr(self, name)) for name in ("source", "output")}
         weights = {name: absolute_if_there(getattr(self, name)) for name in ("base", "vae", "faithdiff")}
         return self.model_copy(update=stores | weights)
 
@@ -124,6 +131,7 @@ class Settings(RunFields):
             compile=self.compile,
             memory=self.memory,
             float8_storage=self.float8_storage,
+            float8_arithmetic=self.float8_arithmetic,
         )
 
     def at_revisions(self, model_revision: str | None) -> Settings:
@@ -141,6 +149,7 @@ class Settings(RunFields):
             guidance_scale=self.guidance_scale if PRESETS[self.preset].text_input else 1.0,
             guidance_start=self.guidance_start,
             guidance_end=self.guidance_end,
+            feature_reuse=self.feature_reuse,
             sampler=own.sampler if self.sampler == "preset" else self.sampler,
             start=self.start,
             colour_fix=own.colour_fix if self.colour_fix == "preset" else self.colour_fix,
@@ -216,7 +225,3 @@ class Settings(RunFields):
         """
         content = {**self.result_settings(kind), "described_by": described_by}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _absolute_store(url: str) -> str:
-    return url if not url or "://" in url or "::" in url else str(Path(url).expanduser().absolute())

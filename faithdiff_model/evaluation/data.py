@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,7 @@ def damage_mask(pair: Pair, read: Reader) -> np.ndarray:
     return _degraded(pair, read).damage_mask()
 
 
+@lru_cache(maxsize=1)  # the scan and its damage are asked for one after the other, and each costs the whole degradation
 def _degraded(pair: Pair, read: Reader) -> Degraded:
     hq = to_unit_float(_colour(read(pair.hq)))
     return degrade(pair.degradation, np.ascontiguousarray(np.broadcast_to(hq, (*hq.shape[:2], 3))), pair.seed)

@@ -82,6 +82,8 @@ def network_method(name: str, restorer: Restorer) -> Method:
             del options[setting]
     if not restorer.config.text_input or (options["guidance_start"], options["guidance_end"]) == (0.0, 1.0):
         del options["guidance_start"], options["guidance_end"]  # as before there was a choice
+    if options["feature_reuse"] == 1:
+        del options["feature_reuse"]  # likewise
     return Method(
         name=name,
         run=restore,

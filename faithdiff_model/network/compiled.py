@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from faithdiff_model.network.config import NetworkConfig
+from faithdiff_model.network.prompt_attention import set_prompt_attention
 from faithdiff_model.network.unet import FaithDiffUNet
 
 if TYPE_CHECKING:
@@ -44,7 +45,13 @@ def compile_parts(
         parts.append((unet.head, pixels))
     if config.coefficients is None:
         fuse_projections(unet.core)
-        parts += [(vae.encoder, pixels), (vae.decoder, window)]
+        # Compiled at their first calls, as everything: nothing is lost where features are not reused.
+        parts += [
+            (vae.encoder, pixels),
+            (vae.decoder, window),
+            (unet.split.whole, window),
+            (unet.split.shallow, window),
+        ]
     for part, side in parts:
         nn.Module.to(part, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         compile_at(part, side, backend)
@@ -73,6 +80,7 @@ def fuse_projections(core: Any) -> None:
     from diffusers.models.attention_processor import Attention
 
     core.fuse_qkv_projections()
+    set_prompt_attention(core)
     for layer in core.modules():
         if isinstance(layer, Attention):
             _share_weights(layer)

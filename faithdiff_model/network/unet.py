@@ -9,7 +9,8 @@ told which rows form a guidance pair, which a module called with one tensor cann
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -18,7 +19,9 @@ from faithdiff_model.network.coefficient_encoder import CoefficientEncoder
 from faithdiff_model.network.config import NetworkConfig
 from faithdiff_model.network.conv_unet import ConvUNet, OutputHead
 from faithdiff_model.network.dct_codec import DCTCodec
+from faithdiff_model.network.feature_reuse import SplitCore
 from faithdiff_model.network.lq_encoder import LQEncoder
+from faithdiff_model.network.prompt_attention import PromptKeys, set_prompt_attention
 
 if TYPE_CHECKING:  # takes seconds to import, and nano has a UNet of its own
     from diffusers import UNet2DConditionModel
@@ -48,6 +51,7 @@ class FaithDiffUNet(nn.Module):
         self.core = core
         self.head = head
         core.conv_in = nn.Identity()
+        set_prompt_attention(core)
 
     def diffusers_core(self, what: str) -> UNet2DConditionModel:
         """The core as diffusers' UNet. Raises ValueError where it is our own, which does not offer `what`."""
@@ -55,24 +59,33 @@ class FaithDiffUNet(nn.Module):
             raise ValueError(f"{what}: this preset's UNet does not offer it; leave it out, or choose preset sdxl")
         return self.core
 
+    @cached_property
+    def split(self) -> SplitCore:
+        """The core in two ways, for feature reuse; the weights are its own. Raises ValueError: it cannot be split."""
+        return SplitCore(self.diffusers_core("reusing features"))
+
     def predict(
         self,
         aligned_BChw: Tensor,
         timestep: Tensor | float,
-        text_BLC: Tensor | None,
+        text_BLC: Tensor | PromptKeys | None,
         pooled_BC: Tensor | None,
         time_ids_B6: Tensor,
-    ) -> Tensor:
+        *,
+        core: nn.Module | None = None,
+    ) -> Any:
         """Aligned features -> predicted noise, shaped like the latents [B, 4, h, w].
 
         Args:
             aligned_BChw: what `alignment` returned, a row for each text row.
             timestep: one for all rows, 0 to 999.
-            text_BLC: both text encoders' hidden states, joined on channels; None for a network without text input.
+            text_BLC: both text encoders' hidden states, joined on channels, or their keys and values; None for a network
+                without text input.
             pooled_BC: the second text encoder's pooled projection; None likewise, and then `time_ids_B6` is not looked at.
             time_ids_B6: original height and width, window row and column (latent pixels), window height and width.
+            core: one of `split`, in the core's place; what it takes for the text, and what it gives, is said there.
         """
-        return self.core(
+        return (self.core if core is None else core)(
             aligned_BChw,
             timestep,
             encoder_hidden_states=text_BLC,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from faithdiff_model.image.windows import Rect
 from faithdiff_model.network.unet import FaithDiffUNet
 from faithdiff_model.options import Sampler
+from faithdiff_model.sampling.kept import Kept
 from faithdiff_model.sampling.merging import WindowMerger
 
 START_TIMESTEP = 999  # start "lr" noises the encoded LQ image up to here (golden README, fact 3)
@@ -107,7 +109,7 @@ class Canvas:
         windows: in the region's coordinates, all of one shape.
         lq_embeddings: [windows, C, h, w], in the UNet's dtype.
         text: [copies, L, C], copies = 2 with guidance (unconditional, conditional), else 1, as where both would be the same;
-            None for a network without text.
+            None for a network without text. One object for all images of one prompt: what is made of it is kept by that.
         pooled: [copies, C]; None likewise.
         time_ids: [windows, 6].
         scheduler: this image's own, since multistep samplers keep history. Its tables stay on the CPU, where it looks up a
@@ -162,6 +164,8 @@ def denoise(
     guidance_scale: float,
     window_batch: int,
     guided_steps: Container[int] | None = None,
+    keep_prompts: bool = True,
+    feature_reuse: int = 1,
     observe: Observer | None = None,
 ) -> None:
     """Denoise all canvases in place, in step with each other.
@@ -172,25 +176,34 @@ def denoise(
         guidance_scale: noise = unconditional + scale * (conditional - unconditional); ignored where text has one copy.
         window_batch: most windows in one UNet call (`call_sizes`).
         guided_steps: the steps, from 0, that are guided; others take the conditional copy alone. None guides all.
+        keep_prompts: make the prompts' keys and values once and not at every step, which changes no bits. Not where the UNet's
+            layers come to the device one after the other, and not for an observer, who may look at the text itself.
+        feature_reuse: steps of which the first computes deep features for all (`network.feature_reuse`); 1 reuses none.
         observe: follows which windows each UNet call holds.
 
     Nothing in a step waits for the device, so that the next calls are queued while one is at work; of the samplers UniPC alone
     does, since it solves its small systems there.
+
+    Raises:
+        ValueError: features are to be reused, and the network has none that could be.
     """
     if not canvases:
         return
     calls = batch_windows(canvases, window_batch)
+    kept = Kept(unet, prompts=keep_prompts and observe is None, reuse=feature_reuse)
     timesteps = canvases[0].scheduler.timesteps
     on_device = timesteps.to(canvases[0].latent.device)
     for step, timestep in enumerate(timesteps):
         guided = guided_steps is None or step in guided_steps
+        kept.begin_step(guided=guided)
         scaled = {id(c): c.scheduler.scale_model_input(c.latent, timestep) for c in canvases}
         merged = {id(c): c.merger.empty(c.latent.shape[0], c.latent.device) for c in canvases}
-        for call in calls:
+        for number, call in enumerate(calls):
             if observe is not None:
                 # Behind the unconditional copies, if there are any (see `predict_noise`).
                 observe(call.work, (call.work[0][0].copies - 1) * call.size if guided else 0)
-            noise = predict_noise(unet, call, scaled, on_device[step], guidance_scale if guided else None)
+            predict = partial(kept.predict, number)
+            noise = predict_noise(unet, predict, call, scaled, on_device[step], guidance_scale if guided else None)
             for row, (canvas, index) in enumerate(call.work):
                 canvas.merger.add(merged[id(canvas)], index, noise[row])
         for canvas in canvases:
@@ -233,11 +246,22 @@ def batch_windows(canvases: Sequence[Canvas], window_batch: int) -> list[Call]:
 
 
 def predict_noise(
-    unet: FaithDiffUNet, call: Call, scaled: Mapping[int, Tensor], timestep: Tensor, guidance_scale: float | None
+    unet: FaithDiffUNet,
+    predict: Callable[..., Tensor],
+    call: Call,
+    scaled: Mapping[int, Tensor],
+    timestep: Tensor,
+    guidance_scale: float | None,
 ) -> Tensor:
     """Predicted noise [len(call.work), 4, h, w], float32, of windows cut out of `scaled` latents (by canvas id).
 
-    Without a guidance scale, of the conditional copy alone.
+    Args:
+        unet: the network.
+        predict: `sampling.kept.Kept.predict` of this call.
+        call: its windows.
+        scaled: latents as the scheduler wants them.
+        timestep: on the device.
+        guidance_scale: None takes the conditional copy alone.
     """
     full = call.work + [call.work[-1]] * (call.size - len(call.work))
     dtype = full[0][0].lq_embeddings.dtype
@@ -247,10 +271,11 @@ def predict_noise(
     aligned = unet.alignment(latents.to(dtype), embeddings)
     copies = 1 if guidance_scale is None else full[0][0].copies
     # Rows: all windows unconditional, then all conditional.
+    texts = [c.text for c, _ in full if c.text is not None]
     text = _rows([c.text for c, _ in full], copies)
     pooled = _rows([c.pooled for c, _ in full], copies)
     time_ids = torch.stack([c.time_ids[i] for c, i in full]).repeat(copies, 1)
-    noise = unet.predict(aligned.repeat(copies, 1, 1, 1), timestep, text, pooled, time_ids).float()
+    noise = predict(aligned.repeat(copies, 1, 1, 1), timestep, texts, text, pooled, time_ids).float()
     if guidance_scale is not None and copies == 2:
         unconditional, conditional = noise.chunk(2)
         noise = unconditional + guidance_scale * (conditional - unconditional)

@@ -22,6 +22,7 @@ from pipelines.run.streaming import StreamOptions, tables
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
 from pipelines.store.stores import open_store
+from pipelines.store.urls import absolute_store
 
 __all__ = ["OnCount", "OnItem", "build_check", "verify"]
 
@@ -131,7 +132,7 @@ def _draw(name: str, salt: str) -> float:
 
 def _checker(settings: Settings, results_only: bool) -> Callable[[pa.Table], pa.Table]:
     """The stage as a function for stateless tasks; each process opens its own stores, once."""
-    located = settings.with_absolute_paths()
+    located = settings.with_absolute_paths(absolute_store)
     source_url, output_url, seconds = located.source, located.output, located.retry_seconds
 
     def call(block: pa.Table) -> pa.Table:

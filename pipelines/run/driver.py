@@ -34,6 +34,7 @@ from pipelines.store.lease import Lease, hold_lease
 from pipelines.store.ownership import claim_output
 from pipelines.store.store import Store
 from pipelines.store.stores import open_store
+from pipelines.store.urls import absolute_store
 
 __all__ = ["Build", "OnRow", "run"]
 
@@ -114,7 +115,7 @@ class _Run:
         told: tuple[OnRow | None, OnRow | None, OnFrames | None],
         stamp: dict[str, str],
     ) -> None:
-        self.plan, self.settings = plan, settings.with_absolute_paths()
+        self.plan, self.settings = plan, settings.with_absolute_paths(absolute_store)
         self.lease, self.stop, self.stamp, self.observer = lease, stop, stamp, observer
         self.on_row, self.on_part, self.on_frames = told
         self.writer = ManifestWriter(store, stamp["run_id"])

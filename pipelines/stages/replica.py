@@ -12,7 +12,7 @@ from pipelines.settings import Settings
 if TYPE_CHECKING:
     from faithdiff_model.restorer import Restorer
 
-__all__ = ["Replica", "load_replica"]
+__all__ = ["FittingRestorer", "Replica", "load_replica"]
 
 _WINDOW_BATCH = {"cuda": 4}  # a guess until it is measured on a GPU; a CPU gains nothing from batches
 
@@ -32,6 +32,48 @@ class Replica:
     kind: str
     device: str
     window_batch: int
+
+
+class FittingRestorer:
+    """A replica's model as its device's memory takes it: with fewer windows in a UNet call, then with parts of the network off
+    the device while they do not compute.
+
+    Args:
+        replica: as it was loaded.
+
+    Attributes:
+        now: the model to restore with.
+    """
+
+    def __init__(self, replica: Replica) -> None:
+        self._whole, self._windows = replica.restorer, replica.window_batch
+        self.now = self._whole
+
+    def shrink(self) -> bool:
+        """A step down, after memory ran out; what fits then is kept. False where there is none left."""
+        import torch
+
+        torch.cuda.empty_cache()
+        half = self.now.options.window_batch // 2
+        if half:
+            self.now = self.now.with_options(window_batch=half)
+            return True
+        return self.now.parts is not None and self.now.parts.fall_back()
+
+    def reset(self) -> None:
+        """All windows and the first placement again: they were not why an item failed."""
+        self.now = self._whole
+        if self.now.parts is not None:
+            self.now.parts.reset()
+
+    def warnings(self) -> list[str]:
+        """What is otherwise than with more memory, for the rows that are restored so."""
+        few, parts, told = self.now.options.window_batch, self.now.parts, []
+        if few != self._windows:
+            told.append(f"{few} windows a call instead of {self._windows}, as the device's memory was too small")
+        if parts is not None and parts.placement != "resident":
+            told.append(f"slower by {parts.placement}, as the device's memory was too small; no result changes by it")
+        return told
 
 
 def load_replica(settings: Settings, threads: int, planned: str) -> Replica:

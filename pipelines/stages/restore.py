@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -17,9 +17,12 @@ from pipelines.rows import Row, get_pixels, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
 from pipelines.stages.faithfulness import psnr_db, squared_error, undamaged
-from pipelines.stages.replica import load_replica
+from pipelines.stages.replica import FittingRestorer, load_replica
 from pipelines.stages.tile_parts import PartStatistics
 from pipelines.stages.tiling import tile_places
+
+if TYPE_CHECKING:
+    from faithdiff_model.restorer import Restorer
 
 __all__ = ["Restore"]
 
@@ -42,9 +45,12 @@ class Restore:
     def __init__(self, settings: Settings, threads: int = 0, digest: str = "") -> None:
         replica = load_replica(settings, threads, digest)
         self.settings, self.device = settings, replica.device
-        self.window_batch = replica.window_batch
-        self.whole = replica.restorer
-        self.restorer = self.whole  # or, short of memory, the same with fewer windows a call
+        self.fitting = FittingRestorer(replica)
+
+    @property
+    def restorer(self) -> Restorer:
+        """The model, as memory allows."""
+        return self.fitting.now
 
     def core(self, row: Row) -> Iterator[Row]:
         """Restore one row.
@@ -58,9 +64,7 @@ class Restore:
         try:
             self.core_batch([row])
         except Exception as error:
-            self.restorer = self.whole
-            if self.restorer.parts is not None:
-                self.restorer.parts.reset()
+            self.fitting.reset()
             if isinstance(error, torch.OutOfMemoryError):
                 raise ItemError("out_of_memory", describe(error, row)) from error
             raise
@@ -79,17 +83,8 @@ class Restore:
             row["software"] = software_versions()
             row["model_preset"] = self.settings.preset
             row["model_trained"] = self.restorer.trained
-            row["warnings"] = [*row["warnings"], *self._short_of_memory()]
+            row["warnings"] = [*row["warnings"], *self.fitting.warnings()]
         return rows
-
-    def _short_of_memory(self) -> list[str]:
-        """What is otherwise than with more memory."""
-        few, parts, told = self.restorer.options.window_batch, self.restorer.parts, []
-        if few != self.window_batch:
-            told.append(f"{few} windows a call instead of {self.window_batch}, as the device's memory was too small")
-        if parts is not None and parts.placement != "resident":
-            told.append(f"slower by {parts.placement}, as the device's memory was too small; no result changes by it")
-        return told
 
     def _restore_in_memory(self, rows: list[Row]) -> float:
         """Restore rows with as many windows in a call as the device's memory takes; the seconds that it took in the end."""
@@ -100,11 +95,7 @@ class Restore:
             try:
                 self._restore(rows)
             except torch.OutOfMemoryError:
-                torch.cuda.empty_cache()
-                half = self.restorer.options.window_batch // 2
-                if half:
-                    self.restorer = self.restorer.with_options(window_batch=half)
-                elif self.restorer.parts is None or not self.restorer.parts.fall_back():
+                if not self.fitting.shrink():
                     raise
             else:
                 return time.monotonic() - started

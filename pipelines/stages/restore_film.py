@@ -25,7 +25,7 @@ from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
 from pipelines.stages.faithfulness import squared_error
 from pipelines.stages.publish import write_errors
-from pipelines.stages.replica import load_replica
+from pipelines.stages.replica import FittingRestorer, load_replica
 from pipelines.store.concurrency import prefetch
 from pipelines.store.large_files import publishing
 from pipelines.store.lease import LOST, Fence
@@ -62,7 +62,7 @@ class RestoreFilm:
     ) -> None:
         self.on_frame = on_frame
         replica = load_replica(settings, threads, digest)
-        self.restorer, self.device = replica.restorer, replica.device
+        self.fitting, self.device = FittingRestorer(replica), replica.device
         self.settings, self.fence = settings, writing_fence
         stores = stores_of(settings)
         self.source, self.output = stores.source, stores.output
@@ -70,10 +70,12 @@ class RestoreFilm:
         self._known: tuple[str, FilmPlan] | None = None
 
     def core(self, row: Row) -> Iterator[Row]:
-        """Restore a segment and publish it; out of memory, with fewer windows in a UNet call, down to one.
+        """Restore a segment and publish it; out of memory, from its first frame with fewer windows in a UNet call, down to one,
+        and then with parts of the network off the device, as the segments that follow.
 
         Raises:
-            ItemError: the source, the model or the output failed.
+            ItemError: the source, the model or the output failed; `out_of_memory`, where nothing smaller can be made of it, and
+                the segments that follow get all windows again.
         """
         import torch
 
@@ -82,13 +84,9 @@ class RestoreFilm:
                 result = self._restore(row)
                 break
             except torch.OutOfMemoryError as error:
-                torch.cuda.empty_cache()
-                half = self.restorer.options.window_batch // 2
-                if not half:
+                if not self.fitting.shrink():
+                    self.fitting.reset()
                     raise ItemError("out_of_memory", describe(error, row)) from error
-                self.restorer = self.restorer.with_options(window_batch=half)
-                warning = f"{half} windows a call, as the device's memory was too small for more"
-                row["warnings"] = [*row["warnings"], warning]
             except _LostError:
                 result = drop_payload(row | {"status": HELD_BACK})
                 break
@@ -105,7 +103,7 @@ class RestoreFilm:
                 "model_preset": self.settings.preset,
             }
         )
-        row["model_trained"] = self.restorer.trained
+        row["model_trained"] = self.fitting.now.trained
         with write_errors(f"{path}: segment {number}"), publishing(self.output, segment_path(key, number)) as local:
             self._write(row, plan, segment, local)
             if self.fence is not None and self.fence.state() == LOST:
@@ -129,7 +127,7 @@ class RestoreFilm:
                 yield steps.shot_frame(frame, seen)
 
         restored = restore_shot(
-            self.restorer,
+            self.fitting.now,
             shot_frames(),
             steady=self.settings.steady,
             prompt=row["prompt"] or "",
@@ -151,6 +149,7 @@ class RestoreFilm:
                 frames += 1
                 self._tell(row, frames, segment.count)
             seconds = row["seconds_restore"] = time.monotonic() - started
+            row["warnings"] = [*row["warnings"], *self.fitting.warnings()]
             writer.finish({**_record(row, segment, seconds, error, count)})
 
     def _tell(self, row: Row, done: int, count: int) -> None:

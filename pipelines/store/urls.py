@@ -13,7 +13,7 @@ from faithdiff_model.redaction import redact_url
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-__all__ = ["StoreError", "open_file_system"]
+__all__ = ["StoreError", "absolute_store", "open_file_system"]
 
 _USER = re.compile(r"(\w+)://([^/]*)@")
 _NO_HOST = {"file", "memory"}  # so no user: the @ is part of a name
@@ -39,7 +39,7 @@ def open_file_system(url: str) -> tuple[AbstractFileSystem, str]:
     if url.startswith(("http://", "https://")) and "?" in url:
         raise StoreError(f"store {redact_url(url)}: a URL with a query cannot hold files; give the folder's own URL")
     try:
-        fs, root = fsspec.core.url_to_fs(str(Path(url).expanduser().absolute()) if _is_local_path(url) else url)
+        fs, root = fsspec.core.url_to_fs(absolute_store(url))
     except ImportError as error:
         raise StoreError(
             f"store {redact_url(url)}: {error}; install the extra for it, such as faitharchive[s3]"
@@ -51,5 +51,6 @@ def open_file_system(url: str) -> tuple[AbstractFileSystem, str]:
     return fs, root.rstrip("/")
 
 
-def _is_local_path(url: str) -> bool:
-    return "://" not in url and "::" not in url
+def absolute_store(url: str) -> str:
+    """A store's local path, made absolute; a URL, and an empty one, as it is. Raises RuntimeError: ~ of an unknown user."""
+    return url if not url or "://" in url or "::" in url else str(Path(url).expanduser().absolute())

@@ -37,7 +37,9 @@ _LEAST_TRAINING = 45  # seconds; with less, no training is begun
 _LEAST_SECONDS = 15  # with less, no other step is begun
 _TRIED_OUT = 10  # times the limits of the steps, where a busy CPU tries the script out
 # Most valuable first, and the most seconds that each may take; training takes what was asked for (see README.md).
-STEPS = {"golden": 60, "speed": 220, "large": 80, "profile": 60, "memory": 80, "nano": 45, "train": 3600}
+STEPS = {
+    "golden": 60, "speed": 220, "large": 80, "profile": 60, "memory": 80, "nano": 45, "approximations": 40, "train": 3600,
+}  # fmt: skip
 MEASURING = tuple(step for step in STEPS if step != "train")
 
 
@@ -185,6 +187,10 @@ def do(step: str, options: argparse.Namespace) -> None:
         import gpu_memory
 
         gpu_memory.run(options)
+    elif step == "approximations":
+        import gpu_approximations
+
+        gpu_approximations.run(options)
     else:
         import gpu_steps
 

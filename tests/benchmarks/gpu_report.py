@@ -85,6 +85,10 @@ def _memory(row: Mapping[str, Any]) -> str:
     return f"memory {row['mode']}: peak {peak}, {row['s_an_image']:.4g} s an image"
 
 
+def _approximation(row: Mapping[str, Any]) -> str:
+    return f"{row['way']}: {row['s_an_image']:.4g} s an image, off by at most {row['difference']:.2g} of white (random weights)"
+
+
 def _nano(row: Mapping[str, Any]) -> str:
     return (
         f"nano {row['way']} in {row['dtype']}, {row['windows_a_call']} windows a call: "
@@ -102,4 +106,5 @@ _LINES = {
     "profile": _profile,
     "memory": _memory,
     "nano": _nano,
+    "approximation": _approximation,
 }

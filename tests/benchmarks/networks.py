@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from faithdiff_model.build import build_vae
 from faithdiff_model.network.config import LQEncoderConfig, NetworkConfig
+from faithdiff_model.network.prompt_attention import keys_and_values
 from faithdiff_model.network.text import TextEmbedding
 from faithdiff_model.network.unet import FaithDiffUNet, assemble_unet
 from faithdiff_model.options import RestoreOptions
@@ -112,8 +112,8 @@ def build_on(config: NetworkConfig, device: torch.device, dtype: torch.dtype) ->
 class Cost:
     """Floating-point operations (a multiplication and an addition are two), in TFLOP.
 
-    `embedding` and `alignment` are of one window without its guidance pair, `alignment_pair` and `unet` with it; the codec is
-    of an image.
+    `embedding` and `alignment` are of one window without its guidance pair, `alignment_pair` and `unet` with it; `prompt` is
+    what of `unet` are the prompt's keys and values; the codec is of an image.
     """
 
     lq_encoder: float
@@ -123,6 +123,7 @@ class Cost:
     alignment: float
     alignment_pair: float
     unet: float
+    prompt: float
     windows: int
     parameters: int
 
@@ -130,10 +131,9 @@ class Cost:
         """TFLOP of one image, in our way of working or the reference's."""
         codec = self.lq_encoder + self.vae_encode + self.vae_decode
         if reference:
-            a_window = steps * (copies * self.embedding + self.alignment_pair + self.unet)
-        else:
-            a_window = self.embedding + steps * (self.alignment + self.unet)
-        return codec + self.windows * a_window
+            return codec + self.windows * steps * (copies * self.embedding + self.alignment_pair + self.unet)
+        a_window = self.embedding + steps * (self.alignment + self.unet - self.prompt)
+        return codec + self.windows * a_window + self.prompt
 
 
 def count_cost(config: NetworkConfig, size: int, options: RestoreOptions) -> Cost:
@@ -175,12 +175,13 @@ def count_cost(config: NetworkConfig, size: int, options: RestoreOptions) -> Cos
                 partial(unet.alignment, pair=copies), *(part.repeat(copies, 1, 1, 1) for part in (window, embedding))
             ),
             unet=_tflop(unet.predict, *pair),
+            prompt=_tflop(keys_and_values, unet.core, text),
             windows=len(grid.windows()),
             parameters=sum(p.numel() for p in (*unet.parameters(), *vae.parameters())),
         )
 
 
-def _tflop(function: Any, *arguments: Tensor) -> float:
+def _tflop(function: Any, *arguments: Any) -> float:
     with FlopCounterMode(display=False) as counter:
         function(*arguments)
     return counter.get_total_flops() / 1e12

@@ -16,6 +16,7 @@ from memory_modes import count_activations, peak_numbers
 from networks import NETWORKS, count_cost
 
 from faithdiff_model.memory import RESERVE, needed
+from faithdiff_model.network.prompt_attention import MOST_ROWS
 from faithdiff_model.options import RestoreOptions
 
 
@@ -54,7 +55,7 @@ def test_published_size_is_what_the_figures_assume() -> None:
 def test_memory_is_what_placements_are_chosen_by() -> None:
     unet, codec, weights = count_activations(NETWORKS["sdxl"])
     window = needed("resident", weights, NETWORKS["sdxl"], windows=100, width=2) - RESERVE - weights.core - weights.rest
-    assert window == 100 * 2 * unet
+    assert window == 2 * (100 * unet + MOST_ROWS * 12_812_800)  # keys and values, counted in test_prompt_attention.py
     alone = needed("group_offload", weights, NETWORKS["sdxl"], windows=1, width=2) - RESERVE - weights.rest
     assert alone == 2 * codec
 

@@ -23,7 +23,10 @@ def test_dry_run_of_every_measuring_step(tmp_path: Path) -> None:
     done = run_script(f"--out {out} --step {steps} --ends-in 250", bare_environment(tmp_path))
     assert done.returncode == 0, done.stderr
     rows = gpu.rows(out)
-    assert [row for row in rows if "failed" in row] == []
+    # What a CPU cannot do is a row that says so.
+    assert [(row["way"], row["failed"][:38]) for row in rows if "failed" in row] == [
+        ("float8 arithmetic", "ValueError: float8 arithmetic: cpu doe")
+    ]
     assert [row["name"] for row in rows if row["what"] == "begins"] == list(gpu.MEASURING)
     by_kind: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -48,6 +51,12 @@ def test_dry_run_of_every_measuring_step(tmp_path: Path) -> None:
     modes = ["resident", "model_offload", "group_offload", "resident, float8 storage"]
     assert [row["mode"] for row in by_kind["memory"]] == modes
     assert by_kind["nano"][0]["s_a_megapixel"] > 0
+    exact, *approximations, _ = by_kind["approximation"]
+    assert exact["difference"] == 0
+    # One step has none before it to take features from, and no middle half.
+    assert [(row["way"][:8], row["difference"] == 0) for row in approximations] == [
+        ("features", True), ("features", True), ("guidance", False),
+    ]  # fmt: skip
 
 
 def test_each_step_is_a_process_and_its_figures_are_printed(tmp_path: Path) -> None:

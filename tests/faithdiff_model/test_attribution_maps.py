@@ -12,9 +12,10 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 
 from faithdiff_model import attribution
-from faithdiff_model.attribution import AttentionCollector, attribute, cross_attention_layers, watch
+from faithdiff_model.attribution import AttentionCollector, attribute, watch
 from faithdiff_model.build import build_restorer
 from faithdiff_model.image.windows import Rect, WindowGrid, window_weights
+from faithdiff_model.network.prompt_attention import cross_attention_layers
 from faithdiff_model.network.unet import assemble_unet
 from faithdiff_model.options import RestoreOptions
 from faithdiff_model.presets.sdxl import SDXL
@@ -55,7 +56,7 @@ def test_a_words_map_is_the_sum_of_its_tokens(restorer: Restorer) -> None:
 def test_shares_are_those_of_diffusers(restorer: Restorer) -> None:
     """Our probabilities are what diffusers' own plain processor multiplies the values with."""
     rng = torch.Generator().manual_seed(0)
-    for layer in cross_attention_layers(restorer.unet):
+    for layer in cross_attention_layers(restorer.unet.core):
         hidden = torch.randn(2, 64, layer.query_dim, generator=rng)
         text = torch.randn(2, 77, layer.cross_attention_dim, generator=rng)
         ours = attribution.token_shares(layer, hidden, text)
@@ -72,7 +73,7 @@ def test_every_layer_head_and_step_counts_once(restorer: Restorer, monkeypatch: 
     monkeypatch.setattr(AttentionCollector, "add", lambda self, shares: seen.append(shares.shape) or add(self, shares))
     restorer = restorer.with_options(window_batch=4, steps=3)
     collected(restorer, picture(128, 330), [[1]])  # five windows, so calls of four and of one with three copies
-    layers = cross_attention_layers(restorer.unet)
+    layers = cross_attention_layers(restorer.unet.core)
     assert len(layers) == 4
     assert len(seen) == 3 * 2 * len(layers)
     assert [shape[0] for shape in seen] == ([4] * len(layers) + [1] * len(layers)) * 3
@@ -229,7 +230,7 @@ def test_every_cross_attention_of_sdxl_finds_its_size() -> None:
                 torch.zeros(2, width, side, side), torch.tensor(5), torch.zeros(2, 77, 2048), torch.zeros(2, 1280),
                 torch.zeros(2, 6),
             )  # fmt: skip
-    assert len(cross_attention_layers(unet)) == 70
+    assert len(cross_attention_layers(unet.core)) == 70
     (sums,) = collector._sums.values()
     assert sums.heads == 10 * 10 + 60 * 20
     assert {halvings: share.shape for halvings, share in sums.maps.items()} == {1: (2, 64, 64), 2: (2, 32, 32)}
@@ -261,7 +262,7 @@ def test_any_layout(restorer: Restorer, shape: tuple[int, ...]) -> None:
 
 
 def test_attention_that_is_the_same_everywhere_is_no_map(restorer: Restorer) -> None:
-    layers = cross_attention_layers(restorer.unet)
+    layers = cross_attention_layers(restorer.unet.core)
     before = [layer.to_q for layer in layers]
     for layer in layers:
         layer.to_q = Calls(lambda x, channels: torch.zeros(*x.shape[:2], channels), layer.inner_dim)
@@ -309,7 +310,7 @@ def test_a_watched_restoration_is_the_same(restorer: Restorer, guidance_scale: f
 
 
 def test_processors_come_back(restorer: Restorer) -> None:
-    layers = cross_attention_layers(restorer.unet)
+    layers = cross_attention_layers(restorer.unet.core)
     own = AttnProcessor()
     usual = layers[0].processor
     layers[0].set_processor(own)
@@ -329,11 +330,11 @@ def test_processors_come_back(restorer: Restorer) -> None:
 def test_processors_come_back_after_a_failure_in_the_network(
     restorer: Restorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = [layer.processor for layer in cross_attention_layers(restorer.unet)]
+    before = [layer.processor for layer in cross_attention_layers(restorer.unet.core)]
     monkeypatch.setattr(AttentionCollector, "add", lambda self, shares: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         attribute(restorer, picture(64, 64), PROMPT, ["grass"], 0)
-    assert [layer.processor for layer in cross_attention_layers(restorer.unet)] == before
+    assert [layer.processor for layer in cross_attention_layers(restorer.unet.core)] == before
 
 
 def test_a_compiled_network_is_watched_uncompiled(restorer: Restorer) -> None:

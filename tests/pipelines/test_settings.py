@@ -25,7 +25,7 @@ CHANGE_BYTES = {
 # Later ones, left out where results are as before them.
 LATER = {
     "caption_cleaned": True, "codec_overlap": 0.25, "detail": 0.5, "disclosure": False,
-    "empty_negative": "encoded", "float8_storage": True, "grain": "keep",
+    "empty_negative": "encoded", "feature_reuse": 2, "float8_arithmetic": True, "float8_storage": True, "grain": "keep",
     "guidance_end": 0.5, "guidance_start": 0.25, "metadata": "none",
     "source_type": "trainedAlgorithmicMedia", "tiff_compression": "zstd", "tone": "restore",
 }  # fmt: skip
@@ -33,6 +33,7 @@ LATER = {
 GUIDED, DESCRIBED = {"preset": "sdxl"}, {"preset": "sdxl", "captions": "llava"}
 BESIDE: dict[str, dict[str, Any]] = {
     "caption_cleaned": DESCRIBED, "disclosure": {"undisclosed_because": "a test"}, "empty_negative": GUIDED,
+    "feature_reuse": {"preset": "sdxl"}, "float8_arithmetic": {"preset": "sdxl", "dtype": "bfloat16"},
     "float8_storage": {"preset": "sdxl"},
     "guidance_end": GUIDED, "guidance_start": GUIDED,
 }  # fmt: skip
@@ -140,9 +141,11 @@ def test_what_is_no_setting_of_film_is_told(changes: dict[str, Any], complaint: 
     [
         ({"float8_storage": True}, "preset nano has no weights to store as float8: leave it out, or choose sdxl"),
         ({"float8_storage": True, "preset": "sdxl", "compile": True}, "cannot be compiled: choose one of the two"),
+        ({"float8_arithmetic": True, "preset": "sdxl"}, "goes with bfloat16; choose dtype bfloat16"),
+        ({"feature_reuse": 2}, "feature_reuse is 2 but preset nano takes one step: choose preset sdxl, or 1"),
     ],
 )
-def test_what_float8_storage_cannot_be_used_with_is_told(changes: dict[str, Any], complaint: str) -> None:
+def test_what_approximations_cannot_be_used_with_is_told(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         Settings(**changes)
 

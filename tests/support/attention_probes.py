@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from faithdiff_model.attribution import AttentionCollector, cross_attention_layers, watch
+from faithdiff_model.attribution import AttentionCollector, watch
+from faithdiff_model.network.prompt_attention import cross_attention_layers
 from faithdiff_model.restorer import Restorer
 
 PROMPT = "A Dog in the grass, by the dog's house"
@@ -31,7 +32,7 @@ class FixedAttention:
     """Makes all cross-attention look at one token in the left half of what each layer sees, and at another in the right."""
 
     def __init__(self, restorer: Restorer, left: int, right: int) -> None:
-        self.layers = cross_attention_layers(restorer.unet)
+        self.layers = cross_attention_layers(restorer.unet.core)
         self.left, self.right = left, right
         self.before = [(layer.to_q, layer.to_k) for layer in self.layers]
 

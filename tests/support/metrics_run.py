@@ -35,8 +35,9 @@ def watched_archive(folder: Path, port: int = 0) -> Settings:
     save_photo(scans / "small.png", picture(40, 48))
     save_photo(scans / "giant.png", picture(80, 120))
     (scans / "bad.jpg").write_bytes(b"no picture")
+    # nano: a worker process loads neither diffusers nor transformers for it, which would take most of the run.
     return archive_settings(
-        folder, guidance_scale=1, replicas=1, cpus=2, object_store_mb=200, tile=128, tile_halo=32, metrics_port=port
+        folder, preset="nano", replicas=1, cpus=2, object_store_mb=200, tile=128, tile_halo=32, metrics_port=port
     )
 
 

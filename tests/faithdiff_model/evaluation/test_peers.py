@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from skimage import data
 
+from faithdiff_model.evaluation import data as evaluation_data
 from faithdiff_model.evaluation import peers
 from faithdiff_model.evaluation.data import Pair, as_rgb, damage_mask, load_pair
 from faithdiff_model.evaluation.peers import PEERS, PeerUnavailableError, peer_method
@@ -65,6 +67,24 @@ def test_inpainting_is_told_where_damage_is() -> None:
         for errors, image in ((inside, result), (untouched, plain)):
             errors.append(np.abs(image[mask].astype(int) - reference[mask]).mean())
     assert np.mean(inside) < 0.6 * np.mean(untouched)
+
+
+def test_inpainting_degrades_a_photograph_no_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    degrade = evaluation_data.degrade
+
+    def counted(name: str, hq: np.ndarray, seed: int) -> Any:
+        made.append(seed)
+        return degrade(name, hq, seed)
+
+    monkeypatch.setattr(evaluation_data, "degrade", counted)
+    photograph = np.full((64, 64, 3), 120, np.uint8)
+    read = {Path("a.png"): photograph, Path("b.png"): photograph}.__getitem__
+    for seed, name in enumerate(("a", "b")):
+        pair = Pair(name=name, degradation="archive", seed=seed, hq=Path(f"{name}.png"))
+        lq, reference = load_pair(pair, read)
+        peer_method("inpaint", threads=1, read=read).run(lq, *reference.shape[:2], pair)
+    assert made == [0, 1]
 
 
 def test_inpainting_says_that_files_do_not_tell_where_damage_is() -> None:

@@ -204,6 +204,13 @@ def test_a_step_waits_for_nothing(unet: FaithDiffUNet, sampler: Sampler, copies:
         assert watch.found == ["_to_copy"]
 
 
+def test_reusing_features_waits_for_nothing(unet: FaithDiffUNet) -> None:
+    canvas = meta_canvas("euler", 2)
+    with WatchWaits("meta") as watch:
+        denoise(unet, [canvas], guidance_scale=5.0, window_batch=2, feature_reuse=2)
+    assert watch.found == ["_to_copy"]
+
+
 def test_waiting_is_noticed() -> None:
     """The measure above can fail."""
     there = torch.zeros(2, device="meta")

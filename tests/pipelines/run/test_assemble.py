@@ -72,7 +72,8 @@ def test_finished_tiles_are_not_restored_again(
     import pipelines.run.driver
     from pipelines.run.joiner import Joiner
 
-    settings = Settings(source=str(scans), output=str(tmp_path / "out"), tile=192, only="large.png", **FAST)
+    quick = FAST | {"preset": "nano"}  # its worker processes load neither diffusers nor transformers
+    settings = Settings(source=str(scans), output=str(tmp_path / "out"), tile=192, only="large.png", **quick)
     plan = make_plan(settings)
 
     def die(*_: object, **__: object) -> None:

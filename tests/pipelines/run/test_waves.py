@@ -37,7 +37,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_session: None)
     monkeypatch.setattr(pipelines.run.driver, "_WAVE_ROWS", 2)
     monkeypatch.setattr(pipelines.run.driver, "_WAVE_ROWS_A_REPLICA", 0)
     monkeypatch.setattr(pipelines.audit.verify, "_WAVE_BLOCKS", 2)
-    return archive_settings(tmp_path, guidance_scale=1, replicas=1, tile=128, tile_halo=32)
+    # nano: each wave's replica is a process of its own, which loads neither diffusers nor transformers for it.
+    return archive_settings(tmp_path, preset="nano", replicas=1, tile=128, tile_halo=32)
 
 
 @pytest.mark.ray

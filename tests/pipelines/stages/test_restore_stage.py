@@ -123,8 +123,8 @@ def test_short_of_memory_fewer_windows_share_a_call(
     model = Restore(archive_settings(tmp_path, guidance_scale=1.0, window_batch=4), threads=1)
     (roomy,) = restored(model, many_windows())
     assert roomy["warnings"] == []
-    device = SmallDevice(model.whole.unet, most)
-    monkeypatch.setattr(model.whole.unet, "predict", device)
+    device = SmallDevice(model.restorer.unet, most)
+    monkeypatch.setattr(model.restorer.unet, "predict", device)
     rows = restored(model, many_windows(0), many_windows(1))
     assert [row["status"] for row in rows] == [PENDING, PENDING]
     for row in rows:
@@ -142,11 +142,11 @@ def test_what_fits_in_no_way_fails_alone_and_the_next_gets_all_windows(
 ) -> None:
     model = Restore(archive_settings(tmp_path, guidance_scale=1.0, window_batch=4), threads=1)
     with monkeypatch.context() as patched:
-        patched.setattr(model.whole.unet, "predict", SmallDevice(model.whole.unet, 0))
+        patched.setattr(model.restorer.unet, "predict", SmallDevice(model.restorer.unet, 0))
         rows = restored(model, many_windows(0), many_windows(1))
     assert [(row["status"], row["error_code"]) for row in rows] == [(FAILED, "out_of_memory")] * 2
-    device = SmallDevice(model.whole.unet, 9)
-    monkeypatch.setattr(model.whole.unet, "predict", device)
+    device = SmallDevice(model.restorer.unet, 9)
+    monkeypatch.setattr(model.restorer.unet, "predict", device)
     (row,) = restored(model, many_windows(2))
     assert (row["status"], row["warnings"], max(device.batches)) == (PENDING, [], 4)
 
@@ -157,14 +157,14 @@ def test_short_of_memory_with_one_window_parts_leave_the_device(tmp_path: Any) -
 
     model = Restore(archive_settings(tmp_path, guidance_scale=1.0, window_batch=1), threads=1)
     (roomy,) = restored(model, many_windows())
-    parts = model.whole.parts
+    parts = model.restorer.parts
     assert parts is not None
 
     def small(*_: Any) -> None:
         if parts.placement == "resident":
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    hook = model.whole.unet.core.register_forward_pre_hook(small)
+    hook = model.restorer.unet.core.register_forward_pre_hook(small)
     (row,) = restored(model, many_windows())
     told = "slower by model_offload, as the device's memory was too small; no result changes by it"
     assert (row["status"], row["warnings"]) == (PENDING, [told])
