@@ -37,7 +37,7 @@ _ENDINGS: tuple[tuple[OtherKind, str], ...] = (
         OtherKind("camera raw files", "develop them to 16-bit TIFF, then run again"),
         "dng cr2 cr3 crw nef nrw arw srf sr2 raf orf rw2 pef ptx srw raw rwl iiq 3fr fff x3f dcr kdc mrw mos erf mef",
     ),
-    (OtherKind("HEIC and AVIF pictures", _TO_TIFF), "heic heif heics hif avif avifs"),
+    (OtherKind("HEIC pictures and AVIF sequences", _TO_TIFF), "heic heif heics hif avifs"),
     (OtherKind("JPEG XL, JPEG XR and JPEG-LS pictures", _TO_TIFF), "jxl jxr wdp hdp jls"),
     (OtherKind("Photoshop documents", "save each as a flattened TIFF, then run again"), "psd psb"),
     (OtherKind("pictures of other programs", "export each as TIFF, then run again"), "xcf kra ora afphoto clip"),
@@ -48,8 +48,8 @@ _ENDINGS: tuple[tuple[OtherKind, str], ...] = (
     (OtherKind("drawings", "they are no photographs"), "svg svgz wmf emf cdr dwg dxf"),
     (
         OtherKind("pictures of formats that are not read", _TO_TIFF),
-        "bmp dib gif tga icb vda pcx ico cur pnm ppm pgm pbm pam hdr fits fit dcm cin sgi rgb ras pict pct fpx pcd jps mpo "
-        "apng jng mng flif bpg iff lbm xbm xpm jb2 jbig mrc",
+        "icb vda pcx ico cur pnm ppm pgm pbm pam hdr fits fit dcm cin sgi rgb ras pict pct fpx pcd "
+        "jng mng flif bpg iff lbm xbm xpm jb2 jbig mrc",
     ),
     (
         OtherKind("films of formats that are not read", "convert them to Matroska (FFV1) or MOV, then run again"),

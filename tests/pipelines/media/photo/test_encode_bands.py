@@ -109,7 +109,7 @@ def test_memory_is_that_of_a_few_bands(format: str, tmp_path: Path) -> None:
     peaks = []
     for count in (48, 96):
         tracemalloc.start()
-        with (tmp_path / "a").open("wb") as file:
+        with (tmp_path / "a").open("w+b") as file:
             encode_bands(file, (band for _ in range(count)), (64 * count, 1000, 3), band.dtype, format=format)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
