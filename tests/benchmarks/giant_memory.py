@@ -25,7 +25,7 @@ import tifffile
 from facts import peak_mb, text_table, write_results
 
 from faithdiff_model.image.colour_statistics import ColourStatistics
-from faithdiff_model.image.resize import from_unit_float, to_unit_float
+from faithdiff_model.image.resize import to_unit_float
 from pipelines.manifest.identity import software_versions
 from pipelines.plan.plan import make_plan
 from pipelines.rows import PART_DONE, PENDING, Row, get_pixels, put_pixels, to_table, whole_row
@@ -61,9 +61,9 @@ class Identity:
         region, core = (pixels_of(area, place, self.settings) for area in (place.tile.region, place.tile.core))
         pixels = get_pixels(row)[core.within(region).slices]
         row.update({"seconds_restore": 0.0, "device": "none", "software": software_versions()})
-        planes = to_unit_float(pixels).transpose(2, 0, 1)
-        row["statistics"] = PartStatistics(ColourStatistics.of(planes), ColourStatistics.of(planes)).to_json()
-        put_pixels(row, from_unit_float(to_unit_float(pixels), np.dtype(np.uint16)))
+        colours = ColourStatistics.of(to_unit_float(pixels).transpose(2, 0, 1))
+        row["statistics"] = PartStatistics(colours, colours).to_json()
+        put_pixels(row, pixels.astype(np.uint16) * 257)
         yield row
 
 
