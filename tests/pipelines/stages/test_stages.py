@@ -234,9 +234,8 @@ def test_tiles_cover_the_photograph_once(tmp_path: Path, size: tuple[int, int], 
     assert {row["parts"] for row in rows} == {len(rows)}
     assert (len(rows) > 1) == (max(height, width) > 128)
     known = rows[0]
-    expected = identity(
-        known["source_sha256"], known["settings_digest"], known["model_digest"], known["seed"], disclosed=True
-    )
+    made_from = known["source_sha256"], known["settings_digest"], known["model_digest"], known["seed"]
+    expected = identity(*made_from, disclosed=True, carried=True)
     assert {row["identity"] for row in rows} == {expected}
 
 
