@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.console.summary import Counts
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # which loads what --help has no use for
+    from jobs.console.summary import Counts
 
 __all__ = ["ALL_DONE", "NOTHING_RAN", "SIGNALLED", "SOME_FAILED", "STOPPED", "exit_code"]
 
