@@ -18,7 +18,10 @@ def with_segment(marker: int, body: bytes, data: bytes | None = None) -> bytes:
 
 
 def xmp(text: str) -> bytes:
-    return with_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + text.encode())
+    rdf = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+    names = 'xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/"'
+    packet = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{rdf}" {names}>{text}</rdf:RDF></x:xmpmeta>'
+    return with_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet.encode())
 
 
 def multi_picture(count: int) -> bytes:
@@ -38,7 +41,7 @@ GAIN_MAP = "a gain map, which brightens the picture on HDR screens: it is not re
     [
         (multi_picture(3), ("3 images (multi-picture format): only the first is restored",)),
         (xmp('<rdf:Description GCamera:MotionPhoto="1"/>'), (MOTION,)),
-        (xmp("<GCamera:MicroVideo>1</GCamera:MicroVideo>"), (MOTION,)),
+        (xmp("<rdf:Description><GCamera:MicroVideo>1</GCamera:MicroVideo></rdf:Description>"), (MOTION,)),
         (pillow_file(smooth(3), "JPEG") + b"\0" * 16 + b"MotionPhoto_Data" + bytes(32), (MOTION,)),
         (xmp('<rdf:Description hdrgm:Version="1.0"/>'), (GAIN_MAP,)),
         (with_segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + bytes(4)), (GAIN_MAP,)),
