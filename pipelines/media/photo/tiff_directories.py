@@ -144,8 +144,10 @@ def text_of(ifd: Ifd, *tags: int) -> str:
 
 
 def _directories(data: bytes, chain: dict[int, int], big: bool, order: str) -> Iterator[tuple[Ifd, Directory]]:
+    unread = len(data)  # directories that do not lie over one another are no longer than the file together
     for number, (offset, pointer) in enumerate(chain.items()):
-        if number >= _MOST_READ:
+        unread -= pointer - offset
+        if number >= _MOST_READ or (number and unread < 0):
             yield Ifd(data, order, {}), Directory(offset=offset, pointer=pointer)
             continue
         ifd = read_ifd(data, offset, big, order)

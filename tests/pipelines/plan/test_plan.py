@@ -231,13 +231,13 @@ def test_only_a_glob(settings: Settings) -> None:
 
 
 def test_other_files_are_skipped_and_counted(settings: Settings) -> None:
-    for name in ("notes.txt", "1924/more.TXT", "README", ".jpg", "x.gif", "_faitharchive/hidden.png"):
+    for name in ("notes.txt", "1924/more.TXT", "README", ".jpg", "x.psd", "_faitharchive/hidden.png"):
         path = Path(settings.source) / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"no photograph")
     plan = make_plan(changed(settings, into_existing=True))  # a source with records of ours may be an output
     assert set(reasons(plan)) == {"1924/b.tif", "a.png"}
-    assert dict(plan.skipped) == {".txt": 2, "README": 1, ".jpg": 1, ".gif": 1, ".png": 1}
+    assert dict(plan.skipped) == {".txt": 2, "README": 1, ".jpg": 1, ".psd": 1, ".png": 1}
 
 
 def test_catalogue_captions_change_their_own_items_alone(settings: Settings, tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def test_a_metadata_bomb_costs_no_memory(kind: bytes) -> None:
         tracemalloc.stop()
     np.testing.assert_array_equal(photo.pixels, pixels)
     assert peak < 64 * 2**20
-    assert bool(photo.warnings) == (kind == b"iCCP")
+    assert len(photo.warnings) == (1 if kind == b"iCCP" else 5)  # each says what was left out
 
 
 def test_a_strip_bomb_costs_no_memory() -> None:
