@@ -19,7 +19,9 @@ def with_segment(marker: int, body: bytes, data: bytes | None = None) -> bytes:
 
 def xmp(text: str) -> bytes:
     rdf = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-    names = 'xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/"'
+    names = (
+        'xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/"'
+    )
     packet = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{rdf}" {names}>{text}</rdf:RDF></x:xmpmeta>'
     return with_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet.encode())
 
