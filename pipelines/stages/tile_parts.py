@@ -124,7 +124,10 @@ class OpenPart(AbstractContextManager["OpenPart"]):
 
     def __init__(self, store: Store, identity: str, number: int) -> None:
         with ExitStack() as stack:
-            file = stack.enter_context(seekable(store, part_path(identity, number)))
+            path = part_path(identity, number)
+            # From an object store a part is one request, as many small ranges of it would cost more than its memory.
+            opened = seekable(store, path) if store.local else io.BytesIO(store.read(path))
+            file = stack.enter_context(opened)
             self._archive = stack.enter_context(np.load(file, allow_pickle=False))
             self._core: IO[bytes] = stack.enter_context(self._archive.zip.open("core.npy"))
             np.lib.format.read_magic(self._core)
