@@ -48,12 +48,18 @@ class JoinedTiles:
     ) -> None:
         self._store, self._settings, self._identity, self._first = store, settings, waiting["identity"], first
         self.row = waiting
+        # From an object store each tile is fetched once: it stays open, as a file on this machine, until its rows are joined.
+        self._fetched: dict[int, OpenPart] = {}
         statistics, self.seconds_restore = [], 0.0
         with part_errors(self._store, self.row):
             for number in range(first, first + (count or waiting["parts"])):
-                with OpenPart(store, self._identity, number) as part:
+                with ExitStack() as stack:
+                    part = stack.enter_context(OpenPart(store, self._identity, number))
                     row = part.row()
                     statistics.append(part.statistics())
+                    if not store.local:
+                        self._fetched[number] = part
+                        stack.pop_all()
                 if number == first:
                     self.row = row
                 self.seconds_restore += row["seconds_restore"] or 0.0
@@ -76,7 +82,7 @@ class JoinedTiles:
             bottom = min(beside[0][1].tile.core.bottom * scale, height)
             with ExitStack() as stack:
                 with part_errors(self._store, self.row):
-                    parts = [stack.enter_context(OpenPart(self._store, self._identity, number)) for number, _ in beside]
+                    parts = [stack.enter_context(self._part(number)) for number, _ in beside]
                 for first in range(top * scale, bottom, step):
                     band = np.empty((min(step, bottom - first), width, channels), self.dtype)
                     for part, (_, place) in zip(parts, beside, strict=True):
@@ -85,6 +91,9 @@ class JoinedTiles:
                         left = place.tile.core.left * scale
                         band[:, left : left + core.shape[1]] = self._finished(core)
                     yield band
+
+    def _part(self, number: int) -> OpenPart:
+        return self._fetched.pop(number, None) or OpenPart(self._store, self._identity, number)
 
     def _finished(self, core: np.ndarray) -> np.ndarray:
         """Restored rows of a tile as the photograph has them."""

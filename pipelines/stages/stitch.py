@@ -105,7 +105,9 @@ class Stitch:
         """The pixels of the source once more: of a giant by region."""
         path = row["source_path"]
         with reading_source(path):
-            source: np.ndarray | RegionPhoto | None = stack.enter_context(open_giant(self.source, path, self.settings))
+            source: np.ndarray | RegionPhoto | None = None
+            if row["source_state"]:  # of giants alone, when they were hashed
+                source = stack.enter_context(open_giant(self.source, path, self.settings))
             if source is None:
                 source = self._scan(row, self.source.read(path), 0)
         if source.shape != (row["height"], row["width"], row["channels"]):

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from typing import IO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from pipelines.store.store import Store
 __all__ = ["OpenPart", "PartStatistics", "has_part", "part_errors", "part_path", "read_part", "write_part"]
 
 _BYTES = ("icc_profile", "damage_mask", "extra_pixels", "metadata_blocks")
-_KEPT = (*MANIFEST_SCHEMA.names, "part", "page", "dpi", *_BYTES)
+_KEPT = (*MANIFEST_SCHEMA.names, "part", "page", "dpi", "source_state", *_BYTES)
 
 
 class PartStatistics(NamedTuple):
@@ -107,6 +108,16 @@ def part_errors(store: Store, row: Row) -> Iterator[None]:
         raise ItemError("write_error", reason) from error
 
 
+def _part_file(store: Store, path: str) -> BinaryIO:
+    """A part's file, read here and there: in its place on a local disk, else a nameless copy, fetched in one request."""
+    if store.local:
+        return seekable(store, path)
+    copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 (closed with the part)
+    copy.write(store.read(path))
+    copy.seek(0)
+    return copy
+
+
 class OpenPart(AbstractContextManager["OpenPart"]):
     """A durable tile, of which a few rows are in memory at a time.
 
@@ -124,10 +135,7 @@ class OpenPart(AbstractContextManager["OpenPart"]):
 
     def __init__(self, store: Store, identity: str, number: int) -> None:
         with ExitStack() as stack:
-            path = part_path(identity, number)
-            # From an object store a part is one request, as many small ranges of it would cost more than its memory.
-            opened = seekable(store, path) if store.local else io.BytesIO(store.read(path))
-            file = stack.enter_context(opened)
+            file = stack.enter_context(_part_file(store, part_path(identity, number)))
             self._archive = stack.enter_context(np.load(file, allow_pickle=False))
             self._core: IO[bytes] = stack.enter_context(self._archive.zip.open("core.npy"))
             np.lib.format.read_magic(self._core)

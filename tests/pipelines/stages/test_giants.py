@@ -140,11 +140,20 @@ def test_only_tiles_that_are_missing_are_made_again(tmp_path: Path, model: Resto
     assert again[2]["pixels"] == tiles.to_pylist()[2]["pixels"]
 
 
-def test_a_giant_in_another_store_is_read_by_ranges(tmp_path: Path, model: Restore) -> None:
+def test_a_giant_in_another_store_is_read_by_ranges(
+    tmp_path: Path, model: Restore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = save_scan(tmp_path).read_bytes()
     remote = Store(f"memory://{tmp_path.name}/scans")
     remote.publish("a.tif", data)
     local = restored(archive_settings(tmp_path, output=str(tmp_path / "local"), tile=128, **GIANT), model)
+    read = Store.read
+
+    def no_scan(store: Store, path: str) -> bytes:
+        return pytest.fail(f"{path} is read whole") if path == "a.tif" else read(store, path)
+
+    monkeypatch.setattr("pipelines.stages.decode.SMALL_BYTES", 100)
+    monkeypatch.setattr(Store, "read", no_scan)  # nor when its tiles are joined
     far = restored(archive_settings(tmp_path, source=remote.url, tile=128, **GIANT), model)
     assert (far["status"], far["output_sha256"]) == (RESTORED, local["output_sha256"]), far["error_reason"]
 
