@@ -27,6 +27,7 @@ from pipelines.manifest.runs import new_run_id, write_run_record, write_run_star
 from pipelines.plan.plan import make_plan
 from pipelines.rows import Row
 from pipelines.run.driver import run
+from pipelines.run.outcome import Outcome
 from pipelines.settings import Settings
 from pipelines.store.lease import hold_lease
 from pipelines.store.store import Store
@@ -71,9 +72,13 @@ def main(start: Callable[[Settings], None], on_row: Callable[[int], None] = lamb
         write_run_start(store, run_id, {"only": settings.only})
         outcome = run(plan, settings, run_id=run_id, lease=lease, on_row=seen)
         with suppress(OSError) if outcome.stopped else nullcontext():
-            write_run_record(store, run_id, {**asdict(outcome), "only": settings.only})
-    print("OUTCOME " + json.dumps({**asdict(outcome), "planned": len(plan.pending), "done": plan.done}), flush=True)
+            write_run_record(store, run_id, {**_plain(outcome), "only": settings.only})
+    print("OUTCOME " + json.dumps({**_plain(outcome), "planned": len(plan.pending), "done": plan.done}), flush=True)
     ray.shutdown()
+
+
+def _plain(outcome: Outcome) -> dict[str, object]:
+    return {**asdict(outcome), "warnings": outcome.warnings.commonest()}
 
 
 if __name__ == "__main__":

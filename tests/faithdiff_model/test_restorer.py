@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from faithdiff_model.build import build_restorer
+from faithdiff_model.network.prompt_attention import PromptKeys, keys_and_values
 from faithdiff_model.network.text import TextEmbedding
 from faithdiff_model.options import SAMPLERS, RestoreOptions
 from faithdiff_model.restorer import Restorer
+from faithdiff_model.sampling import kept
 from faithdiff_model.spec import ModelSpec
 
 LIMIT = 1e-4
@@ -104,10 +106,13 @@ def test_alike_prompts_take_one_copy_and_give_the_bytes_of_two(
     with monkeypatch.context() as patch:
         predict = restorer.unet.predict
 
-        def twice(aligned: torch.Tensor, timestep: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
-            return predict(aligned.repeat(2, 1, 1, 1), timestep, *(torch.cat([each, each]) for each in rest))[:1]
+        def twice(
+            aligned: torch.Tensor, timestep: torch.Tensor, prompt: PromptKeys, *rest: torch.Tensor
+        ) -> torch.Tensor:
+            return predict(aligned.repeat(2, 1, 1, 1), timestep, prompt, *(torch.cat([each, each]) for each in rest))[:1]
 
         patch.setattr(restorer.unet, "predict", twice)
+        patch.setattr(kept, "keys_and_values", lambda core, text: keys_and_values(core, text.repeat(2, 1, 1)))
         one_as_long = chosen.restore([image], [words], [0])[0]
     monkeypatch.setattr(TextEmbedding, "equals", lambda *_: False)
     rows.clear()
