@@ -7,8 +7,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
@@ -58,6 +62,15 @@ def s3_server() -> Iterator[str]:
         yield url
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; tests skip where there is none. A module's and no more: while it is open, no other event loop runs in the thread."""
+    from browser import start_browser
+
+    with start_browser() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")
