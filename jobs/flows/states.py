@@ -8,11 +8,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
 
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
+from prefect.exceptions import FailedRun
+from prefect.logging.loggers import get_logger
 from prefect.runtime import deployment, flow_run
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Failed
@@ -51,6 +54,10 @@ P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
+# Where Prefect's engine logs that a run failed, and with which traceback.
+_RUN_LOGGER = "prefect.flow_runs"
+
+
 class UnsoundError(Exception):
     """Sources, results or sidecars are not what they were: the run fails, so that somebody is notified."""
 
@@ -75,6 +82,8 @@ def refusals_as_states(call: Callable[P, Result]) -> Callable[P, Result]:
 
     @functools.wraps(call)
     def ends(*args: P.args, **kwargs: P.kwargs) -> Result:
+        if deployed():
+            get_logger(_RUN_LOGGER).addFilter(_is_news)
         try:
             return call(*args, **kwargs)
         except (ValueError, UnsoundError) as error:
@@ -85,6 +94,12 @@ def refusals_as_states(call: Callable[P, Result]) -> Callable[P, Result]:
     ends.__annotations__ = get_type_hints(call, include_extras=True)  # Prefect would look their names up in this module
     ends.__signature__ = inspect.signature(call, eval_str=True)  # type: ignore[attr-defined]
     return ends
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a log line of a run says what its state does not: the engine logs a run that returned a failed state as an
+    exception of its own, with a traceback through Prefect alone."""
+    return not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
 
 
 def refusal(error: Exception) -> State:

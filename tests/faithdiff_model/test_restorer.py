@@ -109,7 +109,9 @@ def test_alike_prompts_take_one_copy_and_give_the_bytes_of_two(
         def twice(
             aligned: torch.Tensor, timestep: torch.Tensor, prompt: PromptKeys, *rest: torch.Tensor
         ) -> torch.Tensor:
-            return predict(aligned.repeat(2, 1, 1, 1), timestep, prompt, *(torch.cat([each, each]) for each in rest))[:1]
+            return predict(aligned.repeat(2, 1, 1, 1), timestep, prompt, *(torch.cat([each, each]) for each in rest))[
+                :1
+            ]
 
         patch.setattr(restorer.unet, "predict", twice)
         patch.setattr(kept, "keys_and_values", lambda core, text: keys_and_values(core, text.repeat(2, 1, 1)))

@@ -188,7 +188,7 @@ def test_a_share_that_makes_no_sense(settings: Settings, sample: str) -> None:
     ("arguments", "words"),
     [
         (["SCANS", "NOWHERE"], "no such folder"),
-        (["SCANS", "EMPTY"], "no item to check"),
+        (["SCANS", "EMPTY"], "holds no _faitharchive/ folder, so no run has been here"),
         (["SCANS", "NOWHERE", "--results-only"], "no such folder"),
         (["SCANS"], "are both needed"),
     ],

@@ -99,7 +99,14 @@ def test_the_form_of_the_ui_has_descriptions_sections_choices_and_limits(deploye
     assert (upscale["description"], upscale["minimum"], upscale["maximum"], upscale["section"]) == (
         "Enlargement, 1 to 8.", 1, 8, "Result",
     )  # fmt: skip
-    assert form["definitions"]["Settings"]["properties"]["format"]["enum"] == ["auto", "png", "tiff", "jpeg", "webp"]
+    assert form["definitions"]["Settings"]["properties"]["format"]["enum"] == [
+        "auto",
+        "png",
+        "tiff",
+        "jpeg",
+        "webp",
+        "jp2",
+    ]
     train = deployed.deployment("train-stage/train")["parameter_openapi_schema"]["definitions"]["TrainSettings"]
     assert train["properties"]["stage"]["enum"] == ["vae", "prior", "1", "2", "joint", "detail"]
     assert train["properties"]["crop"]["maximum"] == 4096
@@ -114,7 +121,11 @@ def test_the_form_of_the_ui_has_descriptions_sections_choices_and_limits(deploye
             "'settings.upscale'. Failure reason: 99 is greater than the maximum",
         ),
         ("restore-archive/nightly", {"upscail": 2}, "('upscail' was unexpected)"),
-        ("restore-archive/nightly", {"format": "gif"}, "'gif' is not one of ['auto', 'png', 'tiff', 'jpeg', 'webp']"),
+        (
+            "restore-archive/nightly",
+            {"format": "gif"},
+            "'gif' is not one of ['auto', 'png', 'tiff', 'jpeg', 'webp', 'jp2']",
+        ),
         ("train-stage/train", {"crop": -1}, "'settings.crop'. Failure reason: -1 is less than the minimum of 0"),
     ],
 )
