@@ -88,6 +88,7 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("frames", _INT, "pages or images in the file; frames of a film"),
     Column("pages", _TEXT, "what becomes of several pages: all, split or first; empty for one, and in older rows"),
     Column("page_facts", _TEXT, "JSON: sizes of each page and what was found on it, where all are restored"),
+    Column("lost_rows", _REAL, "share of the source's rows lost to damage, 0 to 1; empty where it is sound"),
     Column("frame_rate", _REAL, "frames a second of film; empty for photographs"),
     Column("output_width", _INT, "pixels of the restored file"),
     Column("output_height", _INT, "pixels of the restored file"),
@@ -101,20 +102,14 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("model_preset", _TEXT, "the network"),
     Column("model_trained", pa.bool_(), "false where the weights are random: not a restoration"),
     Column("model_digest", _TEXT, "SHA-256 of the network and its weights"),
-    Column(
-        "model_revision",
-        _TEXT,
-        "JSON: hub repository and commit of each part of the weights; empty where none is from the hub",
-    ),
+    Column("model_revision", _TEXT, "JSON: hub repository and commit of those weights that are from the hub"),
     Column("seed", _INT, "seed of the noise"),
     Column("identity", _TEXT, "SHA-256 of source, settings, model and seed: equal identities, equal results"),
     Column("parts", pa.int32(), "tiles or segments that the result was restored in"),
     Column("device", _TEXT, "what the model ran on"),
     Column("software", _TEXT, "JSON of versions"),
     Column("film", _TEXT, "JSON: how a film was read, cut, filled, steadied and written; empty for photographs"),
-    Column(
-        "damage_share", _REAL, "share of the scan's pixels that were found damaged, 0 to 1; empty where nobody looked"
-    ),
+    Column("damage_share", _REAL, "share of the scan's pixels found damaged, 0 to 1; empty where nobody looked"),
     Column("damage_marks", _INT, "marks of damage that were found"),
     Column("damage_mask_sha256", _TEXT, "fixity of the mask beside the restored file; empty where no mark was found"),
     Column("lq_psnr_db", _REAL, "faithfulness: PSNR of source and result at the source's size, outside damage, dB"),
@@ -192,6 +187,7 @@ class Row(TypedDict):
     frames: int
     pages: str | None
     page_facts: str | None
+    lost_rows: float | None
     frame_rate: float | None
     output_width: int
     output_height: int

@@ -59,6 +59,12 @@ class SettingFields(BaseModel):
     pages: Literal["all", "first", "split"] = setting(
         "all", "Result", "Pages of a TIFF: all in one TIFF, the first alone, or split into a file each.", of="photo"
     )
+    damaged: Literal["fail", "restore"] = setting(
+        "fail",
+        "Result",
+        "Damaged JPEG and fax pictures: fail them, or restore what is left, with a warning.",
+        of="photo",
+    )
     seed: int = setting(0, "Result", "Seed of the noise.", ge=0, lt=2**63)
     detail: float = setting(
         -1.0, "Result", "From faithful (0) to crisp (1), of nano; -1 is the preset's.", ge=-1, le=1, result=True

@@ -21,6 +21,7 @@ _TIMES = ("started_at", "finished_at")
 ADDED = (
     "model_revision", "film", "damage_share", "damage_marks", "damage_mask_sha256", "tone_curve", "seconds_damage",
     "disclosure", "extra_channels", "metadata", "pages", "page_facts",
+    "lost_rows",
 )  # fmt: skip
 _JSON_OR_NONE = ("model_revision", "film", "metadata", "tone_curve", "page_facts")
 # Controls beyond those that JSON escapes by itself, line separators, and marks that change the direction of writing.

@@ -35,7 +35,7 @@ from pipelines.store.store import Store
 __all__ = ["Page", "bind_pages"]
 
 _FACTS = ("width", "height", "channels", "bit_depth", "output_width", "output_height")
-_FOUND = ("extra_channels", "damage_marks", "damage_share", "lq_psnr_db", "caption", "tone_curve")
+_FOUND = ("extra_channels", "lost_rows", "damage_marks", "damage_share", "lq_psnr_db", "caption", "tone_curve")
 _SECONDS = ("seconds_decode", "seconds_damage", "seconds_caption", "seconds_tile")
 _MOST_NAMED = 5  # pages that a warning names
 
@@ -113,6 +113,7 @@ def _whole_row(row: Row, pages: list[Page], seconds: float) -> Row:
             "warnings": _warnings(rows),
             "damage_marks": sum(marks) if marks else None,
             "tone_curve": next((each["tone_curve"] for each in rows if each["tone_curve"]), None),
+            "lost_rows": _lost(rows),
             "extra_channels": max(each["extra_channels"] or 0 for each in rows) or None,
             "seconds_restore": seconds,
         }
@@ -121,6 +122,13 @@ def _whole_row(row: Row, pages: list[Page], seconds: float) -> Row:
         known = [columns_of(each)[name] for each in rows]
         columns_of(whole)[name] = sum(float(str(value)) for value in known if value is not None) or None
     return whole
+
+
+def _lost(rows: list[Row]) -> float | None:
+    """Share of all pages' rows that damage has cost; None where each page is sound."""
+    if all(row["lost_rows"] is None for row in rows):
+        return None
+    return sum(row["height"] * (row["lost_rows"] or 0.0) for row in rows) / sum(row["height"] for row in rows)
 
 
 def _warnings(rows: list[Row]) -> list[str]:

@@ -51,6 +51,7 @@ class Decode:
         self.max_seconds = settings.max_seconds
         self.tone = ToneEstimator.load() if settings.tone == "restore" else None
         self.carries = settings.metadata == "carry"
+        self.keeps_damaged = settings.damaged == "restore"
         self.settings_json = json.dumps(settings.result_settings(), sort_keys=True)
 
     def core(self, row: Row) -> Iterator[Row]:
@@ -73,7 +74,9 @@ class Decode:
         row["seconds_read"] = time.monotonic() - started
         found = self._pages(data, row)
         if found is None:
-            yield self._filled(row, lambda: decode(data, row["source_path"], self.limits))
+            yield self._filled(
+                row, partial(decode, data, row["source_path"], self.limits, keep_damaged=self.keeps_damaged)
+            )
         elif len(found.pages) == 1 or self.settings.pages == "first":
             yield self._first_page(row, data, found)
         else:
@@ -99,9 +102,12 @@ class Decode:
     def _first_page(self, row: Row, data: bytes, found: PageList) -> Row:
         """The row of the only page, or of the first of several where the others are not wanted."""
         path = row["source_path"]
-        row = self._filled(row, lambda: decode_page(data, path, self.limits, found, 0))
+        row = self._filled(row, self._page(data, path, found, 0))
         self._note_others(row, found)
         return row
+
+    def _page(self, data: bytes, path: str, found: PageList, number: int) -> Callable[[], Photo]:
+        return partial(decode_page, data, path, self.limits, found, number, keep_damaged=self.keeps_damaged)
 
     def _note_others(self, row: Row, found: PageList) -> None:
         """What is in the file besides a first page."""
@@ -128,7 +134,7 @@ class Decode:
                 for part in parts:
                     yield drop_payload({**page, "part": part, "status": PART_DONE})
                 continue
-            page = self._filled(page, partial(decode_page, data, path, self.limits, found, number))
+            page = self._filled(page, self._page(data, path, found, number))
             sides = found.pages[number].width, found.pages[number].height
             if (page["width"], page["height"]) != sides:
                 raise ItemError(
@@ -201,6 +207,7 @@ def _describe(row: Row, photo: Photo, shape: tuple[int, ...], carries: bool) -> 
             "colour_profile": photo.colour_space,
             "orientation": photo.orientation,
             "frames": photo.frames,
+            "lost_rows": photo.lost_rows,
             "icc_profile": photo.icc_profile,
             "dpi": list(photo.dpi) if photo.dpi else None,
             "metadata_blocks": photo.metadata.to_bytes() if carries else None,

@@ -98,8 +98,10 @@ class Stitch:
         """The pixels of a page of the source, or of its only picture."""
         path, limits = row["source_path"], limits_of(self.settings)
         found = list_pages(data) if row["media_format"] == "TIFF" else None
-        photo = decode_page(data, path, limits, found, number) if found and found.pages else decode(data, path, limits)
-        return photo.pixels
+        keep = self.settings.damaged == "restore"
+        if found and found.pages:
+            return decode_page(data, path, limits, found, number, keep_damaged=keep).pixels
+        return decode(data, path, limits, keep_damaged=keep).pixels
 
     def _open(self, stack: ExitStack, row: Row) -> np.ndarray | RegionPhoto:
         """The pixels of the source once more: of a giant by region."""

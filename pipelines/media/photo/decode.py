@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from pipelines.media.photo import colour_profile
 from pipelines.media.photo.avif_boxes import read_avif
 from pipelines.media.photo.bitmap_headers import read_bmp, read_gif, read_tga
 from pipelines.media.photo.exif import upright
+from pipelines.media.photo.fault import refusal, remark
+from pipelines.media.photo.find_fault import find_fault, with_end
 from pipelines.media.photo.header import MAX_PROFILE, RECOPY, Header
 from pipelines.media.photo.jp2_boxes import read_jp2
 from pipelines.media.photo.jpeg_markers import read_jpeg
@@ -64,6 +67,7 @@ class Photo:
         frames: pages or frames in the file; `pixels` is the first, or of `decode_page` the one that was asked for.
         extra: HWC, of the type and size of `pixels`: channels of a TIFF file beyond colour and alpha, such as a scanner's
             infrared one; None where there are none.
+        lost_rows: share of the rows that damage has cost, 0 to 1; None of a sound picture.
         metadata: EXIF, IPTC, XMP and texts of the file; its warnings are among `warnings`.
         warnings: what was changed or could not be kept, a line each.
     """
@@ -80,28 +84,32 @@ class Photo:
     metadata: Metadata
     warnings: tuple[str, ...]
     extra: np.ndarray | None = None
+    lost_rows: float | None = None
 
 
-def decode(data: bytes, name: str, limits: DecodeLimits) -> Photo:
+def decode(data: bytes, name: str, limits: DecodeLimits, *, keep_damaged: bool = False) -> Photo:
     """Decode JPEG, PNG, TIFF, WebP, JPEG 2000, AVIF, BMP, GIF or TGA, recognised by content.
 
     Args:
         data: the whole file.
         name: file name or path for reasons; only its last part is used.
         limits: sizes above which the file is refused before any pixel is decoded.
+        keep_damaged: give out what is left of a damaged picture, where its decoder can tell how much that is: JPEG and fax.
 
     Raises:
         ItemError: and nothing else, whatever the bytes: "empty", "too_many_bytes", "not_an_image", "unsupported",
             "zero_size", "too_many_pixels", "too_many_frames", "truncated" or "corrupt".
     """
-    return guarded(_decode, data, name, limits)
+    return guarded(partial(_decode, keep_damaged=keep_damaged), data, name, limits)
 
 
-def decode_page(data: bytes, name: str, limits: DecodeLimits, found: PageList, number: int) -> Photo:
+def decode_page(
+    data: bytes, name: str, limits: DecodeLimits, found: PageList, number: int, *, keep_damaged: bool = False
+) -> Photo:
     """Decode one page of a TIFF file, by itself; its infrared channel, if it is another image of the file, becomes `extra`.
 
     Args:
-        data, name, limits: as of `decode`; the limit of pixels holds for each page.
+        data, name, limits, keep_damaged: as of `decode`; the limit of pixels holds for each page.
         found: the file's pages.
         number: of the page, from 0.
 
@@ -112,7 +120,8 @@ def decode_page(data: bytes, name: str, limits: DecodeLimits, found: PageList, n
     label = f"{name}, page {number + 1} of {count}" if count > 1 else name
     if count > limits.max_frames:
         raise ItemError("too_many_frames", f"{name.rpartition('/')[2]}: {_too_many(count, limits)}")
-    photo = replace(decode(isolate(data, found.pages[number]), label, limits), frames=count)
+    page = isolate(data, found.pages[number])
+    photo = replace(decode(page, label, limits, keep_damaged=keep_damaged), frames=count)
     if number not in found.infrared:
         return photo
     infrared = decode(isolate(data, found.infrared[number]), f"{label}, infrared channel", limits).pixels
@@ -128,19 +137,20 @@ def decode_page(data: bytes, name: str, limits: DecodeLimits, found: PageList, n
     return replace(photo, extra=extra, warnings=notes)
 
 
-def _decode(data: bytes, limits: DecodeLimits) -> Photo:
+def _decode(data: bytes, limits: DecodeLimits, keep_damaged: bool) -> Photo:
     header = _READERS[recognise(data)](data)
     _check_size(header, limits)
-    return photo_of(data, header, read_metadata(data, header.format))
+    return photo_of(data, header, read_metadata(data, header.format), keep_damaged=keep_damaged)
 
 
-def photo_of(data: bytes, header: Header, metadata: Metadata = NOTHING) -> Photo:
+def photo_of(data: bytes, header: Header, metadata: Metadata = NOTHING, *, keep_damaged: bool = False) -> Photo:
     """Decode an image whose header is read and checked.
 
     Args:
         data: the file that `header` was read from.
         header: of it; of TIFF also that of a page made of some of its strips or tiles.
         metadata: what the file says beside its pixels.
+        keep_damaged: as of `decode`.
 
     Raises:
         ItemError: "truncated", "corrupt" or "unsupported".
@@ -150,7 +160,12 @@ def photo_of(data: bytes, header: Header, metadata: Metadata = NOTHING) -> Photo
         header = replace(header, icc_profile=None, warnings=(*header.warnings, note))
     if header.format == "JPEG":
         header = replace(header, warnings=(*header.warnings, *jpeg_passengers(data)))
-    decoded = decode_pixels(data, header)
+    fault = find_fault(data, header)
+    if fault is not None:
+        if not (keep_damaged or fault.slight):
+            raise refusal(fault)
+        header = replace(header, warnings=(*header.warnings, remark(fault)))
+    decoded = decode_pixels(data, with_end(header))
     pixels = np.ascontiguousarray(decoded.pixels) if decoded.upright else upright(decoded.pixels, header.orientation)
     extra = decoded.extra
     if extra is not None:
@@ -169,6 +184,7 @@ def photo_of(data: bytes, header: Header, metadata: Metadata = NOTHING) -> Photo
         metadata=metadata,
         warnings=(*header.warnings, *decoded.warnings, *complaints, *metadata.warnings),
         extra=extra,
+        lost_rows=fault.lost if fault else None,
     )
 
 

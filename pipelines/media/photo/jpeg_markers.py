@@ -12,12 +12,13 @@ from pipelines.errors import ItemError
 from pipelines.media.photo.exif import read_exif
 from pipelines.media.photo.header import Header, check_sides, corrupt, need, usable_dpi
 
-__all__ = ["Frame", "JpegHeader", "header_segments", "read_frame", "read_jpeg"]
+__all__ = ["Frame", "JpegHeader", "Scan", "header_segments", "read_frame", "read_jpeg", "scans_of"]
 
 SIGNATURE = b"\xff\xd8\xff"
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 # Frames that libjpeg decodes: the Huffman and arithmetic DCT kinds, sequential and progressive, and lossless Huffman.
 _LOSSLESS = 0xC3
+_PROGRESSIVE = {0xC2, 0xCA}
 _FRAMES = {0xC0, 0xC1, 0xC2, _LOSSLESS, 0xC9, 0xCA}
 _OTHER_FRAMES = {
     0xC5,
@@ -62,6 +63,26 @@ class JpegHeader(Header):
 
     stream: bytes
     lossless: bool
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One pass over the picture, as its header has it.
+
+    Attributes:
+        progressive: whether it is one of several that refine each other.
+        components_of_frame: numbers of all the picture's channels.
+        components: numbers of those that it holds.
+        first, last: coefficients that it holds, 0 to 63.
+        low: bits of these that later scans bring; 0 where it brings the last.
+    """
+
+    progressive: bool
+    components_of_frame: tuple[int, ...]
+    components: tuple[int, ...]
+    first: int
+    last: int
+    low: int
 
 
 def read_jpeg(data: bytes) -> JpegHeader:
@@ -167,16 +188,42 @@ def header_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 def _check_scans(data: bytes, at: int) -> None:
     """Refuse a picture of too many scans; `at` is where the coded data of the first begins."""
     scans = 1
-    while found := _NEXT_MARKER.search(data, at):
-        marker, at = data[found.end() - 1], found.end()
-        if marker == _END_OF_IMAGE:
-            return
+    for marker, _ in _later_segments(data, at):
         scans += marker == _START_OF_SCAN
         if scans > MAX_SCANS:
             reason = f"JPEG with more than {MAX_SCANS} scans is not supported; decode and save it again"
             raise ItemError("unsupported", reason)
+
+
+def _later_segments(data: bytes, at: int) -> Iterator[tuple[int, int]]:
+    """Marker and place of the length of each segment behind the first scan's header, up to the end of the image."""
+    while found := _NEXT_MARKER.search(data, at):
+        marker, at = data[found.end() - 1], found.end()
+        if marker == _END_OF_IMAGE:
+            return
+        yield marker, at
         if marker not in _BARE_MARKERS and at + 2 <= len(data):
             at += max(struct.unpack_from(">H", data, at)[0], 2)
+
+
+def scans_of(data: bytes) -> list[Scan]:
+    """The scans of a JPEG whose headers are whole; those whose own headers are not are left out."""
+    numbers: tuple[int, ...] = ()
+    progressive, places, end = False, list[int](), 0
+    for marker, start, body in header_segments(data):
+        end = start + 4 + len(body)
+        if marker in _FRAMES and not numbers:
+            numbers, progressive = tuple(body[6::3][: body[5]]), marker in _PROGRESSIVE
+        places = [start + 4]
+    places += [at + 2 for marker, at in _later_segments(data, end) if marker == _START_OF_SCAN]
+    scans = []
+    for at in places:
+        count = data[at] if at < len(data) else 0
+        tail = data[at + 1 + 2 * count : at + 4 + 2 * count]
+        if count and len(tail) == 3 and tail[0] <= tail[1] < 64:
+            held = tuple(data[at + 1 : at + 1 + 2 * count : 2])
+            scans.append(Scan(progressive, numbers, held, tail[0], tail[1], tail[2] & 15))
+    return scans
 
 
 def _frame(marker: int, body: bytes) -> Frame:

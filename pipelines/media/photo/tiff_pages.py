@@ -49,6 +49,7 @@ class TiffHeader(Header):
         offsets: first byte of each chunk (N,), row by row, channel by channel when planar.
         sizes: bytes of each chunk (N,).
         jpeg_tables: what all JPEG chunks share, a JPEG without a picture; None when each has its own.
+        fax_options: tag T4Options (1 two-dimensional lines, 2 plain bits, 4 filled up to bytes) or T6Options (2 plain bits).
     """
 
     order: str
@@ -64,6 +65,7 @@ class TiffHeader(Header):
     offsets: np.ndarray
     sizes: np.ndarray
     jpeg_tables: bytes | None = None
+    fax_options: int = 0
 
 
 def read_tiff(data: bytes) -> TiffHeader:
@@ -122,6 +124,7 @@ def read_tiff(data: bytes) -> TiffHeader:
         offsets=np.zeros(0, np.int64),
         sizes=np.zeros(0, np.int64),
         jpeg_tables=tables.tobytes() if tables is not None else None,
+        fax_options=ifd.number({3: 292, 4: 293}.get(compression, 0), 0),
     )
     return _with_chunks(header, ifd, len(data))
 

@@ -210,9 +210,9 @@ def test_pages_that_an_earlier_run_finished_are_not_decoded_again(
     (Path(settings.output) / part_path(first["identity"], 5)).unlink()
     decoded = []
 
-    def watched(*arguments: Any) -> Any:
+    def watched(*arguments: Any, **options: Any) -> Any:
         decoded.append(arguments[-1])
-        return decode_page(*arguments)
+        return decode_page(*arguments, **options)
 
     monkeypatch.setattr(pipelines.stages.decode, "decode_page", watched)
     row = restored(settings, model)

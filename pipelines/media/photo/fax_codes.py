@@ -1,0 +1,86 @@
+"""The code words of ITU-T T.4 and T.6, which fax pages in TIFF are packed with: what 13 bits begin with, and how long it is."""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+
+__all__ = ["BLACK", "HORIZONTAL", "MODES", "PASS", "WHITE", "WINDOW", "code_windows"]
+
+WINDOW = 13  # bits of the longest code word
+# Code words by what they stand for, from 0 up; runs of 64, 128, ... after those below 64.
+_WHITE_SHORT = (
+    "00110101 000111 0111 1000 1011 1100 1110 1111 10011 10100 00111 01000 001000 000011 110100 110101 101010 101011 "
+    "0100111 0001100 0001000 0010111 0000011 0000100 0101000 0101011 0010011 0100100 0011000 00000010 00000011 00011010 "
+    "00011011 00010010 00010011 00010100 00010101 00010110 00010111 00101000 00101001 00101010 00101011 00101100 00101101 "
+    "00000100 00000101 00001010 00001011 01010010 01010011 01010100 01010101 00100100 00100101 01011000 01011001 01011010 "
+    "01011011 01001010 01001011 00110010 00110011 00110100"
+)
+_WHITE_LONG = (
+    "11011 10010 010111 0110111 00110110 00110111 01100100 01100101 01101000 01100111 011001100 011001101 011010010 "
+    "011010011 011010100 011010101 011010110 011010111 011011000 011011001 011011010 011011011 010011000 010011001 "
+    "010011010 011000 010011011"
+)
+_BLACK_SHORT = (
+    "0000110111 010 11 10 011 0011 0010 00011 000101 000100 0000100 0000101 0000111 00000100 00000111 000011000 0000010111 "
+    "0000011000 0000001000 00001100111 00001101000 00001101100 00000110111 00000101000 00000010111 00000011000 "
+    "000011001010 000011001011 000011001100 000011001101 000001101000 000001101001 000001101010 000001101011 000011010010 "
+    "000011010011 000011010100 000011010101 000011010110 000011010111 000001101100 000001101101 000011011010 000011011011 "
+    "000001010100 000001010101 000001010110 000001010111 000001100100 000001100101 000001010010 000001010011 000000100100 "
+    "000000110111 000000111000 000000100111 000000101000 000001011000 000001011001 000000101011 000000101100 000001011010 "
+    "000001100110 000001100111"
+)
+_BLACK_LONG = (
+    "0000001111 000011001000 000011001001 000001011011 000000110011 000000110100 000000110101 0000001101100 0000001101101 "
+    "0000001001010 0000001001011 0000001001100 0000001001101 0000001110010 0000001110011 0000001110100 0000001110101 "
+    "0000001110110 0000001110111 0000001010010 0000001010011 0000001010100 0000001010101 0000001011010 0000001011011 "
+    "0000001100100 0000001100101"
+)
+_BOTH_LONG = (  # 1792 and on
+    "00000001000 00000001100 00000001101 000000010010 000000010011 000000010100 000000010101 000000010110 000000010111 "
+    "000000011100 000000011101 000000011110 000000011111"
+)
+PASS, HORIZONTAL = 100, 101
+# Two-dimensional modes: how far a change lies right of the one above it, or one of the two names above.
+_MODE_WORDS = {
+    "1": 0,
+    "011": 1,
+    "000011": 2,
+    "0000011": 3,
+    "010": -1,
+    "000010": -2,
+    "0000010": -3,
+    "0001": PASS,
+    "001": HORIZONTAL,
+}
+
+
+def _table(words: dict[str, int]) -> list[tuple[int, int] | None]:
+    """What each window of bits begins with: bits of the code word, and what it stands for; None where with none."""
+    table: list[tuple[int, int] | None] = [None] * (1 << WINDOW)
+    for word, value in words.items():
+        rest = WINDOW - len(word)
+        first = int(word, 2) << rest
+        table[first : first + (1 << rest)] = [(len(word), value)] * (1 << rest)
+    return table
+
+
+def _runs(short: str, long: str) -> dict[str, int]:
+    words = {word: length for length, word in enumerate(short.split())}
+    return words | {word: 64 * (number + 1) for number, word in enumerate(f"{long} {_BOTH_LONG}".split())}
+
+
+WHITE, BLACK, MODES = (
+    _table(_runs(_WHITE_SHORT, _WHITE_LONG)),
+    _table(_runs(_BLACK_SHORT, _BLACK_LONG)),
+    _table(_MODE_WORDS),
+)
+
+
+def code_windows(packed: bytes) -> array[int]:
+    """The 13 bits from each bit of a strip on, and zeros behind its end."""
+    padded = np.frombuffer(packed + bytes(4), np.uint8).astype(np.uint32)
+    four = padded[:-3] << 24 | padded[1:-2] << 16 | padded[2:-1] << 8 | padded[3:]
+    windows = np.stack([four >> (32 - WINDOW - bit) for bit in range(8)], axis=1) & ((1 << WINDOW) - 1)
+    return array("H", windows.astype(np.uint16).tobytes())
