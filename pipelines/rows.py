@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple, TypedDict, cast
+from typing import TypedDict, cast
 
 import numpy as np
 import pyarrow as pa
 
+from pipelines.columns import MANIFEST_COLUMNS, MANIFEST_SCHEMA, PAYLOAD_COLUMNS, ROW_SCHEMA, Column
 from pipelines.errors import ItemError
 
 __all__ = [
@@ -44,109 +45,6 @@ PENDING, RESTORED, FAILED, QUARANTINED = "pending", "restored", "failed", "quara
 PART_DONE = "part_done"  # one tile of several is durable; the item is finished by `assemble`
 HELD_BACK = "held_back"  # not tried, as the run is ending; the next one plans it again
 
-
-class Column(NamedTuple):
-    """A column, its Arrow type and what it means to a reader of the manifest."""
-
-    name: str
-    type: pa.DataType
-    meaning: str
-
-
-_TEXT, _INT, _REAL = pa.string(), pa.int64(), pa.float64()
-_TIME = pa.timestamp("us", tz="UTC")
-
-MANIFEST_COLUMNS: tuple[Column, ...] = (
-    Column("schema_version", pa.int16(), "version of these columns"),
-    Column("run_id", _TEXT, "the run that wrote this row; sorts by time"),
-    Column("flow_run_id", _TEXT, "Prefect's id of the run"),
-    Column("item_id", _TEXT, "names the source within the archive: from its path"),
-    Column("source_uri", _TEXT, "where the source was read"),
-    Column("source_path", _TEXT, "its path below the source root"),
-    Column("source_size", _INT, "bytes"),
-    Column("source_version", _TEXT, "the store's own version mark: ETag, or time of change"),
-    Column("source_sha256", _TEXT, "fixity of the source, hashed while it was read"),
-    Column("output_uri", _TEXT, "where the restored file is"),
-    Column("output_path", _TEXT, "its path below the output root"),
-    Column("output_size", _INT, "bytes"),
-    Column("output_sha256", _TEXT, "fixity of the restored file"),
-    Column("status", _TEXT, "restored, failed or quarantined"),
-    Column("error_code", _TEXT, "stable code of a failure"),
-    Column("error_stage", _TEXT, "the stage that failed"),
-    Column("error_reason", _TEXT, "one line: what is wrong and what to do"),
-    Column("warnings", pa.list_(_TEXT), "what was done to the source beyond restoring, or could not be done"),
-    Column("attempt", pa.int32(), "how many runs have tried this source in this state, this one included"),
-    Column("media_kind", _TEXT, "photo or film"),
-    Column("media_format", _TEXT, "file format of the source"),
-    Column("width", _INT, "source pixels, upright"),
-    Column("height", _INT, "source pixels, upright"),
-    Column("channels", pa.int32(), "1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha"),
-    Column("extra_channels", pa.int32(), "channels of a TIFF beyond these, such as infrared, which are carried over"),
-    Column("bit_depth", pa.int32(), "bits a channel, kept where the result's format can"),
-    Column("colour_profile", _TEXT, "name of the ICC profile, or what was assumed"),
-    Column("orientation", pa.int32(), "EXIF orientation found, 1 to 8, and applied"),
-    Column("frames", _INT, "pages or images in the file; frames of a film"),
-    Column("pages", _TEXT, "what becomes of several pages: all, split or first; empty for one, and in older rows"),
-    Column("page_facts", _TEXT, "JSON: sizes of each page and what was found on it, where all are restored"),
-    Column("lost_rows", _REAL, "share of the source's rows lost to damage, 0 to 1; empty where it is sound"),
-    Column("frame_rate", _REAL, "frames a second of film; empty for photographs"),
-    Column("output_width", _INT, "pixels of the restored file"),
-    Column("output_height", _INT, "pixels of the restored file"),
-    Column("output_format", _TEXT, "file format of the restored file"),
-    Column("caption", _TEXT, "the description as it was given"),
-    Column("prompt", _TEXT, "what the model was given of it"),
-    Column("caption_source", _TEXT, "none, llava or catalogue"),
-    Column("caption_model", _TEXT, "the captioner, where there was one"),
-    Column("settings", _TEXT, "JSON of every setting that changes the result"),
-    Column("settings_digest", _TEXT, "SHA-256 of them"),
-    Column("model_preset", _TEXT, "the network"),
-    Column("model_trained", pa.bool_(), "false where the weights are random: not a restoration"),
-    Column("model_digest", _TEXT, "SHA-256 of the network and its weights"),
-    Column("model_revision", _TEXT, "JSON: hub repository and commit of those weights that are from the hub"),
-    Column("seed", _INT, "seed of the noise"),
-    Column("identity", _TEXT, "SHA-256 of source, settings, model and seed: equal identities, equal results"),
-    Column("parts", pa.int32(), "tiles or segments that the result was restored in"),
-    Column("device", _TEXT, "what the model ran on"),
-    Column("software", _TEXT, "JSON of versions"),
-    Column("film", _TEXT, "JSON: how a film was read, cut, filled, steadied and written; empty for photographs"),
-    Column("damage_share", _REAL, "share of the scan's pixels found damaged, 0 to 1; empty where nobody looked"),
-    Column("damage_marks", _INT, "marks of damage that were found"),
-    Column("damage_mask_sha256", _TEXT, "fixity of the mask beside the restored file; empty where no mark was found"),
-    Column("lq_psnr_db", _REAL, "faithfulness: PSNR of source and result at the source's size, outside damage, dB"),
-    Column("disclosure", _TEXT, "IPTC Digital Source Type that the restored file states; empty where it states none"),
-    Column("metadata", _TEXT, "JSON: blocks of the source's metadata that were carried, and those that lie aside"),
-    Column("tone_curve", _TEXT, "JSON: slopes of the curves that changed the result's tone; empty if it is the scan's"),
-    Column("seconds_read", _REAL, "reading and hashing"),
-    Column("seconds_decode", _REAL, "decoding"),
-    Column("seconds_damage", _REAL, "finding and filling damage"),
-    Column("seconds_caption", _REAL, "describing"),
-    Column("seconds_tile", _REAL, "enlarging"),
-    Column("seconds_restore", _REAL, "the model, of all parts"),
-    Column("seconds_write", _REAL, "encoding and publishing"),
-    Column("started_at", _TIME, "when reading began"),
-    Column("finished_at", _TIME, "when the row became final"),
-)
-
-PAYLOAD_COLUMNS: tuple[Column, ...] = (
-    Column("part", pa.int32(), "number of the tile or segment"),
-    Column("page", pa.list_(pa.int32()), "of several pages: number of the page from 0, and of its first part"),
-    Column("replaces", _TEXT, "what is known to be ours at the output path: `sidecar`, a SHA-256, or nothing"),
-    Column("shot", pa.int32(), "number of a film's shot"),
-    Column("pixels", pa.large_binary(), "raw pixels, rows first"),
-    Column("pixels_shape", pa.list_(pa.int32()), "height, width, channels"),
-    Column("pixels_dtype", _TEXT, "uint8 or uint16"),
-    Column("icc_profile", pa.large_binary(), "carried to the result"),
-    Column("dpi", pa.list_(_REAL), "across, down"),
-    Column("extra_pixels", pa.large_binary(), "raw extra channels of the source's size and depth, rows first"),
-    Column("metadata_blocks", pa.large_binary(), "EXIF, IPTC, XMP and texts of the source, to be carried"),
-    Column("statistics", _TEXT, "JSON of a tile's colour statistics before and after restoring, for `assemble`"),
-    Column("damage_mask", pa.large_binary(), "PNG of the mask of damage, of the source's size"),
-    Column("filled_mask", pa.large_binary(), "bits of what was filled in the part's pixels, rows first"),
-    Column("source_state", _TEXT, "size and version of a film's source when it was surveyed"),
-)
-
-MANIFEST_SCHEMA = pa.schema([(c.name, c.type) for c in MANIFEST_COLUMNS])
-ROW_SCHEMA = pa.schema([(c.name, c.type) for c in (*MANIFEST_COLUMNS, *PAYLOAD_COLUMNS)])
 _PAYLOAD_NAMES = tuple(c.name for c in PAYLOAD_COLUMNS if c.name not in ("part", "replaces"))
 
 
@@ -212,6 +110,10 @@ class Row(TypedDict):
     damage_marks: int | None
     damage_mask_sha256: str | None
     lq_psnr_db: float | None
+    consistency_ssim: float | None
+    consistency_colour: float | None
+    consistency_worst_db: float | None
+    needs_review: bool | None
     disclosure: str | None
     metadata: str | None
     tone_curve: str | None

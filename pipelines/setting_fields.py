@@ -246,6 +246,14 @@ class SettingFields(BaseModel):
     catalogue_path: str = setting("path", "Captions", "The catalogue's column of source paths.")
     catalogue_text: str = setting("caption", "Captions", "The catalogue's column of descriptions.")
 
+    review_worst_db: float = setting(
+        25.0,
+        "Trust",
+        "Flag results whose worst region is less like the scan than this, in dB; 0 flags none.",
+        ge=0,
+        le=100,
+    )
+
     max_pixels: int = setting(400_000_000, "Limits", "Largest source that is read as a whole, in pixels.", ge=1)
     giant_pixels: int = setting(
         100_000_000, "Limits", "TIFF of more pixels is read and restored region by region, in bounded memory.", ge=1

@@ -49,8 +49,10 @@ _SHARED_BY_STAGES = {
     "adapter",
     "bind_pages",
     "carried",
+    "consistency",
     "extra_channels",
     "faithfulness",
+    "flags",
     "giants",
     "joining",
     "publish",
@@ -121,7 +123,8 @@ def test_every_room_is_known() -> None:
     rooms = {path.name for path in (ROOT / "pipelines").iterdir() if (path / "__init__.py").is_file()}
     assert rooms <= set(_PIPELINES), "name the new room and what it may import"
     assert {path.stem for path in (ROOT / "pipelines").glob("*.py")} == {
-        "__init__", "settings", "run_fields", "setting_fields", "setting_types", "item_settings", "rows", "errors",
+        "__init__", "settings", "run_fields", "setting_fields", "setting_types", "item_settings",
+        "columns", "rows", "errors",
     }  # fmt: skip
     assert {room(name) for name in names() if name.startswith("jobs.")} <= set(_JOBS)
 

@@ -159,6 +159,10 @@ def _validation(row: Row) -> Event | None:
     if row["lq_psnr_db"] is None:
         return None
     detail = f"result compared with the source at the source's size, outside damage: PSNR {row['lq_psnr_db']:.2f} dB"
+    for name, column in (("SSIM", row["consistency_ssim"]), ("colour difference", row["consistency_colour"])):
+        detail += f", {name} {column:.3f}" if column is not None else ""
+    if row["consistency_worst_db"] is not None:
+        detail += f", worst region {row['consistency_worst_db']:.2f} dB"
     return _event(row, "validation", detail, [_source(row), _result(row)], agent=_program(row))
 
 

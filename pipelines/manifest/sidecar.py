@@ -22,6 +22,7 @@ ADDED = (
     "model_revision", "film", "damage_share", "damage_marks", "damage_mask_sha256", "tone_curve", "seconds_damage",
     "disclosure", "extra_channels", "metadata", "pages", "page_facts",
     "lost_rows",
+    "consistency_ssim", "consistency_colour", "consistency_worst_db", "needs_review",
 )  # fmt: skip
 _JSON_OR_NONE = ("model_revision", "film", "metadata", "tone_curve", "page_facts")
 # Controls beyond those that JSON escapes by itself, line separators, and marks that change the direction of writing.

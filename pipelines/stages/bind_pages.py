@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -24,7 +23,9 @@ from pipelines.media.photo.tiff_writer import TiffPage, write_tiff_pages
 from pipelines.rows import Row, columns_of, drop_payload
 from pipelines.settings import Settings
 from pipelines.stages.carried import enlarged_dpi, fitted_metadata, joined_record
+from pipelines.stages.consistency import MEASURES, joined_measures, measures_of
 from pipelines.stages.extra_channels import enlarged_extra
+from pipelines.stages.flags import needs_review
 from pipelines.stages.publish import Form, depth_of, describe, finish, write_errors
 from pipelines.stages.tile_parts import OpenPart, part_errors
 from pipelines.stages.tiling import count_tiles
@@ -35,7 +36,7 @@ from pipelines.store.store import Store
 __all__ = ["Page", "bind_pages"]
 
 _FACTS = ("width", "height", "channels", "bit_depth", "output_width", "output_height")
-_FOUND = ("extra_channels", "lost_rows", "damage_marks", "damage_share", "lq_psnr_db", "caption", "tone_curve")
+_FOUND = ("extra_channels", "lost_rows", "damage_marks", "damage_share", *MEASURES, "caption", "tone_curve")
 _SECONDS = ("seconds_decode", "seconds_damage", "seconds_caption", "seconds_tile")
 _MOST_NAMED = 5  # pages that a warning names
 
@@ -79,6 +80,7 @@ def bind_pages(row: Row, output: Store, settings: Settings, pixels_of: Callable[
     mask = whole["damage_mask"]
     whole["damage_mask_sha256"] = hashlib.sha256(mask).hexdigest() if mask else None
     _sum_up(whole, pages)
+    whole["needs_review"] = needs_review(whole, settings)
     with write_errors(whole["output_path"]):
         finish(whole, output, time.monotonic() - started, replaced=replaced)
     return drop_payload(whole)
@@ -153,13 +155,7 @@ def _sum_up(whole: Row, pages: list[Page]) -> None:
     if whole["damage_marks"] is not None:
         damaged = sum(size * (row["damage_share"] or 0.0) for size, row in zip(sizes, rows, strict=True))
         whole["damage_share"] = damaged / sum(sizes)
-    values = [size * (1 if row["channels"] < 3 else 3) for size, row in zip(sizes, rows, strict=True)]
-    known = [
-        (row["lq_psnr_db"], count) for row, count in zip(rows, values, strict=True) if row["lq_psnr_db"] is not None
-    ]
-    if known:
-        error = sum(count * 10 ** (-decibels / 10) for decibels, count in known) / sum(count for _, count in known)
-        whole["lq_psnr_db"] = -10 * math.log10(error)
+    whole.update(joined_measures(rows))
     facts = []
     for number, row in enumerate(rows, 1):
         columns = columns_of(row)
@@ -252,7 +248,7 @@ class _Bound:
         for page in self._pages:
             row = self._read(page)
             pixels = self._pixels_of(page, row)
-            page.row["lq_psnr_db"] = row["lq_psnr_db"]
+            page.row.update(measures_of(row))
             if row["tone_curve"]:
                 pixels = ToneCurve.from_json(row["tone_curve"]).apply(pixels, depth_of(row))
             self.masks.add(row["damage_mask"], row["height"], row["width"])

@@ -16,7 +16,8 @@ from pipelines.manifest.identity import software_versions
 from pipelines.rows import Row, get_pixels, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
-from pipelines.stages.faithfulness import psnr_db, squared_error, undamaged
+from pipelines.stages.consistency import Consistency
+from pipelines.stages.faithfulness import undamaged
 from pipelines.stages.replica import FittingRestorer, load_replica
 from pipelines.stages.tile_parts import PartStatistics
 from pipelines.stages.tiling import tile_places
@@ -115,9 +116,10 @@ class Restore:
         """A row as restoring it makes it."""
         change = row.copy()
         if place is None:
-            counted = undamaged(row["damage_mask"])
-            error = squared_error(_colour(restored), _colour(lq), self.settings.upscale, counted)
-            change["lq_psnr_db"] = psnr_db(*error)
+            upscale = self.settings.upscale
+            comparison = Consistency(lq.shape[0] // upscale, lq.shape[1] // upscale, upscale)
+            comparison.add(_colour(restored), _colour(lq), undamaged(row["damage_mask"]))
+            change.update(comparison.measures())
             put_pixels(change, restored)
         else:
             change["statistics"] = self._statistics(lq, restored, place).to_json()

@@ -22,7 +22,8 @@ from pipelines.media.photo.tiff_writer import strips_of
 from pipelines.rows import Row, columns_of
 from pipelines.settings import Settings
 from pipelines.stages.bind_pages import Page, bind_pages
-from pipelines.stages.faithfulness import psnr_db, squared_error, undamaged
+from pipelines.stages.consistency import Consistency
+from pipelines.stages.faithfulness import undamaged
 from pipelines.stages.giants import changed, open_giant, reading_source
 from pipelines.stages.joining import JoinedTiles
 from pipelines.stages.publish import publish_bands, whole_of
@@ -117,23 +118,24 @@ class Stitch:
         return source
 
     def _measured(self, row: Row, tiles: JoinedTiles, source: np.ndarray | RegionPhoto) -> Iterator[np.ndarray]:
-        """The photograph's bands as they are. At the end the row has its PSNR against the source, which is enlarged a band at a
-        time, and the seconds of all that."""
+        """The photograph's bands as they are. At the end the row says how consistent they are with the source, which is
+        enlarged a band at a time, and has the seconds of all that."""
         height, width, channels = tiles.shape
         colours, factor = 1 if channels < 3 else 3, self.settings.upscale
         counted, strip = undamaged(row["damage_mask"]), None
         rows = factor * max(1, min(_STRIP, _STRIP_VALUES // (factor * width * colours)))
-        seconds, error, count, top = 0.0, 0.0, 0, 0
+        comparison = Consistency(height // factor, width // factor, factor)
+        seconds, top = 0.0, 0
         for band in _timed(strips_of(tiles.bands(), tiles.shape, rows), row):
             started = time.monotonic()
             lq = enlarge(source, height, width, Rect(top, 0, len(band), width))[..., :colours]
             if counted is not None:
                 strip = counted[top // factor : (top + len(band)) // factor]
-            part = squared_error(to_unit_float(band[..., :colours]), lq, factor, strip)
-            error, count, top = error + part[0], count + part[1], top + len(band)
+            comparison.add(to_unit_float(band[..., :colours]), lq, strip)
+            top += len(band)
             seconds += time.monotonic() - started
             yield band
-        row["lq_psnr_db"] = psnr_db(error, count)
+        row.update(comparison.measures())
         row["seconds_tile"] = (row["seconds_tile"] or 0.0) + seconds
 
 

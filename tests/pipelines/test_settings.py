@@ -62,7 +62,7 @@ CHANGE_NOTHING = {
     "max_seconds", "retry_seconds", "lease_seconds", "drain_seconds", "stall_minutes", "deinterlace_for", "films",
     "sequences", "max_film_bytes",
     "max_film_frames", "budget_hours", "undisclosed_because", "memory", "log_format", "log_level", "metrics_port",
-    "damaged",
+    "damaged", "review_worst_db",
 }  # fmt: skip
 
 
@@ -205,6 +205,7 @@ def test_every_setting_has_a_section_and_a_description(name: str) -> None:
         "Model",
         "Sampling",
         "Captions",
+        "Trust",
         "Limits",
         "Faults",
         "Cluster",

@@ -71,13 +71,12 @@ def test_a_failure_after_the_model_restores_no_row_twice(model: Restore, monkeyp
     (alone,) = restored(model, enlarged(0))
     calls = []
 
-    def psnr(error: float, count: int) -> float:
-        calls.append(count)
+    def undamaged(mask: bytes | None) -> None:
+        calls.append(mask)
         if len(calls) == 2:
             raise MemoryError
-        return 1.0
 
-    monkeypatch.setattr("pipelines.stages.restore.psnr_db", psnr)
+    monkeypatch.setattr("pipelines.stages.restore.undamaged", undamaged)
     rows = restored(model, enlarged(0), enlarged(1))
     assert [row["status"] for row in rows] == [PENDING, PENDING]
     assert np.array_equal(get_pixels(rows[0]), get_pixels(alone))
