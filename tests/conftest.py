@@ -66,7 +66,7 @@ def s3_server() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium; tests skip where there is none. A module's and no more: while it is open, no other event loop runs in the thread."""
+    """Chromium; tests skip where there is none. A module's and no more: no other event loop runs in its thread meanwhile."""
     from browser import start_browser
 
     with start_browser() as browser:

@@ -64,6 +64,11 @@ COMMANDS = {
         "report",
         "Make a page on what is restored, what failed and why, how faithful it is and how the runs went.",
     ),
+    "contact-sheet": CommandPlace(
+        "jobs.cli.contact_sheet",
+        "contact_sheet",
+        "Draw scans beside their results at 100%, each where it has most detail, and the marks that were found.",
+    ),
     "export": CommandPlace(
         "jobs.cli.export",
         "export_command",
@@ -107,6 +112,9 @@ COMMANDS = {
     ),
     "settings": CommandPlace(
         "jobs.cli.settings", "settings", "Print every setting as a commented YAML file, for `--config`."
+    ),
+    "explain": CommandPlace(
+        "jobs.cli.explain", "explain", "Say in plain words what a word means that commands, settings and reports use."
     ),
     "manifest": CommandPlace(
         "jobs.cli.manifest", "app", "Show, filter, export, compact and rebuild the manifest of an output store."

@@ -24,7 +24,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Restores archives of old photographs and film faithfully, and says what was done to each.\n\nStart with "
-    "[bold]faitharchive demo[/], then [bold]faitharchive restore SCANS RESTORED[/].",
+    "[bold]faitharchive demo[/], then [bold]faitharchive restore SCANS RESTORED[/]. "
+    "[bold]faitharchive explain WORD[/] says what a word means.",
     epilog="Exit codes: 0 all done, 1 some items failed, 2 bad usage or nothing could run, 3 stopped before the end (store "
     "full or down, or taken over), 130 or 143 interrupted; the same command continues.",
 )
