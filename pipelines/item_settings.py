@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from faithdiff_model.presets import PRESETS
 from pipelines.settings import Settings
 
 __all__ = ["CHOOSABLE", "check_choices", "choices_json", "choosable_schema", "with_choices"]
@@ -23,7 +24,12 @@ CHOOSABLE = (
     "steps", "guidance_scale", "guidance_start", "guidance_end", "negative_prompt", "sampler", "start",
     "steady", "stabilise", "deflicker", "deinterlace", "tolerate_gaps", "gap_fill",
 )  # fmt: skip
-_WEIGHTS = ("base", "vae", "faithdiff")  # where those of a preset are; another preset has its own
+# What belongs to one preset: where its weights are, how it samples, how it computes. Another preset begins with its own.
+_OF_PRESET = (
+    "base", "vae", "faithdiff", "attention", "float8_storage", "float8_arithmetic", "detail", "scan_share", "colour_fix",
+    "steps", "guidance_scale", "guidance_start", "guidance_end", "feature_reuse", "negative_prompt", "empty_negative",
+    "sampler", "start",
+)  # fmt: skip
 
 
 @cache
@@ -65,14 +71,20 @@ def with_choices(settings: Settings, choices: Mapping[str, object]) -> Settings:
 
     Args:
         settings: of the run.
-        choices: as of `check_choices`. With another preset come its own weights and its own defaults of sampling.
+        choices: as of `check_choices`. Another preset has its own weights and its own defaults of sampling.
 
     Raises:
         ValueError: the choices are none, or do not go together with the run's settings; in one line.
     """
-    values = settings.model_dump() | check_choices(choices)
-    if values["preset"] != settings.preset:
-        values |= dict.fromkeys(_WEIGHTS, "")
+    checked, values = check_choices(choices), settings.model_dump()
+    preset = checked.get("preset", settings.preset)
+    if preset != settings.preset:
+        values |= {name: type(settings).model_fields[name].default for name in _OF_PRESET}
+        if not PRESETS[str(preset)].text_input:
+            values["captions"] = "none"
+    if "deinterlace" in checked:
+        values["deinterlace_for"] = ""
+    values |= checked
     try:
         return type(settings).model_validate(values)
     except ValidationError as error:

@@ -32,6 +32,7 @@ def export_command(
         str, typer.Option(help="Folder or URL of the scans, where they were moved since they were read.")
     ] = "",
     base_url: Annotated[str, typer.Option(help="Address under which DEST/iiif will be served; for iiif alone.")] = "",
+    accepted: Annotated[bool, typer.Option("--accepted", help="Only results that were accepted in a review.")] = False,
     c2pa_cert: Annotated[
         Path | None,
         typer.Option(help="PEM file of the archive's certificate and those above it: signs a C2PA manifest of each."),
@@ -47,7 +48,8 @@ def export_command(
     web server. csv: the files and one table.
 
     Sources and results are only read. The same command goes on where the last one stopped, adds what was restored since, and
-    writes nothing twice. A file whose bytes are not those that were recorded is not exported.
+    writes nothing twice. A file whose bytes are not those that were recorded is not exported, and what was rejected in a review
+    never is.
 
     Exit codes: 0 all done, 1 some items failed, 2 could not run, 3 stopped before the end (DEST full or down).
     """
@@ -56,7 +58,7 @@ def export_command(
     settings = Settings()
     options = ExportOptions(
         output=output, destination=destination, only=only, source=source, base_url=base_url,
-        retry_seconds=settings.retry_seconds, lease_seconds=settings.lease_seconds, steal=steal_lease,
+        retry_seconds=settings.retry_seconds, lease_seconds=settings.lease_seconds, steal=steal_lease, accepted=accepted,
     )  # fmt: skip
     try:
         done = _with_progress(options, form, signer)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.console.export import select, to_csv
+from jobs.console.export import decisions_of, select, to_csv
 from jobs.console.terminal import OUT, print_line, printable
 from pipelines.manifest.compact import CompactResult, compact_manifest
 from pipelines.manifest.rebuild import RebuildResult, rebuild_manifest
@@ -35,6 +35,7 @@ _Status = Annotated[str, typer.Option(help="Only this status: restored, failed, 
 _Code = Annotated[str, typer.Option(help="Only this error code.")]
 _Path = Annotated[str, typer.Option(help="Only sources that match this glob.")]
 _Run = Annotated[str, typer.Option(help="Only rows of this run.")]
+_Decision = Annotated[str, typer.Option(help="Only this decision of a review: accept, reject, redo, none.")]
 _All = Annotated[bool, typer.Option("--all", help="Every row ever written, not only each item's current one.")]
 
 
@@ -45,6 +46,7 @@ def show(
     code: _Code = "",
     path: _Path = "",
     run: _Run = "",
+    decision: _Decision = "",
     every: _All = False,
     not_taken: Annotated[bool, typer.Option("--not-taken", help="Instead, the files that the last run left.")] = False,
     limit: Annotated[int, typer.Option(help="Rows to show.", min=1)] = 50,
@@ -53,11 +55,14 @@ def show(
     if not_taken:
         _show_not_taken(output, limit)
         return
-    rows = select(output, status=status, code=code, path=path, run=run, every=every)
+    rows = select(output, status=status, code=code, path=path, run=run, decision=decision, every=every)
     table = Table()
-    for heading in ("source", "status", "result or reason", "pixels", "PSNR dB", "s"):
+    shown = rows[:limit]
+    decided = decisions_of(output, shown)
+    headings = ("source", "status", "result or reason", "pixels", "PSNR dB", "s", *(["review"] if any(decided) else []))
+    for heading in headings:
         table.add_column(heading, overflow="fold", justify="right" if heading in ("PSNR dB", "s") else "left")
-    for row in rows[:limit]:
+    for row, made in zip(shown, decided, strict=True):
         good = row["status"] == "restored"
         size = f"{row['width']}x{row['height']} > {row['output_width']}x{row['output_height']}" if good else ""
         table.add_row(
@@ -67,6 +72,7 @@ def show(
             size,
             f"{row['lq_psnr_db']:.1f}" if row["lq_psnr_db"] is not None else "",
             f"{row['seconds_restore']:.1f}" if row["seconds_restore"] is not None else "",
+            *([made.decision if made else ""] if any(decided) else []),
         )
     OUT.print(table)
     OUT.print(f"{min(limit, len(rows))} of {len(rows)} rows")
@@ -95,14 +101,16 @@ def export(
     code: _Code = "",
     path: _Path = "",
     run: _Run = "",
+    decision: _Decision = "",
     every: _All = False,
 ) -> None:
-    """Write rows as CSV (UTF-8, a header line, one line a row)."""
-    rows = select(output, status=status, code=code, path=path, run=run, every=every)
+    """Write rows as CSV (UTF-8, a header line, one line a row), with what was decided about each result in a review."""
+    rows = select(output, status=status, code=code, path=path, run=run, decision=decision, every=every)
+    decided = decisions_of(output, rows)
     if str(file) == "-":
-        sys.stdout.write(to_csv(rows, visible=sys.stdout.isatty()))
+        sys.stdout.write(to_csv(rows, decided, visible=sys.stdout.isatty()))
     else:
-        file.write_text(to_csv(rows), encoding="utf-8", newline="")
+        file.write_text(to_csv(rows, decided), encoding="utf-8", newline="")
 
 
 @app.command()

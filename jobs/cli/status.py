@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypedDict
@@ -21,6 +21,7 @@ from faithdiff_model.redaction import redact
 from jobs.console.progress import rate_per_hour, time_left
 from jobs.console.terminal import OUT, printable
 from pipelines.audit.status import RunStatus, run_status
+from pipelines.manifest.review_counts import review_counts
 from pipelines.store.store import Store, StoreError
 from pipelines.store.stores import open_store
 from pipelines.telemetry.progress import Progress
@@ -52,7 +53,7 @@ def status(
             for run in _looks(store):
                 live.update(as_table(run), refresh=True)
     else:
-        for run in _looks(store) if watch else [run_status(store)]:
+        for run in _looks(store) if watch else [_look(store)]:
             if as_json:
                 sys.stdout.write(json.dumps(as_values(run), indent=None if watch else 1) + "\n")
                 sys.stdout.flush()
@@ -61,10 +62,14 @@ def status(
     raise typer.Exit(exit_code(run))
 
 
+def _look(store: Store) -> RunStatus:
+    return replace(run_status(store), reviews=review_counts(store))
+
+
 def _looks(store: Store) -> Iterator[RunStatus]:
     """A look at a time, until no run is on."""
     while True:
-        run = run_status(store)
+        run = _look(store)
         yield run
         if not run.live:
             return
@@ -92,6 +97,7 @@ def as_values(run: RunStatus) -> dict[str, object]:
         "lease": asdict(run.lease) if run.lease else None,
         "progress": progress,
         "record": run.record or None,
+        "reviews": {**asdict(run.reviews), "reviewed": run.reviews.reviewed} if run.reviews else None,
         "advice": run.advice,
     }
 
@@ -150,6 +156,8 @@ def _lines(run: RunStatus) -> Iterator[tuple[str, str]]:
         yield "last sign of life", _ago(progress.written_at)
         if progress.stopping:
             yield "stopping", progress.stopping
+    if run.reviews is not None:
+        yield "reviews", run.reviews.in_words()
 
 
 def _at(seconds: float) -> str:

@@ -37,6 +37,15 @@ def print_exported(done: ExportResult, console: Console, limit: int) -> None:
     hidden = done.failed + done.left_out - len(failed) - len(left_out)
     if hidden:
         console.print(f"... and {hidden} more (--limit)")
+    if done.rejected:
+        print_line(f"{done.rejected} not exported: rejected in the review", console=console)
+    if done.undecided:
+        print_line(f"{done.undecided} not exported: not accepted yet (--accepted)", console=console)
+    if done.exported_before:
+        text = (
+            f"{done.exported_before} of the rejected were exported before: their files are still there, and in no table"
+        )
+        print_line(text, "yellow", console=console)
     console.print(
         f"{done.exported} exported, {done.already} already there, {done.left_out} left out, {done.failed} failed",
         soft_wrap=True,

@@ -34,6 +34,8 @@ def print_plan(plan: Plan, settings: Settings, console: Console, limit: int) -> 
     table.add_row("already done", str(plan.done))
     if plan.quarantined:
         table.add_row("quarantined (--redo tries them)", str(len(plan.quarantined)))
+    if plan.waiting:
+        table.add_row("waiting for redo with chosen settings", str(len(plan.waiting)))
     refused = [row for row in plan.final_rows if row["status"] == FAILED]
     if refused:
         table.add_row("cannot be restored as they are", str(len(refused)))
@@ -42,6 +44,8 @@ def print_plan(plan: Plan, settings: Settings, console: Console, limit: int) -> 
     console.print(table)
     for row in refused[:limit]:
         print_line(f"{row['error_code']}: {row['error_reason']}", "red", console=console)
+    for line in plan.why_waiting:
+        print_line(line, "yellow", console=console)
     first = plan.pending[:limit]
     for row, reason in zip(first, first.reasons, strict=True):
         print_line(f"{reason}: {row['source_path']} -> {row['output_path']}", console=console)

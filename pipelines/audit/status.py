@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from pipelines.manifest.review_counts import ReviewCounts
 from pipelines.manifest.runs import RunRecord, read_run_record, run_history
 from pipelines.store.lease_files import DRAINING, RELEASED, LeaseRecord, newest_lease
 from pipelines.store.store import Store
@@ -28,6 +29,7 @@ class RunStatus:
         progress: as it last published it.
         record: of a run that came to its end.
         advice: what to do; empty if nothing need be done.
+        reviews: how far the review of the results is; None where nobody has decided anything.
     """
 
     state: str
@@ -36,6 +38,7 @@ class RunStatus:
     progress: Progress | None = None
     record: RunRecord = field(default_factory=RunRecord)
     advice: str = ""
+    reviews: ReviewCounts | None = None
 
     @property
     def live(self) -> bool:

@@ -19,6 +19,7 @@ from pipelines.export.entry import Entry, Profile
 from pipelines.export.item import Item, NotExportedError, item_of
 from pipelines.export.ledger import Claim, Ledger
 from pipelines.export.package import Package
+from pipelines.export.reviewed import Reviewed
 from pipelines.manifest.index import Choose, ManifestIndex, open_index, read_block
 from pipelines.manifest.runs import new_run_id
 from pipelines.manifest.scratch import scratch_database
@@ -56,6 +57,7 @@ class ExportOptions:
         retry_seconds: for how long a store's passing failures are tried again.
         lease_seconds: how long the destination stays locked if this process dies.
         steal: take the destination from another export.
+        accepted: only what was accepted in a review. What was rejected is never exported.
     """
 
     output: str
@@ -66,6 +68,7 @@ class ExportOptions:
     retry_seconds: float = 60.0
     lease_seconds: float = 120.0
     steal: bool = False
+    accepted: bool = False
 
 
 @dataclass(kw_only=True)
@@ -75,10 +78,13 @@ class ExportResult:
     Attributes:
         run_id: names its record.
         place: URI of the profile's folder.
-        items: restored items that were chosen.
+        items: restored items that were chosen, those that are held back too.
         already: of them exported before.
         exported: now.
         left_out: that the profile cannot take.
+        rejected: in a review: never exported.
+        undecided: not accepted, where only what was accepted is wanted.
+        exported_before: of the rejected, those whose files an earlier export left at the destination; they are in no table now.
         failed: that could not be exported.
         first_left_out, first_failed: a line for each of the first thousand.
     """
@@ -89,6 +95,9 @@ class ExportResult:
     already: int = 0
     exported: int = 0
     left_out: int = 0
+    rejected: int = 0
+    undecided: int = 0
+    exported_before: int = 0
     failed: int = 0
     first_left_out: list[str] = field(default_factory=list)
     first_failed: list[str] = field(default_factory=list)
@@ -128,6 +137,7 @@ def export(
     output.check_exists("output")
     check_disjoint(output, store, ("output", "destination"))
     sources, run_id = _Sources(options, store), new_run_id()
+    reviewed = Reviewed(output, accepted=options.accepted)
     with open_index(output, choose=_choice(options.only)) as index:
         if not index.count:
             raise StoreError(
@@ -139,12 +149,8 @@ def export(
             hold_lease(store, run_id=run_id, seconds=options.lease_seconds, steal=options.steal) as lease,
             scratch_database() as database,
         ):
-            claim = Claim(
-                profile=profile.name,
-                folder=profile.folder,
-                output=output.uri(""),
-                base_url=options.base_url.rstrip("/"),
-            )
+            names = {"profile": profile.name, "folder": profile.folder, "output": output.uri("")}
+            claim = Claim(**names, base_url=options.base_url.rstrip("/"))
             ledger = Ledger(store, claim, run_id, database)
             if ledger.resumed:  # a half-written file would be in the way of whoever reads a package
                 clear_unfinished(open_store(f"{options.destination.rstrip('/')}/{profile.folder}", 0.0), 0.0)
@@ -153,12 +159,14 @@ def export(
             if on_count:
                 on_count(index.count)
             one = partial(_one, profile=profile, package=package, sources=sources, output=output, signer=signer)
-            for rows in _blocks(output, index):
+            for block in _blocks(output, index):
                 lease.check("export again")
+                rows = reviewed.exportable(block)
                 undone = ledger.undone(rows)
                 outcomes = list(map_threaded(one, undone, profile.threads))
                 ledger.add([(each.row, each.entry) for each in outcomes if each.entry is not None])
-                _count(done, outcomes, len(rows) - len(undone), on_item)
+                _count(done, outcomes, len(rows) - len(undone), len(block) - len(rows), on_item)
+            _count_held_back(done, reviewed, ledger)
             profile.finish(ledger.entries, package)
             _record(store, ledger, done)
     return done
@@ -203,7 +211,7 @@ def _many_files(row: Row) -> str:
     return ""
 
 
-def _count(done: ExportResult, outcomes: list[_Outcome], already: int, on_item: OnItem | None) -> None:
+def _count(done: ExportResult, outcomes: list[_Outcome], already: int, held: int, on_item: OnItem | None) -> None:
     done.already += already
     for one in outcomes:
         if one.entry is not None:
@@ -214,9 +222,16 @@ def _count(done: ExportResult, outcomes: list[_Outcome], already: int, on_item: 
         else:
             done.failed += 1
             done.first_failed += [one.failure][: _FIRST - len(done.first_failed)]
-    for failed in [False] * already + [bool(one.failure) for one in outcomes]:
+    for failed in [False] * (already + held) + [bool(one.failure) for one in outcomes]:
         if on_item:
             on_item(not failed)
+
+
+def _count_held_back(done: ExportResult, reviewed: Reviewed, ledger: Ledger) -> None:
+    """What the review held back is in no table either."""
+    done.rejected, done.undecided = len(reviewed.rejected), len(reviewed.undecided)
+    done.exported_before = ledger.hide(reviewed.rejected)
+    ledger.hide(reviewed.undecided)
 
 
 def _record(store: Store, ledger: Ledger, done: ExportResult) -> None:

@@ -7,7 +7,7 @@ JSON object a line.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Claim", "Ledger"]
 
 _SCHEMA = pa.schema([("item_id", pa.string()), ("result", pa.string()), ("path", pa.string()), ("entry", pa.string())])
+_HIDDEN = pa.schema([("item_id", pa.string())])  # items that were exported once and are in no table any more
 _FETCH = 1000
 
 
@@ -67,6 +68,7 @@ class Ledger:
         self._database, self._blocks = database, 0
         self.resumed = self._take(claim)
         create_table(database, "ledger", _SCHEMA)
+        create_table(database, "hidden", _HIDDEN)
         with BatchInsert(database, "ledger", _SCHEMA) as rows:
             for entry in store.list(f"{self.folder}/done"):
                 for line in store.read(entry.path).decode().splitlines():
@@ -115,10 +117,19 @@ class Ledger:
             for line in lines:
                 self._add(rows, line)
 
+    def hide(self, item_ids: Collection[str]) -> int:
+        """Leave items out of `entries`; how many of them were exported. Their files stay: nothing is ever deleted there."""
+        with BatchInsert(self._database, "hidden", _HIDDEN) as rows:
+            for item in item_ids:
+                rows.add(item)
+        found = "select count(distinct item_id) from ledger where list_contains(?, item_id)"
+        return int(self._database.execute(found, [list(item_ids)]).fetchall()[0][0])
+
     def entries(self) -> Iterator[Entry]:
-        """Every exported item once, its newest result, by source path."""
+        """Every exported item once that is not hidden, its newest result, by source path."""
         found = self._database.cursor().execute(
-            "select entry from ledger qualify row_number() over (partition by item_id order by rowid desc) = 1 order by path"
+            "select entry from ledger where item_id not in (select item_id from hidden) "
+            "qualify row_number() over (partition by item_id order by rowid desc) = 1 order by path"
         )
         while batch := found.fetchmany(_FETCH):
             for (entry,) in batch:

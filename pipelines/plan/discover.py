@@ -12,6 +12,7 @@ from pipelines.manifest.scratch import BatchInsert
 from pipelines.media.film.sequence.names import SequenceGrouper
 from pipelines.media.kinds import FRAME_SUFFIXES, MAYBE_FRAME_SUFFIXES, kind_of, looks_numbered, suffix
 from pipelines.plan.catalogue import Catalogue
+from pipelines.plan.choices import ItemChoices
 from pipelines.plan.not_taken import NotTaken
 from pipelines.plan.tables import FOLDERS, SOURCES, PlanDatabase
 from pipelines.rows import Row, fail, new_row
@@ -39,6 +40,7 @@ def discover(
     not_taken: NotTaken,
     on_failed: Callable[[Row], None],
     *,
+    choices: ItemChoices,
     of_films: tuple[str, str | None] = ("", None),
 ) -> None:
     """List the sources into `sources` and `folders`.
@@ -51,6 +53,7 @@ def discover(
         not_taken: counts the files that are no items.
         on_failed: called with the final row of what cannot be planned: names that cannot be used, folders that cannot be
             listed, links that lead out.
+        choices: settings that people chose for single items.
         of_films: digest of the settings, for films without a caption or a choice of their own, and digest of the captioner, if
             there is one.
 
@@ -59,7 +62,7 @@ def discover(
     """
     database.create(SOURCES, FOLDERS)
     with database.batch_insert(SOURCES) as sources, database.batch_insert(FOLDERS) as folders:
-        sorter = _Sorter(source, output, settings, catalogue, not_taken, on_failed, of_films, sources, folders)
+        sorter = _Sorter(source, output, settings, catalogue, not_taken, on_failed, choices, of_films, sources, folders)
         for entry in source.list(on_refused=sorter.refuse_folder):
             sorter.take(entry)
         sorter.take_sequences()
@@ -76,12 +79,13 @@ class _Sorter:
         catalogue: Catalogue | None,
         not_taken: NotTaken,
         on_failed: Callable[[Row], None],
+        choices: ItemChoices,
         of_films: tuple[str, str | None],
         sources: BatchInsert,
         folders: BatchInsert,
     ) -> None:
         self._source, self._settings, self._catalogue, self._of_films = source, settings, catalogue, of_films
-        self._not_taken, self._on_failed = not_taken, on_failed
+        self._not_taken, self._on_failed, self._choices = not_taken, on_failed, choices
         self._sources, self._folders, self._last_folder = sources, folders, ""
         self._frames = SequenceGrouper()
         longest = _LOCAL_PATH if output.local else _OBJECT_KEY
@@ -124,7 +128,7 @@ class _Sorter:
         elif entry.outside:
             self._fail(path, "outside", _ELSEWHERE("the file"))
         else:
-            self._sources.add(*_source(entry, self._settings, self._catalogue, *self._of_films))
+            self._sources.add(*_source(entry, self._settings, self._catalogue, self._choices, *self._of_films))
             if (parent := path.rpartition("/")[0]) != self._last_folder:
                 self._last_folder = parent
                 for folder in folders_of(path):
@@ -147,18 +151,27 @@ def _is_frame(path: str, settings: Settings) -> bool:
 
 
 def _source(
-    entry: Entry, settings: Settings, catalogue: Catalogue | None, film_digest: str, described_by: str | None
+    entry: Entry,
+    settings: Settings,
+    catalogue: Catalogue | None,
+    choices: ItemChoices,
+    film_digest: str,
+    described_by: str | None,
 ) -> tuple[object, ...]:
     path = entry.path
     kind = kind_of(path) or "photo"
     caption = catalogue.get(path) if catalogue else None
     output = plain_output(path, settings.formats)
+    item = item_id(path)
     digest = film_digest if kind == "film" else None
-    own = settings.for_film(path) if kind == "film" else settings
+    chosen, choice = choices.of(item)
+    own = choice.settings if choice else settings
+    own = own.for_film(path) if kind == "film" else own
     if caption or own is not settings:
-        digest = own.result_digest(caption or described_by, kind)
+        described = caption if own.captions != "none" else None
+        digest = own.result_digest(described or (choice.model.described_by if choice else described_by), kind)
     return (
-        item_id(path),
+        item,
         path,
         kind,
         min(entry.size, _LARGEST),
@@ -168,6 +181,9 @@ def _source(
         suffix_of(output),
         caption,
         digest,
+        chosen,
+        choice.model.digest if choice else None,
+        choice.settings.seed if choice else None,
     )
 
 

@@ -47,9 +47,9 @@ class FinalRows:
         """Rows of items that have failed too often, once."""
         query = (
             "select s.item_id, s.path as source_path, s.kind as media_kind, s.size as source_size, "
-            "s.version as source_version, s.output as output_path, s.caption, s.digest as settings_digest, p.attempt, "
-            "d.reason, null as replaces, p.error_code, p.error_reason from decided d join named s on s.path = d.path "
-            "join prior p on p.item_id = s.item_id "
+            "s.version as source_version, s.output as output_path, s.caption, s.digest as settings_digest, s.choices, "
+            "p.attempt, d.reason, null as replaces, p.error_code, p.error_reason "
+            "from decided d join named s on s.path = d.path join prior p on p.item_id = s.item_id "
             f"where d.reason = '{QUARANTINED}' and p.status is distinct from '{QUARANTINED}' order by s.path"
         )
         for table in self._database.batches(query, _BATCH):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypedDict, overload
 
@@ -12,13 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from faithdiff_model.prompts import description_to_prompt
+from pipelines.plan.choices import Choice
 from pipelines.rows import Row, new_row
 from pipelines.settings import Settings
 from pipelines.store.store import Store
 
 __all__ = ["PENDING_SCHEMA", "ArrowSpill", "CompactRows", "Expand", "PendingRows", "RowBuilder", "whole_rows"]
 
-# What differs between the pending rows of a plan. `settings_digest` is empty where it is the plan's own.
+# What differs between the pending rows of a plan. `settings_digest` is empty where it is the plan's own, and `choices`, the
+# JSON of settings that people chose for an item, where nobody did.
 PENDING_SCHEMA = pa.schema(
     [
         ("item_id", pa.string()),
@@ -29,6 +31,7 @@ PENDING_SCHEMA = pa.schema(
         ("output_path", pa.string()),
         ("caption", pa.string()),
         ("settings_digest", pa.string()),
+        ("choices", pa.string()),
         ("attempt", pa.int32()),
         ("reason", pa.string()),
         ("replaces", pa.string()),
@@ -47,6 +50,7 @@ class _Pending(TypedDict):
     output_path: str
     caption: str | None
     settings_digest: str | None
+    choices: str | None
     attempt: int
     reason: str
     replaces: str | None
@@ -66,6 +70,7 @@ class RowBuilder:
         model_digest: what the rows will be restored with.
         seed: of the noise.
         model_revision: the commits of its weights, in JSON; None where none is from the hub.
+        chosen: what rows with `choices` are restored with, by these.
     """
 
     def __init__(
@@ -77,15 +82,31 @@ class RowBuilder:
         model_digest: str,
         seed: int,
         model_revision: str | None = None,
+        chosen: Mapping[str, Choice] | None = None,
     ) -> None:
+        self.chosen = dict(chosen or {})
         self.source, self.output, self.model_revision = source, output, model_revision
         self.settings_digest, self.model_digest, self.seed = settings_digest, model_digest, seed
+
+    def for_choice(self, choice: Choice) -> RowBuilder:
+        """The same for rows that are all restored with what was chosen for them."""
+        return RowBuilder(
+            self.source,
+            self.output,
+            settings_digest=self.settings_digest,
+            model_digest=choice.model.digest,
+            seed=choice.settings.seed,
+            model_revision=choice.model.revision,
+            chosen=self.chosen,
+        )
 
     def __call__(self, table: pa.Table) -> list[Row]:
         """The whole rows of a table of `PENDING_SCHEMA`."""
         return [self._row(values) for values in table.to_pylist()]
 
     def _row(self, values: _Pending) -> Row:
+        choice = self.chosen.get(values["choices"] or "")
+        made = self.for_choice(choice) if choice else self
         caption = values["caption"]
         return new_row(
             item_id=values["item_id"],
@@ -100,9 +121,9 @@ class RowBuilder:
             prompt=description_to_prompt(caption) if caption else "",
             caption_source="catalogue" if caption else "none",
             settings_digest=values["settings_digest"] or self.settings_digest,
-            model_digest=self.model_digest,
-            model_revision=self.model_revision,
-            seed=self.seed,
+            model_digest=made.model_digest,
+            model_revision=made.model_revision,
+            seed=made.seed,
             attempt=values["attempt"],
             replaces=values["replaces"],
         )
@@ -165,6 +186,16 @@ class PendingRows(CompactRows):
     def of_kind(self, kind: str) -> PendingRows:
         """The photographs, or the films."""
         return PendingRows(self.table.filter(pc.equal(self.table["media_kind"], kind)), self.builder)
+
+    def by_choice(self) -> Iterator[tuple[Choice | None, PendingRows]]:
+        """The rows that are restored with the run's settings, then those of each choice of settings that people made."""
+        column = self.table["choices"]
+        if column.null_count == len(column):
+            yield None, self
+            return
+        yield None, PendingRows(self.table.filter(pc.is_null(column)), self.builder)
+        for text, choice in self.builder.chosen.items():
+            yield choice, PendingRows(self.table.filter(pc.equal(column, text)), self.builder.for_choice(choice))
 
     def waves(self, most: int) -> Iterator[PendingRows]:
         """All rows in order, at most so many at a time. Each has memory of its own: a slice is pickled with its whole table."""

@@ -99,6 +99,9 @@ SOURCES = Table(
             ("ext", _TEXT),
             ("caption", _TEXT),
             ("digest", _TEXT),  # of the settings, where they differ from the run's
+            ("choices", _TEXT),  # JSON of settings that people chose for it
+            ("model", _TEXT),  # digest of the model that these ask for; empty where there is no such model
+            ("seed", _INT),  # likewise
         ]
     ),
 )

@@ -20,10 +20,14 @@ from pipelines.settings import Settings
 from pipelines.store.concurrency import map_threaded
 from pipelines.store.layout import DAMAGE_SUFFIX, PAGE_LIST, PAGE_MASKS_SUFFIX, PAGED
 from pipelines.store.store import Store
+from pipelines.store.stores import Stores
 
-__all__ = ["ADOPTED", "DONE", "decide"]
+__all__ = ["ADOPTED", "DONE", "WAITING", "decide"]
 
 DONE, ADOPTED = "done", "adopted"
+WAITING = "waiting"  # for settings that people chose and that cannot be carried out now
+CHOSEN = "redo chosen in a review"
+_OTHERWISE_MADE = ("settings changed", "model changed", "seed changed")
 _HASHERS = 8
 _MOST_ATTEMPTS = 2**31 - 2
 
@@ -31,8 +35,7 @@ _MOST_ATTEMPTS = 2**31 - 2
 def decide(
     database: PlanDatabase,
     orphans: OrphanSidecars,
-    source: Store,
-    output: Store,
+    stores: Stores,
     settings: Settings,
     *,
     digest: str,
@@ -40,13 +43,13 @@ def decide(
     damaged: Collection[str],
     of_films: tuple[str, str | None] = ("", None),
 ) -> None:
-    """Make the table `decided` (path, reason, attempt): a row a source. Reason is `done`, `adopted`, `quarantined`, or why the
-    source is pending.
+    """Make the table `decided` (path, reason, attempt): a row a source. Reason is `done`, `adopted`, `quarantined`,
+    `waiting`, or why the source is pending.
 
     Args:
         database: with all tables of `inventory`, `discover` and `output_names`.
         orphans: reads the sidecars that can tell something.
-        source, output: the stores.
+        stores: both.
         settings: `redo`, `seed`, `max_attempts`.
         digest: of the settings, where a source has none of its own.
         model: digest of the model.
@@ -56,6 +59,36 @@ def decide(
     Raises:
         StoreError: a store cannot be read.
     """
+    _load(database, settings, damaged, of_films)
+    judge = _Verdicts(database, stores.source, settings, digest=digest, model=model)
+    database.execute(f"create table prior as select * from records semi join sources using (item_id) {only_newest()}")
+    judge.verdicts("prior")
+    if not settings.redo:
+        _read_covering_sidecars(database, orphans, stores.output)
+    database.execute(
+        "create table claimed as select adopted.* from adopted join named "
+        f"on named.item_id = adopted.item_id and named.output = {planned_sql('adopted.output_path')}"
+    )
+    judge.verdicts("claimed")
+    database.execute(
+        f"""create table decided as select s.path, case
+            when s.choices is not null and s.model is null then '{WAITING}'
+            when m.item_id is not null then 'result damaged'
+            when {settings.redo} then 'redo'
+            when p.verdict = '{DONE}' then '{DONE}'
+            when c.verdict = '{DONE}' then '{ADOPTED}'
+            when s.choices is not null and coalesce(p.verdict, c.verdict) in {_OTHERWISE_MADE} then '{CHOSEN}'
+            else coalesce(p.verdict, c.verdict, 'new') end as reason,
+            case when reason in ('failed before', '{QUARANTINED}') then p.attempt_now else 1 end as attempt
+        from sources s left join prior_verdicts p on p.path = s.path left join claimed_verdicts c on c.path = s.path
+        left join damaged m on m.item_id = s.item_id"""
+    )
+
+
+def _load(
+    database: PlanDatabase, settings: Settings, damaged: Collection[str], of_films: tuple[str, str | None]
+) -> None:
+    """The tables that say what counts as done."""
     database.create(HASHED, DAMAGED, BESIDE, FORMER)
     with database.batch_insert(BESIDE) as beside, database.batch_insert(FORMER) as former:
         for sequence, name in ((False, "a.mkv"), (True, "a.%04d.dpx")):
@@ -66,27 +99,6 @@ def decide(
     with database.batch_insert(DAMAGED) as ids:
         for name in set(damaged):
             ids.add(name)
-    judge = _Verdicts(database, source, settings, digest=digest, model=model)
-    database.execute(f"create table prior as select * from records semi join sources using (item_id) {only_newest()}")
-    judge.verdicts("prior")
-    if not settings.redo:
-        _read_covering_sidecars(database, orphans, output)
-    database.execute(
-        "create table claimed as select adopted.* from adopted join named "
-        f"on named.item_id = adopted.item_id and named.output = {planned_sql('adopted.output_path')}"
-    )
-    judge.verdicts("claimed")
-    database.execute(
-        f"""create table decided as select s.path, case
-            when m.item_id is not null then 'result damaged'
-            when {settings.redo} then 'redo'
-            when p.verdict = '{DONE}' then '{DONE}'
-            when c.verdict = '{DONE}' then '{ADOPTED}'
-            else coalesce(p.verdict, c.verdict, 'new') end as reason,
-            case when reason in ('failed before', '{QUARANTINED}') then p.attempt_now else 1 end as attempt
-        from sources s left join prior_verdicts p on p.path = s.path left join claimed_verdicts c on c.path = s.path
-        left join damaged m on m.item_id = s.item_id"""
-    )
 
 
 def _read_covering_sidecars(database: PlanDatabase, orphans: OrphanSidecars, output: Store) -> None:
@@ -117,8 +129,8 @@ class _Verdicts:
                 when r.status = '{RESTORED}' and r.settings_digest is distinct from coalesce(s.digest, $digest)
                     and not exists (select 1 from former o where o.digest = r.settings_digest and o.now = s.digest)
                     then 'settings changed'
-                when r.status = '{RESTORED}' and r.model_digest is distinct from $model then 'model changed'
-                when r.status = '{RESTORED}' and r.seed is distinct from $seed then 'seed changed'
+                when r.status = '{RESTORED}' and r.model_digest is distinct from coalesce(s.model, $model) then 'model changed'
+                when r.status = '{RESTORED}' and r.seed is distinct from coalesce(s.seed, $seed) then 'seed changed'
                 when r.status = '{RESTORED}' and r.pages <> $pages then 'settings changed'
                 when r.source_size is distinct from s.size then 'source changed'
                 when {other_source} and coalesce(r.source_sha256, '') = '' then 'source changed'
@@ -132,7 +144,7 @@ class _Verdicts:
         self._database.execute(
             f"""create or replace table {table}_verdicts as select v.path,
                 case when r.settings_digest is not distinct from coalesce(s.digest, $digest)
-                    and r.model_digest is not distinct from $model
+                    and r.model_digest is not distinct from coalesce(s.model, $model)
                     then least(coalesce(r.attempt, 0), {_MOST_ATTEMPTS}) + 1 else 1 end as attempt_now,
                 case when v.verdict = 'unknown' and h.sha256 is distinct from r.source_sha256 then 'source changed'
                 when v.verdict not in ('unknown', 'same source') then v.verdict

@@ -132,10 +132,10 @@ class _Run:
                 if row["status"] == FAILED:  # what was adopted was restored by another run
                     outcome.count(row)
                     self.observer.refused(row)
-            for build, rows in self._waves() if self.waiting else ():
+            for build, settings, rows in self._waves() if self.waiting else ():
                 if self.stop.requested:
                     break
-                self._passes(build, rows)
+                self._passes(build, settings, rows)
                 gc.collect()  # its blocks lie in cycles, 8 KB each (measured: tests/benchmarks/scale.py)
         except DrainTimeout:
             self.stop.request("interrupted")
@@ -156,21 +156,24 @@ class _Run:
             text = redact(error.strerror or type(error).__name__)
             self.stop.request(f"the manifest cannot be written ({text}); make space and check access")
 
-    def _waves(self) -> Iterator[tuple[Build, PendingRows]]:
-        """What waits, photographs before films, in slices that a driver can hold as blocks."""
-        most = max(_WAVE_ROWS, _WAVE_ROWS_A_REPLICA * cluster_pools(self.settings).replicas)
-        for kind, build in (("photo", build_stream), ("film", build_film_stream)):
-            for rows in self.plan.pending.of_kind(kind).waves(most):
-                yield build, rows
+    def _waves(self) -> Iterator[tuple[Build, Settings, PendingRows]]:
+        """What waits, photographs before films, in slices that a driver can hold as blocks. Items that people chose settings
+        for come last, the same settings together: they are in no hurry, and each choice loads its model anew."""
+        for choice, chosen in self.plan.pending.by_choice():
+            settings = choice.settings.with_absolute_paths(absolute_store) if choice else self.settings
+            most = max(_WAVE_ROWS, _WAVE_ROWS_A_REPLICA * cluster_pools(settings).replicas)
+            for kind, build in (("photo", build_stream), ("film", build_film_stream)):
+                for rows in chosen.of_kind(kind).waves(most):
+                    yield build, settings, rows
 
-    def _passes(self, build: Build, rows: PendingRows) -> None:
+    def _passes(self, build: Build, settings: Settings, rows: PendingRows) -> None:
         fault: RayError | None = None
         isolated = nodes_went = False
         for _ in range(_MOST_PASSES):
             before = alive_nodes()
             try:
                 fault = None
-                self._pass(build, rows, isolated=isolated)
+                self._pass(build, settings, rows, isolated=isolated)
             except RayError as error:  # the stream broke: what it had finished is finished
                 fault = error
             rows = rows.select(self.waiting.intersection(rows.table["item_id"].to_pylist()))
@@ -190,19 +193,19 @@ class _Run:
                 f"the cluster failed again and again ({type(fault).__name__}); look at its nodes and logs"
             )
 
-    def _pass(self, build: Build, rows: PendingRows, *, isolated: bool) -> None:
+    def _pass(self, build: Build, settings: Settings, rows: PendingRows, *, isolated: bool) -> None:
         """Stream a wave's rows, and join what was cut as soon as its parts are there."""
-        resources = cluster_pools(self.settings)
+        resources = cluster_pools(settings)
         # What went with a block is found missing, and tried alone.
-        options = StreamOptions(skip_lost_blocks=True, limit_memory=self.settings.ray_address == "local")
+        options = StreamOptions(skip_lost_blocks=True, limit_memory=settings.ray_address == "local")
         self.observer.replicas(resources.restore.most or 0)
         trace, kind = self.observer.trace, rows.table["media_kind"][0].as_py()
         about = {"run_id": self.lease.run_id, "alone": isolated, "media_kind": kind, "items": len(rows)}
         counts = FrameCounts(self.on_frames if kind == "film" else None)
         context = RunContext(self.lease.fence(), self.lease.run_id, trace.traceparent, counts.reporter)
-        stream = partial(build, rows, self.stamp, self.settings, resources, context, isolated=isolated)
-        joining = Joiner(self.settings, context, max(_LEAST_JOINED, resources.replicas))
-        stall = StallWatch(self.settings.stall_minutes, resources)
+        stream = partial(build, rows, self.stamp, settings, resources, context, isolated=isolated)
+        joining = Joiner(settings, context, max(_LEAST_JOINED, resources.replicas))
+        stall = StallWatch(settings.stall_minutes, resources)
         with trace.step("pass", **about), RowFeed(final_rows(stream, options)) as feed:
             for row in self._items(feed, joining, stall, rows, counts.look):
                 self._finish_row(row)
