@@ -27,12 +27,14 @@ class CommandPlace:
         attribute: a function of that module, or a `typer.Typer` of several commands.
         help: its first sentence.
         takes_settings: it is given all settings of a restoration as its first argument.
+        shows: sections of those that its help shows; all where it names none.
     """
 
     module: str
     attribute: str
     help: str
     takes_settings: bool = False
+    shows: tuple[str, ...] = ()
 
 
 COMMANDS = {
@@ -58,6 +60,7 @@ COMMANDS = {
         "verify",
         "Check the fixity of what is restored: sources and results are read and hashed again, sidecars compared.",
         takes_settings=True,
+        shows=("Archive",),
     ),
     "report": CommandPlace(
         "jobs.cli.report",
@@ -183,7 +186,7 @@ def _loaded(name: str) -> Any:
     if place.takes_settings:
         from jobs.settings.flags import with_settings
 
-        found = with_settings(found)
+        found = with_settings(found, shows=place.shows)
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
     alone.command(name)(found)
     return get_command(alone)

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.console.export import decisions_of, select, to_csv
+from jobs.console.row_files import write_rows
 from jobs.console.terminal import OUT, print_line, printable
 from pipelines.manifest.compact import CompactResult, compact_manifest
 from pipelines.manifest.rebuild import RebuildResult, rebuild_manifest
@@ -96,7 +97,9 @@ def _show_not_taken(output: str, limit: int) -> None:
 @app.command()
 def export(
     output: _Output,
-    file: Annotated[Path, typer.Argument(help="CSV file to write, or - for the terminal.")],
+    file: Annotated[
+        Path, typer.Argument(help="File to write: .csv, .jsonl, .xlsx or .parquet; - is CSV for the terminal.")
+    ],
     status: _Status = "",
     code: _Code = "",
     path: _Path = "",
@@ -104,13 +107,13 @@ def export(
     decision: _Decision = "",
     every: _All = False,
 ) -> None:
-    """Write rows as CSV (UTF-8, a header line, one line a row), with what was decided about each result in a review."""
+    """Write rows as CSV, JSON lines, Excel or Parquet, as FILE ends, with what was decided about each result in a review."""
     rows = select(output, status=status, code=code, path=path, run=run, decision=decision, every=every)
     decided = decisions_of(output, rows)
     if str(file) == "-":
         sys.stdout.write(to_csv(rows, decided, visible=sys.stdout.isatty()))
     else:
-        file.write_text(to_csv(rows, decided), encoding="utf-8", newline="")
+        write_rows(rows, decided, file)
 
 
 @app.command()

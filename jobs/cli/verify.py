@@ -37,6 +37,8 @@ def verify(
     A source whose bytes changed while its size and time did not has decayed, or was tampered with: bring it back from a copy.
     Its result is not made again unless --repair --redo says so.
 
+    It takes all settings of restore, too, with which --repair restores: faitharchive restore --help.
+
     Exit codes: 0 all sound, 1 problems found (with --repair: still left), 2 could not run.
     """
     options = VerifyOptions(repair=repair, results_only=results_only, sample=sample, limit=limit)

@@ -17,13 +17,22 @@ from pipelines.settings import Settings
 __all__ = ["sections_of", "with_model", "with_settings"]
 
 
-def with_settings(command: Callable[..., None], *, left_out: Collection[str] = ()) -> Callable[..., None]:
+def with_settings(
+    command: Callable[..., None], *, left_out: Collection[str] = (), shows: Collection[str] = ()
+) -> Callable[..., None]:
     """Give a command SOURCE and OUTPUT arguments, a flag for every other setting of a restoration, and `--config`.
 
-    Settings `left_out` get neither; the settings file and the environment may still name them.
+    Settings `left_out` get neither; the settings file and the environment may still name them. Where the help `shows` certain
+    sections alone, the flags of others are taken as well.
     """
     return with_model(
-        command, Settings, positional=("source", "output"), prefix=ENV_PREFIX, named="restore", left_out=left_out
+        command,
+        Settings,
+        positional=("source", "output"),
+        prefix=ENV_PREFIX,
+        named="restore",
+        left_out=left_out,
+        shows=shows,
     )
 
 
@@ -35,11 +44,13 @@ def with_model(
     prefix: str,
     named: str,
     left_out: Collection[str] = (),
+    shows: Collection[str] = (),
 ) -> Callable[..., None]:
     """Give a command arguments for the `positional` fields of a settings object, a flag for every other, and `--config`.
 
-    Fields `left_out` get neither. The command is called with the merged settings as its first argument and its own parameters
-    by name. Environment variables begin with `prefix`; errors send to the help of the command `named`.
+    Fields `left_out` get neither; the help lists flags of the sections it `shows`, or all where none are named. The command
+    is called with the merged settings as its first argument and its own parameters by name. Environment variables begin with
+    `prefix`; errors send to the help of the command `named`.
     """
     hints = get_type_hints(command, include_extras=True)
     own = [
@@ -56,7 +67,7 @@ def with_model(
     sections = sections_of(model)
     arguments = [_argument(model, name) for name in positional if name not in left_out]
     flags = [
-        _flag(name, field, sections[name])
+        _flag(name, field, sections[name], hidden=bool(shows) and sections[name] not in shows)
         for name, field in model.model_fields.items()
         if name not in positional and name not in left_out
     ]
@@ -87,7 +98,7 @@ def _config(prefix: str, section: str) -> inspect.Parameter:
     return _parameter("config", Annotated[Optional[Path], option])  # noqa: UP045
 
 
-def _flag(name: str, field: FieldInfo, section: str) -> inspect.Parameter:
+def _flag(name: str, field: FieldInfo, section: str, *, hidden: bool) -> inspect.Parameter:
     flag = f"--{name.replace('_', '-')}"
     is_switch = field.annotation is bool
     option = typer.Option(
@@ -95,6 +106,7 @@ def _flag(name: str, field: FieldInfo, section: str) -> inspect.Parameter:
         help=field.description,
         show_default=str(field.default) if str(field.default) else False,
         rich_help_panel=section,
+        hidden=hidden,
     )
     # Limits and choices are checked by Settings, whose message names the source; typer only needs the basic type.
     basic = field.annotation if field.annotation in (bool, int, float) else str

@@ -25,8 +25,7 @@ def find_fault(data: bytes, header: Header) -> Fault | None:
         data: the file that `header` was read from.
     """
     if isinstance(header, JpegHeader):
-        plain = header.bits == 8 and not header.lossless
-        return jpeg_fault(header.stream, header.samples) if plain else None
+        return jpeg_fault(header.stream)
     if not isinstance(header, TiffHeader):
         return None
     if header.compression in FAX and header.bits == 1 and header.samples == 1:
@@ -43,9 +42,6 @@ def with_end(header: Header) -> Header:
 
 def _of_chunks(data: bytes, header: TiffHeader) -> Fault | None:
     """The first fault of a page whose strips or tiles are JPEG, and what all together cost."""
-    channels = 1 if header.planar else header.samples
-    if channels not in (1, 3, 4):
-        return None
     first: Fault | None = None
     lost = 0.0
     for offset, size in zip(header.offsets.tolist(), header.sizes.tolist(), strict=True):
@@ -53,7 +49,7 @@ def _of_chunks(data: bytes, header: TiffHeader) -> Fault | None:
         if header.jpeg_tables is not None:
             tables = header.jpeg_tables
             stream = tables[: tables.rfind(END)] + stream[len(_START) :]
-        fault = jpeg_fault(stream, channels) if stream.startswith(_START) else None
+        fault = jpeg_fault(stream) if stream.startswith(_START) else None
         if fault is not None:
             first = first or fault
             lost += fault.lost

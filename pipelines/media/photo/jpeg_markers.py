@@ -116,7 +116,7 @@ def read_jpeg(data: bytes) -> JpegHeader:
     orientation, exif_dpi, warnings = read_exif(bytes(exif))
     complete = data.rfind(b"\xff\xd9", end) >= 0
     if not complete:
-        warnings = (*warnings, "the end marker is missing: the last rows may be damaged")
+        warnings = (*warnings, "the end marker is missing")
     return JpegHeader(
         format="JPEG",
         width=frame.width,

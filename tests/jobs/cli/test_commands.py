@@ -69,3 +69,10 @@ def test_completion_names_the_commands() -> None:
         check=False,
     )
     assert done.stdout.split() == ["restore", "report"]
+
+
+def test_the_help_of_verify_is_about_verifying() -> None:
+    shown = CliRunner().invoke(app, ["verify", "--help"], env={"COLUMNS": "100"}).output
+    assert len(shown.splitlines()) < 70  # there were 300
+    assert "--results-only" in shown
+    assert "--upscale" not in shown

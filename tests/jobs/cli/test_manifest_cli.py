@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import openpyxl
+import pyarrow.parquet as pq
 import pytest
 from archive_steps import MOMENT, archive_settings, full_row, restore_without_model, save_photo
 from typer.testing import CliRunner, Result
 
 from jobs.cli import manifest as manifest_cli
+from jobs.console.workbook import write_workbook
 from pipelines.manifest.writer import ManifestWriter
-from pipelines.rows import FAILED, MANIFEST_COLUMNS, QUARANTINED, RESTORED
+from pipelines.rows import FAILED, MANIFEST_COLUMNS, MANIFEST_SCHEMA, QUARANTINED, RESTORED
 from pipelines.store.lease import hold_lease
 from pipelines.store.store import Store, StoreError
 
@@ -64,7 +69,7 @@ def call(*arguments: str) -> Result:
 
 
 def exported(*arguments: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(call("export", *arguments).output, newline="")))
+    return list(csv.DictReader(io.StringIO(call("export", *arguments).stdout, newline="")))
 
 
 def test_show_lists_current_rows(output: str) -> None:
@@ -119,6 +124,57 @@ def test_export_holds_every_column(output: str, tmp_path: Path) -> None:
     call("export", output, str(tmp_path / "rows.csv"))
     with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.DictReader(file)) == rows
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.XLSX", "rows.parquet", "rows"])
+def test_an_export_is_of_the_format_that_its_name_ends_in(output: str, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    call("export", output, str(file))
+    readers: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        ".jsonl": lambda: [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()],
+        ".XLSX": lambda: _sheet(file),
+        ".parquet": lambda: pq.read_table(file).to_pylist(),
+    }
+    rows = readers.get(file.suffix, lambda: list(csv.DictReader(file.open(encoding="utf-8", newline=""))))()
+    assert [list(row)[: len(NAMES)] for row in rows] == [NAMES] * 3  # decisions come behind them
+    assert [row["source_path"] for row in rows] == ["1924/a.jpg", "1924/b.jpg", "c.jpg"]
+    assert float(rows[0]["lq_psnr_db"]) == 31.26
+    if file.suffix == ".parquet":
+        assert pq.read_schema(file).types[: len(NAMES)] == MANIFEST_SCHEMA.types
+
+
+def _sheet(file: Path) -> list[dict[str, Any]]:
+    names, *rows = openpyxl.load_workbook(file).active.iter_rows(values_only=True)
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def test_a_workbook_computes_nothing_and_holds_what_xml_cannot(tmp_path: Path) -> None:
+    write_workbook(tmp_path / "a.xlsx", [["=1+1", "\x01<&>\u2028", 2**60, True, None, float("nan"), 1.5, "x" * 40000]])
+    (cells,) = openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows()
+    assert [cell.value for cell in cells[:7]] == ["=1+1", "\ufffd<&>\u2028", str(2**60), True, None, "nan", 1.5]
+    assert (cells[0].data_type, len(cells[7].value)) == ("s", 32767)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("a.xls", "name it a.xlsx"), ("a.json", "name it a.jsonl"), ("a.doc", "choose")]
+)
+def test_nothing_is_written_under_another_formats_name(output: str, tmp_path: Path, name: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=hint):
+        CliRunner().invoke(manifest_cli.app, ["export", output, str(tmp_path / name)], catch_exceptions=False)
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "word", "hint"), [("--status", "restord", "restored"), ("--code", "corupt", "corrupt")]
+)
+def test_a_mistyped_filter_is_told_the_word_that_was_meant(output: str, flag: str, word: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=f"did you mean {hint}"):
+        CliRunner().invoke(manifest_cli.app, ["show", output, flag, word], catch_exceptions=False)
+
+
+def test_a_glob_that_matches_nothing_says_so(output: str) -> None:
+    said = CliRunner().invoke(manifest_cli.app, ["show", output, "--path", "1924/*.tif"])
+    assert (said.exit_code, "matches none of 3 sources" in " ".join(said.stderr.split())) == (0, True)
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])

@@ -6,15 +6,18 @@ import io
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
-from photo_files import code_of, pillow_file, smooth, tiff_file
+from photo_files import code_of, pillow_file, smooth, tiff_file, with_tag
 from PIL import Image
 
 from pipelines.errors import ItemError
 from pipelines.media.photo.decode import DecodeLimits, Photo, decode
 from pipelines.media.photo.fax_codes import BLACK, WHITE, code_windows
 from pipelines.media.photo.fax_faults import fax_fault
+from pipelines.media.photo.jpeg_faults import jpeg_fault
+from pipelines.media.photo.jpeg_markers import read_frame
 from pipelines.media.photo.tiff_pages import read_tiff
 from pipelines.rows import MANIFEST_SCHEMA, Row, new_row
 from pipelines.settings import Settings
@@ -138,6 +141,17 @@ def test_strips_of_jpeg_in_a_tiff_are_looked_at_too() -> None:
     middle = int(header.offsets[1]) + int(header.sizes[1]) * 4 // 5  # behind the strip's tables
     damaged = data[:middle] + END + data[middle + 2 :]
     assert code_of(damaged) == "truncated"
+
+
+def test_lossless_jpeg_never_reaches_a_decoder_that_overflows() -> None:
+    # simplejpeg 1.9 writes whole lossless pictures into the buffer of an eighth, which ends the process.
+    packed = imagecodecs.ljpeg_encode(PICTURE[..., 0], bitspersample=8)
+    assert read_frame(packed).lossless
+    data = bytearray(tiff_file(PICTURE[..., 0], photometric="minisblack", compression="jpeg", rowsperstrip=SIZE[0]))
+    place = len(data)
+    data = bytearray(with_tag(bytes(with_tag(bytes(data + packed), 273, place)), 279, len(packed)))
+    assert code_of(bytes(data)) in {"", "corrupt", "unsupported"}
+    assert jpeg_fault(packed) is None
 
 
 @pytest.mark.parametrize("comp", ["group4", "group3", "tiff_ccitt"])
