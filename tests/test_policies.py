@@ -188,7 +188,7 @@ def test_every_dependency_is_used() -> None:
         "pyyaml": "yaml",
         "scenedetect-headless": "scenedetect",
     }
-    unused = {"fastapi", "sqlalchemy", "scikit-image"}  # two are held back for Prefect; one is read for its photographs
+    unused = {"sqlalchemy", "scikit-image"}  # one is held back for Prefect; one is read for its photographs
     for requirement in PROJECT["project"]["dependencies"]:
         name = requirement.split("[")[0].split(">")[0].split("=")[0].split("<")[0].strip()
         assert name in unused or modules_of.get(name, name) in used, name

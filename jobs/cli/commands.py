@@ -72,6 +72,11 @@ COMMANDS = {
         "contact_sheet",
         "Draw scans beside their results at 100%, each where it has most detail, and the marks that were found.",
     ),
+    "review": CommandPlace(
+        "jobs.cli.review",
+        "review",
+        "Look at scans and results side by side in a browser, and decide what is kept, rejected or made again.",
+    ),
     "export": CommandPlace(
         "jobs.cli.export",
         "export_command",

@@ -68,7 +68,7 @@ def test_completion_names_the_commands() -> None:
         env={**os.environ, **asked},
         check=False,
     )
-    assert done.stdout.split() == ["restore", "report"]
+    assert done.stdout.split() == ["restore", "report", "review"]
 
 
 def test_the_help_of_verify_is_about_verifying() -> None:

@@ -14,6 +14,7 @@ from pipelines.settings import Settings
 
 READING = [
     ["report", "{output}"],
+    ["review", "{output}", "--no-open"],
     ["status", "{output}"],
     ["status", "{output}", "--json"],
     ["manifest", "show", "{output}"],
