@@ -180,3 +180,20 @@ def serving(output: str, cache: Path, **options: Any) -> Iterator[ReviewServer]:
     finally:
         server.stop()
         thread.join(10)
+
+
+def make_large_output(folder: Path, items: int) -> ReviewedOutput:
+    """An archive of many items in its manifest, all of which have the same scan and the same result on disk."""
+    place = ReviewedOutput(folder / "scans", folder / "restored")
+    one = _photo(place, "photo.png", 0, damage_mask_sha256=None)
+    writer = ManifestWriter(Store(str(place.restored)), "20260101T000000.000Z-aaaaaa")
+    words = ["market square", "portrait", "harbour at night", "family on the steps"]
+    for number in range(items):
+        path = f"box {number // 400:03d}/IMG_{number:06d}.png"
+        own: dict[str, Any] = {
+            "item_id": item_id(path), "source_path": path, "caption": f"{words[number % 4]}, plate {number}",
+            "lq_psnr_db": 30 + (number * 7919 % 1000) / 80, "warnings": ["the scan is very small"] if number % 9 == 0 else [],
+        }  # fmt: skip
+        writer.add({**one, **own})  # type: ignore[typeddict-item]
+    writer.flush()
+    return place

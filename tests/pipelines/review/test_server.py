@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -299,3 +300,24 @@ def test_a_port_that_is_taken_is_told(place: ReviewedOutput, tmp_path: Path) -> 
 def test_names_in_addresses_are_ids_alone(client: Client) -> None:
     for name in (quote("../x", safe=""), quote("a\0b"), "%ff"):
         assert client.ask("GET", f"api/items/{name}")[0] == 404
+
+
+def test_a_store_on_s3_is_read_through_the_server(s3_server: str, tmp_path: Path) -> None:
+    import s3fs
+
+    place = make_reviewed_output(tmp_path)
+    bucket = s3fs.S3FileSystem(endpoint_url=s3_server)
+    bucket.mkdir("reviewed")
+    bucket.put(f"{place.scans}/", "reviewed/scans/", recursive=True)
+    bucket.put(f"{place.restored}/", "reviewed/restored/", recursive=True)
+    shutil.rmtree(place.scans)
+    item, film = place.row_id("box 1/photo 0.png"), place.row_id("reels/1931.mkv")
+    with serving("s3://reviewed/restored", tmp_path / "cache", source="s3://reviewed/scans") as server:
+        client = Client(server.url)
+        assert np.array_equal(client.picture(f"tiles/{item}/scan/0/0/0_0"), scan_pixels(0))
+        assert np.array_equal(client.picture(f"tiles/{item}/result/0/0/1_1"), result_pixels(scan_pixels(0))[512:, 512:])
+        assert np.array_equal(client.picture(f"tiles/{film}/scan/4/0/0_0"), moving_frames(6, (48, 64))[4])
+        clip = (place.restored / "reels/1931.mkv.comparison.mp4").read_bytes()
+        assert client.ask("GET", f"clips/{film}", Range="bytes=5-20")[1] == clip[5:21]
+        assert client.decide(items=[item], decision="accept")[1]["decisions"] == {item: ["accept", "Ada"]}
+    assert bucket.find("reviewed/restored/_faitharchive/reviews")
