@@ -1,8 +1,12 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-PYTHON ?= python3.11
+# The first of these that is there; pip refuses one that pyproject.toml does not take, and says which it does.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name) 2>/dev/null)) python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-for-tests
+INSTALL = { test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); } && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 PHOTOS ?= ../shared/photos
 NANO ?= runs/nano
@@ -11,9 +15,12 @@ DETECTOR ?= runs/damage
 TONE ?= runs/tone
 GPU_PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 
-.PHONY: demo picture test test-chaos lint format bench bench-gpu nano detector tone install clean
+.PHONY: demo picture test test-chaos lint format bench bench-gpu nano detector tone install install-demo clean
 
-demo: install
+# The program and what it needs, without test servers and linters: where these are installed, nothing is done again.
+install-demo: $(STAMP)
+
+demo: install-demo
 	$(BIN)/faitharchive demo demo
 
 # The README's picture, from the demo.
@@ -48,7 +55,7 @@ bench: install
 bench-gpu:
 	$(GPU_PYTHON) tests/benchmarks/gpu.py --out runs/gpu $(if $(ONLY),--only $(ONLY))
 
-install: $(STAMP)
+install: $(TEST_STAMP)
 
 # The shipped network from nothing, by the clock, then into the package. Stopped and started again, it goes on.
 nano: install
@@ -66,11 +73,14 @@ tone: install
 	$(BIN)/python tests/benchmarks/train_tone.py $(TONE) --hq $(PHOTOS)/train --val $(PHOTOS)/val \
 		--without faithdiff_model/presets/weights/nano/held-out-photographs.txt
 
-# pip with pinned constraints, so that the same set installs on a CPU laptop and on a GPU node.
+# pip, with pinned constraints, so that the same set installs on a CPU laptop and on a GPU node.
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,dev]"
+	$(INSTALL) -e .
 	touch $(STAMP)
+
+$(TEST_STAMP): pyproject.toml constraints.txt
+	$(INSTALL) -e ".[test,dev]"
+	touch $(STAMP) $(TEST_STAMP)
 
 clean:
 	rm -rf $(VENV) demo
