@@ -21,6 +21,7 @@ from jobs.console.summary import Failure, RunResult, Summary
 from jobs.console.tables import print_summary
 from jobs.console.terminal import ERR, OUT
 from jobs.flows.artifacts import show_report, show_run
+from jobs.flows.run_logs import log_to_run
 from jobs.flows.states import PATIENT, copy_state, emit_run_event, final_state, is_retryable, refusals_as_states
 from jobs.restoration import handed_over, handed_run_id, record_run, record_start, summarise, take_and_plan
 from pipelines.manifest.runs import new_run_id
@@ -126,7 +127,7 @@ def restore_archive(settings: Settings, damaged: list[str] | None = None, report
     """
     started, clock = datetime.now(UTC), time.monotonic()
     run_id = handed_run_id() or new_run_id(started)
-    with ExitStack() as holding:
+    with log_to_run(), ExitStack() as holding:
         planned = plan_task(settings, run_id, _opaque(holding), damaged or ())
         if isinstance(planned, State):
             return cast("RunResult", copy_state(planned))  # in truth a state, which Prefect takes as this run's

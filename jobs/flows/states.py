@@ -42,6 +42,9 @@ __all__ = [
 
 # A state's name is in the event that Prefect sends of it: prefect.flow-run.Skipped is what automations see.
 SKIPPED = "Skipped"
+ITEMS_FAILED = (
+    "ItemsFailed"  # all was tried, and some photographs or films failed: neither plain green nor a failed run
+)
 RUN_ENDED = "faitharchive.run.ended"
 _PAYLOAD = (
     "run_id", "restored", "failed", "failed_by_code", "left", "stopped", "already_done", "quarantined", "seconds",
@@ -118,7 +121,8 @@ def copy_state(state: State) -> State:
 def final_state(summary: Counts, result: Result, more: str = "") -> Result:
     """What a flow returns: the result itself, or of a deployment's run a state whose message has the counts.
 
-    A run that was stopped by its time budget or by a signal is completed, since the next goes on; any other stop is a failure.
+    A run with failed items is completed, in a state of its own name. One that was stopped by its time budget or by a signal is
+    completed, since the next goes on; any other stop is a failure.
 
     Args:
         summary: of a run of `restore-archive`, or of several.
@@ -126,17 +130,23 @@ def final_state(summary: Counts, result: Result, more: str = "") -> Result:
         more: text after the counts.
     """
     stopped = summary["stopped"] and not summary["signal"] and not summary["stopped"].startswith(BUDGET)
-    return finished(in_words(summary) + more, result, failed=bool(stopped))
+    name = ITEMS_FAILED if summary["failed"] else None
+    return finished(in_words(summary) + more, result, failed=bool(stopped), name=name)
 
 
-def finished(message: str, result: Result, *, failed: bool = False) -> Result:
-    """A flow's result, or of a deployment's run a state with this message; `failed` is for runs that ended too early.
+def finished(message: str, result: Result, *, failed: bool = False, name: str | None = None) -> Result:
+    """A flow's result, or of a deployment's run a state with this message; Prefect takes it for the run's; nobody else sees it.
 
-    Prefect takes the state for the run's; nobody else sees it.
+    Args:
+        message: one line.
+        result: of the flow.
+        failed: the run ended too early, or what it looked at is not sound.
+        name: of the state of a run that came to its end; None is Prefect's own.
     """
     if not deployed() or flow_run.parent_flow_run_id:
         return result
-    return cast("Result", Failed(message=message) if failed else Completed(message=message, data=result))
+    ended = Completed(message=message, data=result, **({"name": name} if name else {}))
+    return cast("Result", Failed(message=message) if failed else ended)
 
 
 def in_words(summary: Counts) -> str:

@@ -93,8 +93,8 @@ def test_the_wheel_is_whole_and_works_alone(wheel: Path, tmp_path: Path) -> None
 @pytest.mark.slow
 def test_the_demo_works_from_a_wheel_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """With nano from the wheel: nothing of the checkout is on its path."""
-    command = f"pip install --quiet --no-deps --no-index --no-compile --target {tmp_path}/site {wheel}"
-    _run(command, tmp_path)
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", f"{tmp_path}/site"]
+    subprocess.run([*command, str(wheel)], check=True, capture_output=True)
     program = (
         "import sys, jobs.cli.main as cli; print(cli.__file__); sys.argv = ['faitharchive', 'demo', 'demo']; cli.main()"
     )

@@ -89,3 +89,16 @@ def test_prometheus_scrapes_the_stack_s_nodes() -> None:
     assert (set(found["names"]), found["port"]) == (nodes, PORTS["metrics"])
     folder = services["prometheus"]["volumes"][0].split(":")[0]
     assert (INFRA / "compose" / folder / Path(services["prometheus"]["command"]).name).is_file()
+
+
+def test_a_deployment_drains_before_prefect_ends_its_process() -> None:
+    """Prefect's runner waits so long between SIGTERM and SIGKILL, and has no setting for it."""
+    import inspect
+
+    from prefect.runner import _process_manager
+
+    (grace,) = re.findall(r"grace_seconds: float = (\d+), \*, force", inspect.getsource(_process_manager))
+    for deployment in read("prefect.yaml")["deployments"]:
+        settings = deployment["parameters"].get("settings")
+        if settings:
+            assert settings["drain_seconds"] <= int(grace) - 5, deployment["name"]

@@ -97,7 +97,12 @@ def check_restored(server: PrefectServer, archive: Path, run: dict[str, Any]) ->
     """The run was the schedule's, restored, and shows its table, its failures and its report."""
     assert run["auto_scheduled"]
     assert run["state"]["type"] == "COMPLETED", run["state"]["message"]
+    assert run["state"]["name"] == "ItemsFailed"
     assert run["state"]["message"] == "2 restored, 1 failed, 0 already done"
+    said = server.logs(run["id"])
+    assert "run planned" in said
+    assert "item failed" in said and "bad.jpg" in said
+    assert "item restored" not in said
     rows = current_rows(Store(str(archive / "out")))
     assert {row["source_path"]: row["status"] for row in rows.values()} == {
         "0.png": "restored", "1.png": "restored", "bad.jpg": "failed",
