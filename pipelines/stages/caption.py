@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,9 +10,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from faithdiff_model.prompts import caption_to_prompt
+from faithdiff_model.weights.files import captioner_digest
 from faithdiff_model.weights.revisions import repository
+from pipelines.manifest.captions import KeptCaptions
 from pipelines.rows import Row, get_pixels
 from pipelines.settings import CLEANER, Settings
+from pipelines.store.stores import open_store
 
 if TYPE_CHECKING:
     from faithdiff_model.restorer import Restorer
@@ -48,6 +53,15 @@ class CaptionStage:
         self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         self.model = repository(settings.captioner)
         self.cleaner = _load_cleaner(settings) if settings.cleans_for_captions else None
+        # All that decides the words beside picture and seed; a device may round otherwise, and its words are as good.
+        made_by = {
+            "captioner": captioner_digest(settings.captioner),
+            "asked": self.captioner.prompt,
+            "sampling": [self.captioner.max_new_tokens, self.captioner.temperature, self.captioner.top_p],
+            "cleaner": self.cleaner.digest if self.cleaner else "",
+        }
+        store = open_store(settings.output, settings.retry_seconds)
+        self.kept: KeptCaptions | None = KeptCaptions(store, json.dumps(made_by), renew=settings.redo)
 
     def core(self, row: Row) -> Iterator[Row]:
         """Fill caption and prompt; a failure leaves the row without them and warns in it."""
@@ -66,14 +80,27 @@ class CaptionStage:
         yield row
 
     def core_batch(self, rows: list[Row]) -> list[Row]:
-        """Fill caption and prompt of several rows at once. Raises what the captioner raises."""
+        """Fill caption and prompt of several rows at once; those that were captioned before are not asked about again.
+
+        Raises what the captioner raises.
+        """
         started = time.monotonic()
-        captions = self.captioner.caption([self._seen(row) for row in rows], [row["seed"] for row in rows])
-        for row, caption in zip(rows, captions, strict=True):
+        views = [self._seen(row) for row in rows]
+        texts = [
+            self.kept.find(view, row["seed"]) if self.kept else None for view, row in zip(views, rows, strict=True)
+        ]
+        new = [place for place, text in enumerate(texts) if text is None]
+        seeds = [rows[place]["seed"] for place in new]
+        made = self.captioner.caption([views[place] for place in new], seeds) if new else []
+        for place, caption in zip(new, made, strict=True):
+            texts[place], row = caption.text, rows[place]
+            if self.kept:
+                self.kept.keep(views[place], row["seed"], caption.text, row["source_path"], row["source_sha256"])
+        for row, text in zip(rows, texts, strict=True):
             row.update(
                 {
-                    "caption": caption.text,
-                    "prompt": caption.prompt,
+                    "caption": text,
+                    "prompt": caption_to_prompt(text or ""),
                     "caption_source": "llava",
                     "caption_model": self.model,
                 }

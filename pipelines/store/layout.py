@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 __all__ = [
-    "BESIDE", "CLAIM", "COMPACTIONS", "COMPARISON_SUFFIX", "DAMAGE_SUFFIX", "EXTRAS", "FRAMES_SUFFIX", "FRAME_LIST", "LEASES",
-    "MANIFEST", "PAGED", "PAGE_FOLDER", "PAGE_LIST", "PARTIAL", "PARTS", "PRIVATE", "PROGRESS", "REBUILDS", "REPORTS",
-    "REVIEWS", "RUNS", "SET_ASIDE", "SIDECAR_SUFFIX", "STARTED", "VERIFICATIONS", "damage_path", "lease_path", "page_path",
-    "parts_folder", "planned_output", "progress_path", "sidecar_path", "xmp_path",
+    "BESIDE", "CAPTIONS", "CLAIM", "COMPACTIONS", "COMPARISON_SUFFIX", "DAMAGE_SUFFIX", "EXTRAS", "FRAMES_SUFFIX",
+    "FRAME_LIST", "LEASES", "MANIFEST", "PAGED", "PAGE_FOLDER", "PAGE_LIST", "PARTIAL", "PARTS", "PRIVATE", "PROGRESS",
+    "REBUILDS", "REPORTS", "REVIEWS", "RUNS", "SET_ASIDE", "SIDECAR_SUFFIX", "STARTED", "VERIFICATIONS", "damage_path",
+    "lease_path", "page_path", "parts_folder", "planned_output", "progress_path", "sidecar_path", "xmp_path",
 ]  # fmt: skip
 
 PRIVATE = "_faitharchive"  # our own folder; nothing else in a store that we write to begins so
@@ -18,6 +18,7 @@ PROGRESS = f"{PRIVATE}/progress"  # how far runs are
 PARTS = f"{PRIVATE}/parts"  # tiles and segments until they are joined
 REPORTS = f"{PRIVATE}/reports"
 REVIEWS = f"{PRIVATE}/reviews"  # what people decided about results: Parquet files, never rewritten
+CAPTIONS = f"{PRIVATE}/captions"  # captions that were made, by what was seen; to be used again
 VERIFICATIONS = f"{PRIVATE}/verifications"
 COMPACTIONS = f"{PRIVATE}/compactions"
 REBUILDS = f"{PRIVATE}/rebuilds"

@@ -36,7 +36,7 @@ def test_a_giant_is_restored_as_any_photograph_and_resumed(tmp_path: Path, ray_s
     scans = tmp_path / "scans"
     scans.mkdir()
     options = {"tile": (64, 64), "compression": "zlib", "photometric": "rgb", "metadata": None}
-    tifffile.imwrite(scans / "a.tif", picture(190, 150), **options)
+    tifffile.imwrite(scans / "a.tif", picture(190, 150), description="The mill at Sloten", **options)
     whole = Settings(source=str(scans), output=str(tmp_path / "whole"), **FAST)
     giant = Settings(source=str(scans), output=str(tmp_path / "giant"), giant_pixels=1000, max_pixels=1000, **FAST)
     expected = restored(whole)
@@ -59,4 +59,6 @@ def test_a_giant_is_restored_as_any_photograph_and_resumed(tmp_path: Path, ray_s
     assert sorted(made) == [0, 2, 3]
     assert row["identity"] == expected["identity"]
     assert store.read("a.tif") == Store(whole.output).read("a.tif")
+    with tifffile.TiffFile(tmp_path / "giant" / "a.tif") as result:
+        assert result.pages.first.description == "The mill at Sloten"  # metadata goes with a giant, too
     assert not list(store.list("_faitharchive/parts"))

@@ -163,7 +163,7 @@ class FailingCaptioner:
 
 def caption_stage() -> CaptionStage:
     stage = object.__new__(CaptionStage)
-    stage.captioner, stage.model, stage.cleaner = FailingCaptioner(), "fake-llava", None
+    stage.captioner, stage.model, stage.cleaner, stage.kept = FailingCaptioner(), "fake-llava", None, None
     return stage
 
 
@@ -177,9 +177,8 @@ def test_captions() -> None:
     pixels = (picture(20, 24), picture(30, 16, 2, np.uint16), picture(20, 17, 4), picture(2000, 10, 1))
     rows = run_stage(caption_stage(), table_of(*map(row_of, pixels))).to_pylist()
     assert [row["caption"] for row in rows] == ["24 wide", "16 wide", "17 wide", "3 wide"]
-    assert {(row["prompt"], row["caption_source"], row["caption_model"]) for row in rows} == {
-        ("prompt 5", "llava", "fake-llava")
-    }
+    assert [row["prompt"] for row in rows] == [row["caption"] for row in rows]  # three words or fewer
+    assert {(row["caption_source"], row["caption_model"]) for row in rows} == {("llava", "fake-llava")}
     assert all(row["seconds_caption"] >= 0 and row["warnings"] == [] for row in rows)
 
 
@@ -188,7 +187,7 @@ def test_a_failing_captioner_costs_its_own_row_alone() -> None:
     table = table_of(row_of(picture(20, 24)), row_of(picture(20, 20)), row_of(picture(20, 30)))
     rows = run_stage(stage, table).to_pylist()
     assert [row["caption"] for row in rows] == ["24 wide", "", "30 wide"]
-    assert [row["prompt"] for row in rows] == ["prompt 5", "", "prompt 5"]
+    assert [row["prompt"] for row in rows] == ["24 wide", "", "30 wide"]
     assert [row["caption_source"] for row in rows] == ["llava", "none", "llava"]
     assert {row["status"] for row in rows} == {PENDING}
     assert [len(row["warnings"]) for row in rows] == [0, 1, 0]
@@ -215,6 +214,39 @@ def test_llava_may_see_what_nano_makes_of_the_scan(tmp_path: Path) -> None:
     assert np.array_equal(seen[0], scan)
     assert np.array_equal(seen[1], nano.restore([scan], [""], [5])[0])
     assert not np.array_equal(seen[1], scan)
+
+
+def test_a_caption_is_made_once_for_what_was_seen(tmp_path: Path) -> None:
+    """The real LLaVA classes: later runs use the words again, whatever the scan is called, until they are to be made anew."""
+    folder = save_tiny_llava(tmp_path / "llava")
+    usual = archive_settings(tmp_path, captions="llava", captioner=str(folder), device="cpu")
+    asked: list[int] = []
+
+    def stage(**changes: object) -> CaptionStage:
+        made = CaptionStage(usual.model_copy(update=changes))
+        caption = made.captioner.caption
+
+        def counted(images: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Caption]:
+            asked.append(len(images))
+            return caption(images, seeds)
+
+        made.captioner.caption = counted  # type: ignore[method-assign]
+        return made
+
+    first, other = picture(40, 56), picture(41, 56)
+    (made,) = stage().core_batch([row_of(first)])
+    renamed = row_of(first) | {"source_path": "copy.png"}
+    again, new = stage(upscale=3).core_batch([renamed, row_of(other)])
+    assert asked == [1, 1]
+    assert (again["caption"], again["prompt"]) == (made["caption"], made["prompt"])
+    assert new["caption"] == stage(redo=True).core_batch([row_of(other)])[0]["caption"]
+    (damaged, *_) = sorted((tmp_path / "restored").rglob("captions/*/*/*.json"))
+    damaged.write_bytes(b"{")
+    stage().core_batch([row_of(first), row_of(other)])
+    assert asked == [1, 1, 1, 1]
+    assert json.loads(damaged.read_bytes())["caption"]
+    stage().core_batch([row_of(first) | {"seed": 6}])
+    assert asked[-1] == 1 and len(asked) == 5  # words are drawn by the seed
 
 
 @pytest.mark.parametrize(("size", "upscale"), [((100, 170), 2), ((128, 64), 1), ((65, 65), 3)])
