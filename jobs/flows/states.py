@@ -141,12 +141,13 @@ def finished(message: str, result: Result, *, failed: bool = False, name: str | 
         message: one line.
         result: of the flow.
         failed: the run ended too early, or what it looked at is not sound.
-        name: of the state of a run that came to its end; None is Prefect's own.
+        name: of the state of a run that came to its end; Prefect's own by default.
     """
     if not deployed() or flow_run.parent_flow_run_id:
         return result
-    ended = Completed(message=message, data=result, **({"name": name} if name else {}))
-    return cast("Result", Failed(message=message) if failed else ended)
+    if failed:
+        return cast("Result", Failed(message=message))
+    return cast("Result", Completed(name=name or "Completed", message=message, data=result))
 
 
 def in_words(summary: Counts) -> str:
