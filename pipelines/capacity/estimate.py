@@ -17,6 +17,8 @@ from pipelines.capacity.store_requests import Requests, fence_requests, item_req
 
 __all__ = ["Estimate", "Figure", "estimate"]
 
+# A node, whose processes ask together after the lease: of so many GPUs, or of so many CPUs where there are none.
+_NODE_GPUS, _NODE_CPUS = 8, 32
 _PART_BYTES = 6  # a pixel of a durable tile: RGB in 16 bits, before its compression (pipelines/stages/tile_parts.py)
 
 
@@ -155,11 +157,11 @@ class _Sum:
 
     def _requests(self, each: Requests, rate: float, hours: float, nights: int, cpu: float | None) -> None:
         files = manifest_files(self.archive.items / nights, min(hours, self.pool.hours))
-        processes = self.pool.gpus + self.pool.captioners + (cpu or 0) * rate
+        nodes = max(math.ceil((self.pool.gpus + self.pool.captioners) / _NODE_GPUS), (cpu or 0) * rate / _NODE_CPUS)
         parts = {
             "items": each.times(self.archive.items),
             "plans": plan_requests(self.archive.items, nights, files, compacted=self.pool.compacted),
-            "leases": fence_requests(processes, hours),
+            "leases": fence_requests(nodes, hours),
             "manifest": Requests(write=files * nights),
         }
         total = Requests()

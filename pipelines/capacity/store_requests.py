@@ -12,7 +12,7 @@ __all__ = ["Requests", "fence_requests", "gets_of", "item_requests", "manifest_f
 
 _PAGE = 1000  # keys that a LIST answers with
 _RANGE = 50 << 20  # s3fs reads larger objects in ranges of this, and from twice this writes them in parts of it
-_FENCE_SECONDS = 10.0  # lease_seconds / 6: how often a worker process asks after the lease (pipelines/store/lease.py)
+_FENCE_SECONDS = 10.0  # lease_seconds / 6: how often a node asks after the lease (pipelines/store/lease.py)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,6 @@ def plan_requests(items: int, nights: int, files_a_night: int, *, compacted: boo
     return plans + Requests(head=1, get=1, delete=1).times(files_a_night * nights)
 
 
-def fence_requests(processes: float, hours: float) -> Requests:
-    """Requests by which worker processes ask, every ten seconds, whether the run still holds the output."""
-    return Requests(head=2, list=1, get=1).times(processes * hours * 3600 / _FENCE_SECONDS)
+def fence_requests(nodes: float, hours: float) -> Requests:
+    """Requests by which nodes ask, every ten seconds, whether the run still holds the output: one process of each for all."""
+    return Requests(head=2, list=1, get=1).times(nodes * hours * 3600 / _FENCE_SECONDS)

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 
 from faithdiff_model.redaction import redact_url
 from pipelines.store.layout import LEASES, lease_path
+from pipelines.store.lease_answers import Answer, NodeAnswers
 from pipelines.store.lease_files import DRAINING, HELD, RELEASED, LeaseRecord, newest_lease, process_mark, prune
 from pipelines.store.store import Store, StoreError
 
@@ -64,7 +65,7 @@ class Lease:
 
     def fence(self) -> Fence:
         """What workers ask whether they may go on."""
-        return Fence(self._store.url, self.number, self._seconds)
+        return Fence(self._store.url, self.number, self._seconds, self._record.run_id)
 
     def when_lost(self, call: Callable[[], None]) -> None:
         """Have `call` called, from the lease's thread, once the lease is lost."""
@@ -126,33 +127,65 @@ class Lease:
 
 
 class Fence:
-    """A worker's view of a lease: cheap to ask, at most one look at the store in every few seconds.
+    """A worker's view of a lease: cheap to ask, at most one look at the store in every few seconds, by one process a machine.
+
+    Processes that take over another's answer look again when that answer is old, not when they took it: nobody knows less than
+    if each asked by itself.
 
     Args:
         url: of the output store.
         number: of the lease.
         seconds: how long it holds without renewal.
+        owner: the run that holds it.
     """
 
-    def __init__(self, url: str, number: int, seconds: float) -> None:
-        self._arguments = (url, number, seconds)
+    def __init__(self, url: str, number: int, seconds: float, owner: str = "") -> None:
+        self._arguments = (url, number, seconds, owner)
         self._store = Store(url, seconds / _BEATS)
+        self._answers = NodeAnswers(url, number, owner)
         self._number = number
         self._seconds = seconds
         self._state = HELD
         self._looked = self._sure = time.monotonic()
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[Fence], tuple[str, int, float]]:
+    def __reduce__(self) -> tuple[type[Fence], tuple[str, int, float, str]]:
         return Fence, self._arguments
 
     def state(self) -> str:
         """`HELD`: go on. `DRAINING`: begin nothing new. `LOST`: write nothing more."""
         with self._lock:
             if self._state != LOST and time.monotonic() - self._looked > self._seconds / _BEATS:
-                self._look()
-                self._looked = time.monotonic()
+                self._looked = self._ask()
             return self._state
+
+    def _ask(self) -> float:
+        """Take the answer of another process of this machine where it is fresh, or about to be; else ask the store for all.
+
+        Returns:
+            When the store was asked.
+        """
+        beat, known = self._seconds / _BEATS, self._answers.read()
+        if known is not None and time.monotonic() - known.asked <= beat:
+            return self._take_over(known)
+        with self._answers.alone() as first:
+            if not first and known is not None and time.monotonic() - known.asked <= 2 * beat:
+                return self._take_over(known)
+            asked = time.monotonic()
+            self._look()
+            if first:
+                self._answers.write(Answer(self._state, asked, min(self._sure, asked)))
+                if known is None:
+                    self._answers.tidy()
+            return asked
+
+    def _take_over(self, known: Answer) -> float:
+        self._sure = max(self._sure, known.sure)
+        if time.monotonic() - self._sure > self._seconds:
+            self._state = LOST
+        elif known.state != HELD:
+            self._state = known.state
+        return known.asked
 
     def _look(self) -> None:
         try:

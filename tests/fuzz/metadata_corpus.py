@@ -144,7 +144,7 @@ def _tiff(kind: str, block: bytes) -> bytes:
 def _pixels_into(block: bytes) -> bytes:
     """A TIFF of one black pixel whose EXIF and GPS tables are those of a block, wherever that says they are."""
     order = ">" if block[:2] == b"MM" else "<"
-    at = len(block) + len(block) % 2
+    at = max(8, len(block) + len(block) % 2)  # behind the file's own head
     tags = [(256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, at), (277, 1), (278, 1), (279, 1)]
     tags += [
         (tag, int.from_bytes(block[place : place + 4], "little" if order == "<" else "big"))

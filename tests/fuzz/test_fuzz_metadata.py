@@ -23,6 +23,11 @@ def test_a_few_hundred_blocks() -> None:
     assert fuzz(0, 300) == []
 
 
+def test_an_empty_maker_note_is_no_broken_one() -> None:
+    """It went into the TIFF, and was named as left out when that was read."""
+    carry(1_000_813)
+
+
 def test_most_damage_is_noticed_and_little_is_lost() -> None:
     left = [carry(number)[1] for number in range(1000, 1100)]
     assert 5 < sum(map(bool, left)) < 80

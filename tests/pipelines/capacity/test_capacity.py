@@ -227,8 +227,8 @@ def test_requests_of_plans_as_a_server_counts_them(asked: Counter[str]) -> None:
         restore_without_model(settings, plan, ended=True)
     assert found[1].get - found[0].get == plan_requests(4, 2, 1).get
     # Sources, output, manifest; twice whether the source is there; whether either store holds records of ours, and which store
-    # they are of; and at first what else the output holds.
-    assert (found[0].list, found[1].list) == (3 + 2 + 3 + 1, 3 + 2 + 3)
+    # they are of; what was decided in reviews; and at first what else the output holds.
+    assert (found[0].list, found[1].list) == (3 + 2 + 3 + 1 + 1, 3 + 2 + 3 + 1)
     assert found[0].write == found[1].write == 0
 
 

@@ -46,7 +46,8 @@ def _check_maker_note(root: Table, raw: RawBlocks) -> None:
     child = root.children.get(EXIF)
     if child is not None and MAKER_NOTE in child.entries and not is_movable(child.entries[MAKER_NOTE].data):
         note = child.entries.pop(MAKER_NOTE)
-        raw.broken.append(("the maker note", "counts from the beginning of its TIFF file", note.data))
+        if note.data:  # an empty one is no loss
+            raw.broken.append(("the maker note", "counts from the beginning of its TIFF file", note.data))
 
 
 def _classic(table: Table, order: str) -> Table:
