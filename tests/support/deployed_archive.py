@@ -90,7 +90,7 @@ def restore_on_schedule(server: PrefectServer) -> dict[str, Any]:
         runs = [run for run in server.call("POST", "/flow_runs/filter", wanted) if run["auto_scheduled"]]
         return runs[0] if runs else None
 
-    return server.ended(wait_for("the scheduler to make a run", look, 60)["id"])
+    return server.ended(wait_for("the scheduler to make a run", look, 180)["id"])
 
 
 def check_restored(server: PrefectServer, archive: Path, run: dict[str, Any]) -> None:
