@@ -11,7 +11,7 @@ import pytest
 from metadata import exiftool, needs_exiftool
 from metadata_files import EXIF, EXTENSIONS, IPTC, STALE, XMP, tagged_file
 from photo_files import noise, read, tiff_file
-from PIL import Image
+from PIL import Image, ImageCms
 
 from pipelines.media.photo.encode import encode
 from pipelines.media.photo.metadata.embed import embed
@@ -113,6 +113,28 @@ def test_nothing_is_stale(folder: Path, source_format: str, format: str) -> None
     assert found["XMP-xmpMM:DocumentID"] == "urn:faitharchive:1"
     assert found["XMP-xmpMM:DerivedFrom"] == {"DocumentID": "urn:sha256:2"}
     assert [event["Action"] for event in found["XMP-xmpMM:History"]] == ["created", "edited"]
+
+
+# Where an independent reader finds 600 pixels an inch; WebP keeps it in EXIF alone, JPEG 2000 nowhere.
+RESOLUTION = {
+    "PNG": ("PNG-pHYs:PixelsPerUnitX", 23622),  # a metre
+    "TIFF": ("IFD0:XResolution", 600),
+    "JPEG": ("JFIF:XResolution", 600),
+}
+
+
+@pytest.mark.parametrize("format", RESULTS)
+def test_profile_and_resolution_lie_where_the_table_says(tmp_path: Path, format: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = tmp_path / f"a.{EXTENSIONS[format]}"
+    path.write_bytes(encode(noise(3), format=format, icc_profile=profile, dpi=(600, 600)))
+    found = exiftool(path)
+    assert found["ICC_Profile:ProfileDescription"] == "sRGB built-in"
+    assert found["ICC-header:ColorSpaceData"].strip() == "RGB"
+    if format in RESOLUTION:
+        name, value = RESOLUTION[format]
+        assert found[name] == value
+    assert read(path.read_bytes()).icc_profile == profile
 
 
 def test_thumbnails_are_dropped(folder: Path, tmp_path: Path) -> None:
