@@ -24,7 +24,7 @@ from pipelines.stages.tile import Tile
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL.*")
 few = hypothesis_settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
