@@ -13,9 +13,10 @@ NANO ?= runs/nano
 NANO_MINUTES ?= 95
 DETECTOR ?= runs/damage
 TONE ?= runs/tone
+TRUST ?= runs/trust
 GPU_PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 
-.PHONY: demo picture test test-chaos lint format bench bench-gpu nano detector tone install install-demo clean
+.PHONY: demo picture test test-chaos lint format bench bench-gpu nano detector tone trust install install-demo clean
 
 # The program and what it needs, without test servers and linters: where these are installed, nothing is done again.
 install-demo: $(STAMP)
@@ -71,6 +72,11 @@ detector: install
 # The shipped estimator of tone from nothing (about three minutes on one core), then into the package.
 tone: install
 	$(BIN)/python tests/benchmarks/train_tone.py $(TONE) --hq $(PHOTOS)/train --val $(PHOTOS)/val \
+		--without faithdiff_model/presets/weights/nano/held-out-photographs.txt
+
+# The shipped network of nano's own errors from nothing (about twenty minutes on one core), then into the package.
+trust: install
+	$(BIN)/python tests/benchmarks/train_trust.py $(TRUST) --hq $(PHOTOS)/train --val $(PHOTOS)/val \
 		--without faithdiff_model/presets/weights/nano/held-out-photographs.txt
 
 # pip, with pinned constraints, so that the same set installs on a CPU laptop and on a GPU node.

@@ -90,6 +90,9 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
         "consistency_colour", _REAL, "mean colour difference (CIEDE2000) of source and result in blocks of 8 pixels"
     ),
     Column("consistency_worst_db", _REAL, "PSNR as `lq_psnr_db` of the region of an 8 x 8 grid where it is least, dB"),
+    Column("trust", _REAL, "0 to 1: halves with every tenth of white by which pixels may be off; empty where unknown"),
+    Column("trust_source", _TEXT, "what says so: error network, or how many seeds on which share of the windows"),
+    Column("trust_map_sha256", _TEXT, "fixity of the map of trust beside the restored file; empty where there is none"),
     Column("needs_review", pa.bool_(), "a measure of trust was below its threshold; empty where none was taken"),
     Column("disclosure", _TEXT, "IPTC Digital Source Type that the restored file states; empty where it states none"),
     Column("metadata", _TEXT, "JSON: blocks of the source's metadata that were carried, and those that lie aside"),
@@ -100,6 +103,7 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("seconds_caption", _REAL, "describing"),
     Column("seconds_tile", _REAL, "enlarging"),
     Column("seconds_restore", _REAL, "the model, of all parts"),
+    Column("seconds_trust", _REAL, "judging how far the result can be trusted, a part of `seconds_restore`"),
     Column("seconds_write", _REAL, "encoding and publishing"),
     Column("started_at", _TIME, "when reading began"),
     Column("finished_at", _TIME, "when the row became final"),
@@ -119,6 +123,7 @@ PAYLOAD_COLUMNS: tuple[Column, ...] = (
     Column("metadata_blocks", pa.large_binary(), "EXIF, IPTC, XMP and texts of the source, to be carried"),
     Column("statistics", _TEXT, "JSON of a tile's colour statistics before and after restoring, for `assemble`"),
     Column("damage_mask", pa.large_binary(), "PNG of the mask of damage, of the source's size"),
+    Column("trust_map", pa.large_binary(), "PNG of the map of trust; of a tile its part of it"),
     Column("filled_mask", pa.large_binary(), "bits of what was filled in the part's pixels, rows first"),
     Column("source_state", _TEXT, "size and version of a film's source when it was surveyed"),
 )

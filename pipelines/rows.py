@@ -113,6 +113,9 @@ class Row(TypedDict):
     consistency_ssim: float | None
     consistency_colour: float | None
     consistency_worst_db: float | None
+    trust: float | None
+    trust_source: str | None
+    trust_map_sha256: str | None
     needs_review: bool | None
     disclosure: str | None
     metadata: str | None
@@ -123,6 +126,7 @@ class Row(TypedDict):
     seconds_caption: float | None
     seconds_tile: float | None
     seconds_restore: float | None
+    seconds_trust: float | None
     seconds_write: float | None
     started_at: datetime | None
     finished_at: datetime
@@ -139,6 +143,7 @@ class Row(TypedDict):
     metadata_blocks: bytes | None
     statistics: str
     damage_mask: bytes | None
+    trust_map: bytes | None
     filled_mask: bytes | None
     source_state: str
 

@@ -246,6 +246,12 @@ class SettingFields(BaseModel):
     catalogue_path: str = setting("path", "Captions", "The catalogue's column of source paths.")
     catalogue_text: str = setting("caption", "Captions", "The catalogue's column of descriptions.")
 
+    trust: Literal["map", "figure", "off"] = setting(
+        "map",
+        "Trust",
+        "How far a photograph's result may be off: a map beside it and a figure, the figure, or neither.",
+    )
+    review_below: float = setting(0.4, "Trust", "Flag results whose trust is below this; 0 flags none.", ge=0, le=1)
     review_worst_db: float = setting(
         25.0,
         "Trust",

@@ -59,6 +59,7 @@ _SHARED_BY_STAGES = {
     "replica",
     "tile_parts",
     "tiling",
+    "trust",
 }
 
 

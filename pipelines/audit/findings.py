@@ -15,6 +15,7 @@ from pipelines.audit.fixity import (
     DAMAGED,
     DISAGREES,
     MANIFEST_ROW,
+    MAP,
     MASK,
     MISSING,
     NOT_RESTORED,
@@ -49,6 +50,8 @@ _REMEDIES = {
     (RESULT, ALTERED): REDO,
     (MASK, MISSING): REDO,
     (MASK, ALTERED): REDO,
+    (MAP, MISSING): REDO,
+    (MAP, ALTERED): REDO,
     (RESULT, NOT_RESTORED): RESTORE,
     (SOURCE, CHANGED): RESTORE,
 }

@@ -12,17 +12,18 @@ from pipelines.film.source import source_digest, source_state
 from pipelines.manifest.sidecar import NewerSidecarError, SidecarError, parse_sidecar
 from pipelines.media.kinds import is_sequence
 from pipelines.rows import RESTORED, Row, columns_of
-from pipelines.store.layout import FRAME_LIST, PAGE_LIST, damage_path, sidecar_path
+from pipelines.store.layout import FRAME_LIST, PAGE_LIST, damage_path, sidecar_path, trust_path
 from pipelines.store.retries import what_failed
 from pipelines.store.store import Store
 
 __all__ = [
-    "ALTERED", "ANSWER_SCHEMA", "BEHIND", "CHANGED", "COLUMNS", "DAMAGED", "DISAGREES", "MANIFEST_ROW", "MASK", "MISSING",
+    "ALTERED", "ANSWER_SCHEMA", "BEHIND", "CHANGED", "COLUMNS", "DAMAGED", "DISAGREES", "MANIFEST_ROW", "MAP", "MASK",
+    "MISSING",
     "NOT_RESTORED", "PROBLEM_SCHEMA", "RESULT", "SIDECAR", "SOURCE", "UNREADABLE", "Answer", "Check", "FileDigest",
     "Problem",
 ]  # fmt: skip
 
-SOURCE, RESULT, SIDECAR, MASK, MANIFEST_ROW = "source", "result", "sidecar", "mask", "manifest row"
+SOURCE, RESULT, SIDECAR, MASK, MAP, MANIFEST_ROW = "source", "result", "sidecar", "mask", "trust map", "manifest row"
 MISSING, CHANGED, ALTERED, UNREADABLE, DAMAGED, DISAGREES, BEHIND, NOT_RESTORED = (
     "missing", "changed", "altered", "unreadable", "damaged", "disagrees", "behind", "not restored",
 )  # fmt: skip
@@ -31,7 +32,7 @@ MISSING, CHANGED, ALTERED, UNREADABLE, DAMAGED, DISAGREES, BEHIND, NOT_RESTORED 
 COLUMNS = (
     "item_id", "run_id", "source_path", "source_size", "source_version", "source_sha256", "output_path", "output_size",
     "output_sha256", "status", "identity", "settings_digest", "model_digest", "seed", "error_code", "error_reason",
-    "damage_mask_sha256", "pages",
+    "damage_mask_sha256", "trust_map_sha256", "pages",
 )  # fmt: skip
 PROBLEM_SCHEMA = pa.schema(
     [
@@ -145,7 +146,11 @@ class Check:
             if fault:
                 item.problems.append(fault)
             if row["damage_mask_sha256"]:
-                self._mask(item)
+                path = damage_path(row["output_path"], row["pages"])
+                self._beside(item, MASK, path, row["damage_mask_sha256"], "mask of its damage")
+            if row["trust_map_sha256"]:
+                path = trust_path(row["output_path"])
+                self._beside(item, MAP, path, row["trust_map_sha256"], "map of its trust")
             if row["output_path"].endswith(FRAME_LIST) and is_sequence(row["source_path"]):
                 self._listed(item, "frame")
             elif row["output_path"].endswith(PAGE_LIST) and row["pages"]:
@@ -157,20 +162,19 @@ class Check:
             text = f"its bytes are not those that were published ({found.size} bytes); --repair restores it again"
             item.note(RESULT, ALTERED, text, row["output_sha256"], found.sha256)
 
-    def _mask(self, item: _ItemCheck) -> None:
-        """The mask of a photograph's damage, beside a result that is sound."""
-        expected = item.row["damage_mask_sha256"]
+    def _beside(self, item: _ItemCheck, what: str, path: str, expected: str, name: str) -> None:
+        """A file that lies beside a result that is sound."""
         try:
-            found = item.read(self.output, damage_path(item.row["output_path"], item.row["pages"]))
+            found = item.read(self.output, path)
         except FileNotFoundError:
-            item.note(MASK, MISSING, "there is no mask of its damage; --repair restores it again", expected)
+            item.note(what, MISSING, f"there is no {name}; --repair restores it again", expected)
             return
         except Exception as error:
-            item.note(MASK, UNREADABLE, f"{what_failed(error)[:300]}; check access and the store")
+            item.note(what, UNREADABLE, f"{what_failed(error)[:300]}; check access and the store")
             return
         if found.sha256 != expected:
-            text = "the bytes of the mask of its damage are not those that were published; --repair restores it again"
-            item.note(MASK, ALTERED, text, expected, found.sha256)
+            text = f"the bytes of the {name} are not those that were published; --repair restores it again"
+            item.note(what, ALTERED, text, expected, found.sha256)
 
     def _listed(self, item: _ItemCheck, kind: str) -> None:
         """Frames of a sequence, or pages, against the list of them, which is sound; the first that is not counts."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
 from pipelines.media.kinds import is_sequence, kind_of, plain_stem
 from pipelines.setting_types import Formats
-from pipelines.store.layout import BESIDE, DAMAGE_SUFFIX, FRAME_LIST, FRAMES_SUFFIX, PAGE_LIST
+from pipelines.store.layout import BESIDE, DAMAGE_SUFFIX, FRAME_LIST, FRAMES_SUFFIX, PAGE_LIST, TRUST_SUFFIX
 
 __all__ = [
     "EXTENSIONS", "assign_outputs", "folded", "folders_of", "frames_folder", "is_mask_name", "item_id", "occupied_by",
@@ -48,9 +48,9 @@ def frames_folder(output_path: str) -> str:
 
 
 def is_mask_name(output_path: str) -> bool:
-    """Whether a result of this name could be taken for the mask of another one's damage or for the list of its pages, and so
-    is not given to any."""
-    return folded(output_path).endswith((DAMAGE_SUFFIX, PAGE_LIST))
+    """Whether a result of this name could be taken for the mask of another one's damage, its map of trust or the list of its
+    pages, and so is not given to any."""
+    return folded(output_path).endswith((DAMAGE_SUFFIX, TRUST_SUFFIX, PAGE_LIST))
 
 
 def output_extension(path: str, formats: Formats) -> str:

@@ -23,6 +23,7 @@ ADDED = (
     "disclosure", "extra_channels", "metadata", "pages", "page_facts",
     "lost_rows",
     "consistency_ssim", "consistency_colour", "consistency_worst_db", "needs_review",
+    "trust", "trust_source", "trust_map_sha256", "seconds_trust",
 )  # fmt: skip
 _JSON_OR_NONE = ("model_revision", "film", "metadata", "tone_curve", "page_facts")
 # Controls beyond those that JSON escapes by itself, line separators, and marks that change the direction of writing.

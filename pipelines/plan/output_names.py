@@ -12,7 +12,7 @@ from pipelines.manifest.current import only_newest
 from pipelines.manifest.naming import assign_outputs, folded, possible_outputs
 from pipelines.plan.tables import CANDIDATES, GIVEN, PlanDatabase, planned_sql
 from pipelines.setting_types import Formats
-from pipelines.store.layout import BESIDE, DAMAGE_SUFFIX
+from pipelines.store.layout import BESIDE, DAMAGE_SUFFIX, TRUST_SUFFIX
 
 __all__ = ["assign_output_names"]
 
@@ -59,7 +59,7 @@ def _find_owners(database: PlanDatabase) -> None:
         "known.output_key as key "
         "from known join holders "
         "on holders.key = known.output_key and holders.item_id = known.item_id "
-        f"where not ends_with(known.output_key, '{DAMAGE_SUFFIX}') "
+        f"where not ends_with(known.output_key, '{DAMAGE_SUFFIX}') and not ends_with(known.output_key, '{TRUST_SUFFIX}') "
         f"{only_newest('known.item_id, output_ext')}"
     )
 

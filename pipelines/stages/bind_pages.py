@@ -29,6 +29,7 @@ from pipelines.stages.flags import needs_review
 from pipelines.stages.publish import Form, depth_of, describe, finish, write_errors
 from pipelines.stages.tile_parts import OpenPart, part_errors
 from pipelines.stages.tiling import count_tiles
+from pipelines.stages.trust import mean_trust
 from pipelines.store.large_files import file_digest, publishing
 from pipelines.store.layout import PAGE_LIST, page_path, planned_output, sidecar_path
 from pipelines.store.store import Store
@@ -36,8 +37,8 @@ from pipelines.store.store import Store
 __all__ = ["Page", "bind_pages"]
 
 _FACTS = ("width", "height", "channels", "bit_depth", "output_width", "output_height")
-_FOUND = ("extra_channels", "lost_rows", "damage_marks", "damage_share", *MEASURES, "caption", "tone_curve")
-_SECONDS = ("seconds_decode", "seconds_damage", "seconds_caption", "seconds_tile")
+_FOUND = ("extra_channels", "lost_rows", "damage_marks", "damage_share", *MEASURES, "trust", "caption", "tone_curve")
+_SECONDS = ("seconds_decode", "seconds_damage", "seconds_caption", "seconds_tile", "seconds_trust")
 _MOST_NAMED = 5  # pages that a warning names
 
 
@@ -95,7 +96,8 @@ def _pages(row: Row, output: Store, settings: Settings) -> tuple[list[Page], flo
         seconds += found["seconds_restore"] or 0.0
         if number == next_page:
             tiles = count_tiles(found["width"], found["height"], settings)
-            found.update({"icc_profile": None, "damage_mask": None, "extra_pixels": None, "metadata_blocks": None})
+            found.update({"icc_profile": None, "damage_mask": None, "extra_pixels": None})
+            found.update({"metadata_blocks": None, "trust_map": None})
             pages.append(Page(found, number, tiles))
             next_page += tiles
     return pages, seconds
@@ -156,6 +158,8 @@ def _sum_up(whole: Row, pages: list[Page]) -> None:
         damaged = sum(size * (row["damage_share"] or 0.0) for size, row in zip(sizes, rows, strict=True))
         whole["damage_share"] = damaged / sum(sizes)
     whole.update(joined_measures(rows))
+    whole["trust"] = mean_trust(rows)
+    whole["trust_source"] = whole["trust_source"] if whole["trust"] is not None else None
     facts = []
     for number, row in enumerate(rows, 1):
         columns = columns_of(row)
@@ -249,6 +253,7 @@ class _Bound:
             row = self._read(page)
             pixels = self._pixels_of(page, row)
             page.row.update(measures_of(row))
+            page.row.update({"trust": row["trust"], "trust_source": row["trust_source"]})
             if row["tone_curve"]:
                 pixels = ToneCurve.from_json(row["tone_curve"]).apply(pixels, depth_of(row))
             self.masks.add(row["damage_mask"], row["height"], row["width"])

@@ -15,6 +15,6 @@ def needs_review(row: Row, settings: Settings) -> bool | None:
         row: with what was measured of it.
         settings: the thresholds.
     """
-    measured = ((row["consistency_worst_db"], settings.review_worst_db),)
+    measured = ((row["trust"], settings.review_below), (row["consistency_worst_db"], settings.review_worst_db))
     below = [value < least for value, least in measured if value is not None]
     return any(below) if below else None

@@ -35,7 +35,8 @@ class JoinedTiles:
 
     Attributes:
         row: of its first tile.
-        seconds_restore: of all tiles.
+        seconds_restore, seconds_trust: of all tiles.
+        trust_maps: of each tile its part of the map of trust, or None.
         shape: rows, columns and channels of the whole.
         dtype: the source's, uint8 or uint16; uint16 if a tone curve is still to be applied.
 
@@ -50,7 +51,8 @@ class JoinedTiles:
         self.row = waiting
         # From an object store each tile is fetched once: it stays open, as a file on this machine, until its rows are joined.
         self._fetched: dict[int, OpenPart] = {}
-        statistics, self.seconds_restore = [], 0.0
+        statistics, self.seconds_restore, self.seconds_trust = [], 0.0, 0.0
+        self.trust_maps: list[bytes | None] = []
         with part_errors(self._store, self.row):
             for number in range(first, first + (count or waiting["parts"])):
                 with ExitStack() as stack:
@@ -63,6 +65,8 @@ class JoinedTiles:
                 if number == first:
                     self.row = row
                 self.seconds_restore += row["seconds_restore"] or 0.0
+                self.seconds_trust += row["seconds_trust"] or 0.0
+                self.trust_maps.append(row["trust_map"])
         lq = functools.reduce(operator.add, (item.lq for item in statistics))
         restored = functools.reduce(operator.add, (item.restored for item in statistics))
         self._gain, self._offset = (values.astype(np.float32) for values in restored.transfer_to(lq))

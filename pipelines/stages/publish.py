@@ -1,4 +1,4 @@
-"""The end of an item: encode, publish the file, the mask of its damage, then its sidecar. All together make it done."""
+"""The end of an item: encode, publish the file, mask of damage, map of trust, then its sidecar. All make it done."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipelines.stages.carried import enlarged_dpi, fitted_metadata, metadata_rec
 from pipelines.stages.extra_channels import enlarged_extra
 from pipelines.stages.flags import needs_review
 from pipelines.store.large_files import file_digest, publishing
-from pipelines.store.layout import damage_path, sidecar_path
+from pipelines.store.layout import damage_path, sidecar_path, trust_path
 from pipelines.store.store import Store
 
 __all__ = [
@@ -156,7 +156,7 @@ def _with_extra(bands: Iterable[np.ndarray], row: Row, upscale: int) -> Iterator
 
 def describe(row: Row, form: Form, shape: tuple[int, ...], dtype: np.dtype, digest: str, size: int) -> None:
     """Fill in what an encoded photograph is."""
-    mask = row["damage_mask"]
+    mask, trust = row["damage_mask"], row["trust_map"]
     row.update(
         {
             "output_size": size,
@@ -167,6 +167,7 @@ def describe(row: Row, form: Form, shape: tuple[int, ...], dtype: np.dtype, dige
             "disclosure": form.stated.source_type if form.stated else None,
             "metadata": metadata_record(form.blocks),
             "damage_mask_sha256": hashlib.sha256(mask).hexdigest() if mask else None,
+            "trust_map_sha256": hashlib.sha256(trust).hexdigest() if trust else None,
             "status": RESTORED,
         }
     )
@@ -180,18 +181,22 @@ def describe(row: Row, form: Form, shape: tuple[int, ...], dtype: np.dtype, dige
 
 
 def finish(row: Row, store: Store, seconds: float, *, replaced: bool) -> None:
-    """Publish what belongs to a file that lies there: the mask of damage, and the sidecar, which makes it count as done.
+    """Publish what belongs to a file that lies there: mask of damage, map of trust, and the sidecar, with which it is done.
 
     `replaced`: a file of ours lay there before, so that what lies beside it is ours, too.
     """
-    started, mask = time.monotonic(), row["damage_mask"]
-    path = damage_path(row["output_path"], row["pages"])
-    if mask and replaced:
-        store.publish(path, mask)
-    elif mask:
-        publish_where_ours(store, row, path, mask)
-    elif replaced:
-        store.retract(path)
+    started = time.monotonic()
+    beside = {
+        damage_path(row["output_path"], row["pages"]): row["damage_mask"],
+        trust_path(row["output_path"]): row["trust_map"],
+    }
+    for path, data in beside.items():
+        if data and replaced:
+            store.publish(path, data)
+        elif data:
+            publish_where_ours(store, row, path, data)
+        elif replaced:
+            store.retract(path)
     row["seconds_write"] = seconds + time.monotonic() - started
     row["finished_at"] = datetime.now(UTC)
     store.publish(sidecar_path(row["output_path"]), sidecar_bytes(row))

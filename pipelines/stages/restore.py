@@ -13,7 +13,7 @@ from faithdiff_model.image.resize import from_unit_float, to_unit_float
 from faithdiff_model.image.windows import TilePlacement
 from pipelines.errors import ItemError
 from pipelines.manifest.identity import software_versions
-from pipelines.rows import Row, get_pixels, put_pixels
+from pipelines.rows import Row, columns_of, get_pixels, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
 from pipelines.stages.consistency import Consistency
@@ -21,6 +21,7 @@ from pipelines.stages.faithfulness import undamaged
 from pipelines.stages.replica import FittingRestorer, load_replica
 from pipelines.stages.tile_parts import PartStatistics
 from pipelines.stages.tiling import tile_places
+from pipelines.stages.trust import TrustStage
 
 if TYPE_CHECKING:
     from faithdiff_model.restorer import Restorer
@@ -47,6 +48,7 @@ class Restore:
         replica = load_replica(settings, threads, digest)
         self.settings, self.device = settings, replica.device
         self.fitting = FittingRestorer(replica)
+        self.trust = TrustStage(settings, replica.restorer)
 
     @property
     def restorer(self) -> Restorer:
@@ -120,9 +122,13 @@ class Restore:
             comparison = Consistency(lq.shape[0] // upscale, lq.shape[1] // upscale, upscale)
             comparison.add(_colour(restored), _colour(lq), undamaged(row["damage_mask"]))
             change.update(comparison.measures())
+            columns_of(change).update(self.trust.measured(lq, restored, place))
             put_pixels(change, restored)
         else:
-            change["statistics"] = self._statistics(lq, restored, place).to_json()
+            inside = self._inside(lq, restored, place)
+            statistics = PartStatistics(*(ColourStatistics.of(_rgb_planes(each)) for each in (inside, restored)))
+            change["statistics"] = statistics.to_json()
+            columns_of(change).update(self.trust.measured(inside, restored, place))
             put_pixels(change, from_unit_float(restored, np.dtype(np.uint16)))
         return change
 
@@ -133,11 +139,10 @@ class Restore:
         # A page of one tile is restored as the photograph that it is.
         return places[row["part"] - (row["page"][1] if row["page"] else 0)] if len(places) > 1 else None
 
-    def _statistics(self, lq: np.ndarray, restored: np.ndarray, place: TilePlacement) -> PartStatistics:
-        scale = self.restorer.config.pixels_per_latent
-        core = place.tile.core.within(place.tile.region).scaled(scale)
-        inside = lq[core.top : core.top + restored.shape[0], core.left : core.left + restored.shape[1]]
-        return PartStatistics(ColourStatistics.of(_rgb_planes(inside)), ColourStatistics.of(_rgb_planes(restored)))
+    def _inside(self, lq: np.ndarray, restored: np.ndarray, place: TilePlacement) -> np.ndarray:
+        """Of the scan of a tile's region what its core is of."""
+        core = place.tile.core.within(place.tile.region).scaled(self.restorer.config.pixels_per_latent)
+        return lq[core.top : core.top + restored.shape[0], core.left : core.left + restored.shape[1]]
 
 
 def _filled(row: Row) -> np.ndarray | None:

@@ -28,6 +28,7 @@ from pipelines.stages.giants import changed, open_giant, reading_source
 from pipelines.stages.joining import JoinedTiles
 from pipelines.stages.publish import publish_bands, whole_of
 from pipelines.stages.tile_parts import OpenPart, part_errors
+from pipelines.stages.trust import joined_trust
 from pipelines.store.layout import PAGED, parts_folder
 from pipelines.store.stores import stores_of
 
@@ -68,6 +69,8 @@ class Stitch:
         whole, ours = tiles.row, columns_of(row)
         columns_of(whole).update({name: ours[name] for name in _OF_THIS_RUN})
         whole["seconds_restore"] = tiles.seconds_restore
+        columns_of(whole).update(joined_trust(tiles.trust_maps, whole, self.settings))
+        whole["seconds_trust"] = tiles.seconds_trust or None
         with ExitStack() as stack:
             source = self._open(stack, whole)
             whole["seconds_tile"] = time.monotonic() - started
@@ -88,6 +91,7 @@ class Stitch:
             if not source:
                 source.append(self.source.read(row["source_path"]))
             assert page_row["page"] is not None
+            columns_of(page_row).update(joined_trust(tiles.trust_maps, page_row, self.settings))
             scan = self._scan(row, source[0], page_row["page"][0])
             return whole_of(self._measured(page_row, tiles, scan), tiles.shape, tiles.dtype)
 

@@ -27,7 +27,7 @@ from pipelines.store.store import Store
 
 __all__ = ["OpenPart", "PartStatistics", "has_part", "part_errors", "part_path", "read_part", "write_part"]
 
-_BYTES = ("icc_profile", "damage_mask", "extra_pixels", "metadata_blocks")
+_BYTES = ("icc_profile", "damage_mask", "extra_pixels", "metadata_blocks", "trust_map")
 _KEPT = (*MANIFEST_SCHEMA.names, "part", "page", "dpi", "source_state", *_BYTES)
 
 
@@ -79,6 +79,7 @@ def write_part(store: Store, row: Row, core_HWC: np.ndarray, statistics: str) ->
         damage_mask=np.frombuffer(row["damage_mask"] or b"", np.uint8),
         extra_pixels=np.frombuffer(row["extra_pixels"] or b"", np.uint8),
         metadata_blocks=np.frombuffer(row["metadata_blocks"] or b"", np.uint8),
+        trust_map=np.frombuffer(row["trust_map"] or b"", np.uint8),
     )
     store.publish(part_path(row["identity"], row["part"]), buffer.getvalue())
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 __all__ = [
     "BESIDE", "CAPTIONS", "CLAIM", "COMPACTIONS", "COMPARISON_SUFFIX", "DAMAGE_SUFFIX", "EXTRAS", "FRAMES_SUFFIX",
     "FRAME_LIST", "LEASES", "MANIFEST", "PAGED", "PAGE_FOLDER", "PAGE_LIST", "PARTIAL", "PARTS", "PRIVATE", "PROGRESS",
-    "REBUILDS", "REPORTS", "REVIEWS", "RUNS", "SET_ASIDE", "SIDECAR_SUFFIX", "STARTED", "VERIFICATIONS", "damage_path",
-    "lease_path", "page_path", "parts_folder", "planned_output", "progress_path", "sidecar_path", "xmp_path",
+    "REBUILDS", "REPORTS", "REVIEWS", "RUNS", "SET_ASIDE", "SIDECAR_SUFFIX", "STARTED", "TRUST_SUFFIX", "VERIFICATIONS",
+    "damage_path", "lease_path", "page_path", "parts_folder", "planned_output", "progress_path", "sidecar_path", "trust_path",
+    "xmp_path",
 ]  # fmt: skip
 
 PRIVATE = "_faitharchive"  # our own folder; nothing else in a store that we write to begins so
@@ -30,17 +31,20 @@ SIDECAR_SUFFIX = ".restoration.json"
 DAMAGE_SUFFIX = ".damage.png"  # of the mask of a photograph's damage
 # Of the masks of several pages. No result has this ending: those of TIFF are called `.tif`.
 PAGE_MASKS_SUFFIX = ".damage.tiff"
+TRUST_SUFFIX = ".trust.png"  # of the map of how far a photograph's result may be off
 PAGE_FOLDER = ".pages"  # of the folder of pages that are files of their own
 PAGE_LIST = ".pages.sha256"  # of the list of them, which stands for the item
 PAGED = ("all", "split")  # the settings with which every page is restored
 # Endings of what lies beside a result and belongs to it.
-BESIDE = (SIDECAR_SUFFIX, DAMAGE_SUFFIX, PAGE_MASKS_SUFFIX, PAGE_FOLDER, PAGE_LIST)
+BESIDE = (SIDECAR_SUFFIX, DAMAGE_SUFFIX, TRUST_SUFFIX, PAGE_MASKS_SUFFIX, PAGE_FOLDER, PAGE_LIST)
 XMP_SUFFIX = ".xmp"  # of what a restored sequence says of its making; no result has this ending
 FRAME_LIST = ".sha256"  # ending of the list of a restored sequence's frames; they lie in a folder beside it
 FRAMES_SUFFIX = ".frames"  # of that folder
 COMPARISON_SUFFIX = ".comparison.mp4"  # of a film's source and result side by side
 # Endings of all that lies beside a result and belongs to it, but for its sidecar and the frames of a sequence.
-EXTRAS = (DAMAGE_SUFFIX, PAGE_MASKS_SUFFIX, XMP_SUFFIX, COMPARISON_SUFFIX, ".ffv1.mkv", ".prores.mov", ".h264.mp4")
+EXTRAS = (
+    DAMAGE_SUFFIX, TRUST_SUFFIX, PAGE_MASKS_SUFFIX, XMP_SUFFIX, COMPARISON_SUFFIX, ".ffv1.mkv", ".prores.mov", ".h264.mp4",
+)  # fmt: skip
 
 
 def sidecar_path(output_path: str) -> str:
@@ -56,6 +60,11 @@ def damage_path(output_path: str, pages: str | None = None) -> str:
         pages: the row's column of that name.
     """
     return output_path + (PAGE_MASKS_SUFFIX if pages in PAGED else DAMAGE_SUFFIX)
+
+
+def trust_path(output_path: str) -> str:
+    """Where the map of a result's trust is, if one was made."""
+    return output_path + TRUST_SUFFIX
 
 
 def page_path(planned: str, number: int) -> str:
