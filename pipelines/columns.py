@@ -93,6 +93,7 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("trust", _REAL, "0 to 1: halves with every tenth of white by which pixels may be off; empty where unknown"),
     Column("trust_source", _TEXT, "what says so: error network, or how many seeds on which share of the windows"),
     Column("trust_map_sha256", _TEXT, "fixity of the map of trust beside the restored file; empty where there is none"),
+    Column("sensitive", _TEXT, "JSON: faces and text that were found, with boxes and trust; empty where nobody looked"),
     Column("needs_review", pa.bool_(), "a measure of trust was below its threshold; empty where none was taken"),
     Column("disclosure", _TEXT, "IPTC Digital Source Type that the restored file states; empty where it states none"),
     Column("metadata", _TEXT, "JSON: blocks of the source's metadata that were carried, and those that lie aside"),

@@ -116,6 +116,7 @@ class Row(TypedDict):
     trust: float | None
     trust_source: str | None
     trust_map_sha256: str | None
+    sensitive: str | None
     needs_review: bool | None
     disclosure: str | None
     metadata: str | None

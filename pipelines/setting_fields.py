@@ -251,6 +251,9 @@ class SettingFields(BaseModel):
         "Trust",
         "How far a photograph's result may be off: a map beside it and a figure, the figure, or neither.",
     )
+    sensitive: Literal["find", "off"] = setting(
+        "off", "Trust", "Find faces and text in photographs, and say how far they can be trusted."
+    )
     review_below: float = setting(0.4, "Trust", "Flag results whose trust is below this; 0 flags none.", ge=0, le=1)
     review_worst_db: float = setting(
         25.0,

@@ -56,6 +56,7 @@ _SHARED_BY_STAGES = {
     "giants",
     "joining",
     "publish",
+    "sensitive",
     "replica",
     "tile_parts",
     "tiling",

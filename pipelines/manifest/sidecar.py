@@ -23,9 +23,9 @@ ADDED = (
     "disclosure", "extra_channels", "metadata", "pages", "page_facts",
     "lost_rows",
     "consistency_ssim", "consistency_colour", "consistency_worst_db", "needs_review",
-    "trust", "trust_source", "trust_map_sha256", "seconds_trust",
+    "trust", "trust_source", "trust_map_sha256", "seconds_trust", "sensitive",
 )  # fmt: skip
-_JSON_OR_NONE = ("model_revision", "film", "metadata", "tone_curve", "page_facts")
+_JSON_OR_NONE = ("model_revision", "film", "metadata", "tone_curve", "page_facts", "sensitive")
 # Controls beyond those that JSON escapes by itself, line separators, and marks that change the direction of writing.
 _MISLEADING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # What no restored file can be without.

@@ -27,6 +27,7 @@ from pipelines.stages.consistency import MEASURES, joined_measures, measures_of
 from pipelines.stages.extra_channels import enlarged_extra
 from pipelines.stages.flags import needs_review
 from pipelines.stages.publish import Form, depth_of, describe, finish, write_errors
+from pipelines.stages.sensitive import joined_sensitive
 from pipelines.stages.tile_parts import OpenPart, part_errors
 from pipelines.stages.tiling import count_tiles
 from pipelines.stages.trust import mean_trust
@@ -37,7 +38,17 @@ from pipelines.store.store import Store
 __all__ = ["Page", "bind_pages"]
 
 _FACTS = ("width", "height", "channels", "bit_depth", "output_width", "output_height")
-_FOUND = ("extra_channels", "lost_rows", "damage_marks", "damage_share", *MEASURES, "trust", "caption", "tone_curve")
+_FOUND = (
+    "extra_channels",
+    "lost_rows",
+    "damage_marks",
+    "damage_share",
+    *MEASURES,
+    "trust",
+    "sensitive",
+    "caption",
+    "tone_curve",
+)
 _SECONDS = ("seconds_decode", "seconds_damage", "seconds_caption", "seconds_tile", "seconds_trust")
 _MOST_NAMED = 5  # pages that a warning names
 
@@ -81,6 +92,7 @@ def bind_pages(row: Row, output: Store, settings: Settings, pixels_of: Callable[
     mask = whole["damage_mask"]
     whole["damage_mask_sha256"] = hashlib.sha256(mask).hexdigest() if mask else None
     _sum_up(whole, pages)
+    whole["sensitive"] = joined_sensitive([page.row for page in pages])
     whole["needs_review"] = needs_review(whole, settings)
     with write_errors(whole["output_path"]):
         finish(whole, output, time.monotonic() - started, replaced=replaced)

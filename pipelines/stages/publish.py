@@ -28,6 +28,7 @@ from pipelines.settings import Settings
 from pipelines.stages.carried import enlarged_dpi, fitted_metadata, metadata_record
 from pipelines.stages.extra_channels import enlarged_extra
 from pipelines.stages.flags import needs_review
+from pipelines.stages.sensitive import with_trust
 from pipelines.store.large_files import file_digest, publishing
 from pipelines.store.layout import damage_path, sidecar_path, trust_path
 from pipelines.store.store import Store
@@ -62,7 +63,7 @@ def publish_result(row: Row, pixels_HWC: np.ndarray, store: Store, settings: Set
     extra = enlarged_extra(row, settings.upscale) if form.format == "TIFF" else None
     data = encode(pixels_HWC, jpeg_quality=settings.jpeg_quality, extra=extra, **form.options)
     describe(row, form, pixels_HWC.shape, pixels_HWC.dtype, hashlib.sha256(data).hexdigest(), len(data))
-    row["needs_review"] = needs_review(row, settings)
+    row["needs_review"], row["sensitive"] = needs_review(row, settings), with_trust(row)
     with write_errors(row["output_path"]):
         replaced = publish_where_ours(store, row, row["output_path"], data)
         finish(row, store, time.monotonic() - started, replaced=replaced)
@@ -104,7 +105,7 @@ def publish_bands(
             encode_bands(file, whole, shape, depth, extra=extra, **form.options)
         digest, size = file_digest(local)
         describe(row, form, shape, depth, digest, size)
-        row["needs_review"] = needs_review(row, settings)
+        row["needs_review"], row["sensitive"] = needs_review(row, settings), with_trust(row)
         replaced = check_may_write(store, row, row["output_path"], digest)
         store.retract(sidecar_path(row["output_path"]))
     with write_errors(row["output_path"]):

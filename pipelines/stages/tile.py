@@ -20,6 +20,7 @@ from pipelines.media.time_limit import deadline
 from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.giants import changed, check_unchanged, open_giant, reading_source
+from pipelines.stages.sensitive import found_in
 from pipelines.stages.tile_parts import has_part
 from pipelines.stages.tiling import check_result_size, page_name, pixels_of, tile_places
 from pipelines.store.stores import stores_of
@@ -64,6 +65,8 @@ class Tile:
         first = row["page"][1] if row["page"] else 0
         with ExitStack() as stack:
             source = self._open(stack, row)
+            if settings.sensitive == "find" and isinstance(source, np.ndarray):  # a giant is never whole in memory
+                row["sensitive"] = found_in(source)
             for number, place in enumerate(tiles, first):
                 # The photograph's mask, metadata and extra channels go with one part, which is enough to publish them.
                 part: Row = {**row, "part": number}

@@ -138,5 +138,6 @@ def full_row(**changes: Any) -> Row:
         model_revision='{"vae": "o/n@1"}',
         tone_curve='{"slopes": [[1.0]]}',
         page_facts='[{"page": 1}]',
+        sensitive='{"face": {"regions": 1}}',
     )
     return row | changes
