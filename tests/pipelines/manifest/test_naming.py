@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines.manifest.naming import assign_outputs, is_mask_name, item_id, output_format, refusal, suffix_of, visible
 from pipelines.setting_types import Formats
-from pipelines.store.layout import BESIDE, DAMAGE_SUFFIX
+from pipelines.store.layout import BESIDE, DAMAGE_SUFFIX, TRUST_SUFFIX
 
 CHOICES = ("auto", "png", "tiff", "jpeg", "webp")
 # Few stems, so that names meet often; letters whose case or composition file systems confuse; one of nearly 255 bytes.
@@ -34,7 +34,7 @@ STEMS = (
     "x" * 251,
 )
 SUFFIXES = (".jpg", ".JPG", ".tif", ".TIF", ".png")
-FOLDERS = ("", "F/", "f/", "a.png/", "a.tif/", "f/é/", "a.png.damage.png/")
+FOLDERS = ("", "F/", "f/", "a.png/", "a.tif/", "f/é/", "a.png.damage.png/", "a.png.trust.png/")
 
 paths = st.builds(
     lambda folder, stem, suffix: folder + stem + suffix, *map(st.sampled_from, (FOLDERS, STEMS, SUFFIXES))
@@ -60,7 +60,7 @@ def test_no_two_outputs_are_one(sources: list[str], formats: Formats) -> None:
 @example(["a.jpg", "a.png.damage.jpg"], Formats("png"))
 def test_no_output_is_the_mask_of_another(sources: list[str], formats: Formats) -> None:
     outputs = {folded(output) for output in assign_outputs(sources, formats, {}).values()}
-    assert not [output for output in outputs if output.endswith(DAMAGE_SUFFIX)]
+    assert not [output for output in outputs if output.endswith((DAMAGE_SUFFIX, TRUST_SUFFIX))]
 
 
 def test_a_mask_name_that_an_item_had_before_masks_is_not_kept() -> None:

@@ -21,7 +21,7 @@ from pipelines.rows import MANIFEST_SCHEMA, RESTORED, Row
 from pipelines.run.driver import run
 from pipelines.run.outcome import Outcome
 from pipelines.settings import Settings
-from pipelines.store.layout import PRIVATE
+from pipelines.store.layout import PRIVATE, trust_path
 from pipelines.store.store import Store
 
 pytestmark = pytest.mark.ray
@@ -96,7 +96,10 @@ def test_results_are_what_their_rows_say(archive: dict) -> None:
         assert sidecar["identity"] == row["identity"]
         assert set(MANIFEST_SCHEMA.names) <= set(sidecar)
         assert sidecar["model_trained"] is True
+        assert 0 < row["trust"] < 1
         outputs.add(row["output_path"])
+        if not row["page_facts"]:
+            outputs.add(trust_path(row["output_path"]))
     files = {e.path for e in store.list() if not e.path.startswith(PRIVATE) and not e.path.endswith(".json")}
     assert files == outputs
 
