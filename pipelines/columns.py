@@ -94,7 +94,7 @@ MANIFEST_COLUMNS: tuple[Column, ...] = (
     Column("trust_source", _TEXT, "what says so: error network, or how many seeds on which share of the windows"),
     Column("trust_map_sha256", _TEXT, "fixity of the map of trust beside the restored file; empty where there is none"),
     Column("sensitive", _TEXT, "JSON: faces and text that were found, with boxes and trust; empty where nobody looked"),
-    Column("needs_review", pa.bool_(), "a measure of trust was below its threshold; empty where none was taken"),
+    Column("needs_review", pa.bool_(), "rows were lost, or a measure of trust is low; empty where none was taken"),
     Column("disclosure", _TEXT, "IPTC Digital Source Type that the restored file states; empty where it states none"),
     Column("metadata", _TEXT, "JSON: blocks of the source's metadata that were carried, and those that lie aside"),
     Column("tone_curve", _TEXT, "JSON: slopes of the curves that changed the result's tone; empty if it is the scan's"),

@@ -69,6 +69,8 @@ def capacity(
     speeds = measure(open_store(output), device=device, preset=preset) if output else None
     if speeds is None:
         _check_speeds(output, seconds_a_megapixel, megapixels)
+    elif gpu_price is not None and not (seconds_a_megapixel or device):
+        _check_device(speeds)
     archive = _archive(items, megapixels, upscale, preset, speeds)
     measured = speeds.basis if speeds else Basis(device=device)
     basis = replace(
@@ -104,6 +106,15 @@ def _check_speeds(output: str, seconds_a_megapixel: float, megapixels: float) ->
         )
     if not megapixels:
         raise ValueError("how large a photograph is was neither measured nor given; give --megapixels")
+
+
+def _check_device(speeds: Measurement) -> None:
+    """Refuse to price GPUs by what a CPU took."""
+    if speeds.device.startswith("cpu"):
+        raise ValueError(
+            f"what was measured is a CPU's speed ({speeds.device}), and --gpu-price would make it a GPU's price; give "
+            "the GPU's --seconds-a-megapixel, or --device cpu if devices at that price are as slow"
+        )
 
 
 def _given(value: float) -> Known | None:

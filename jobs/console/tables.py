@@ -18,6 +18,7 @@ from pipelines.store.stores import open_store
 __all__ = ["kinds_not_taken", "print_plan", "print_summary"]
 
 _PATTERNS = 6  # names that are shown of a kind of files that were not taken
+_HOW_GLOBS = "it is compared with whole paths below SOURCE, such as '1924/*.tif' or '*.tif'"
 _WARNINGS = 5  # kinds of warnings that are shown
 
 
@@ -42,6 +43,9 @@ def print_plan(plan: Plan, settings: Settings, console: Console, limit: int) -> 
     for kind, advice, files, patterns in kinds_not_taken(plan.not_taken.listed()):
         table.add_row(Text(printable(f"not taken: {kind} ({patterns}){': ' if advice else ''}{advice}")), str(files))
     console.print(table)
+    if settings.only and plan.not_taken.chosen_out and not (plan.pending or plan.done or plan.quarantined or refused):
+        left = plan.not_taken.chosen_out
+        print_line(f"--only {settings.only!r} matches none of {left} files: {_HOW_GLOBS}", "yellow", console=console)
     for row in refused[:limit]:
         print_line(f"{row['error_code']}: {row['error_reason']}", "red", console=console)
     for line in plan.why_waiting:
@@ -86,6 +90,10 @@ def print_summary(summary: RunResult, settings: Settings, console: Console) -> N
         console.print(f"{summary['left']} left for the next run: the same command continues")
     if not work and not summary["stopped"]:
         console.print(f"Nothing to do: {summary['already_done']} already done, no model work.")
+        if settings.only and not (summary["already_done"] or summary["quarantined"]):
+            print_line(
+                f"--only {settings.only!r} matches no photograph or film: {_HOW_GLOBS}", "yellow", console=console
+            )
     else:
         console.print(
             f"{restored_in_words(summary)}, {summary['failed']} failed, {summary['already_done']} already done "

@@ -11,11 +11,15 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from jobs.console.messages import warn
 from pipelines.settings import Settings
 
 __all__ = ["ENV_PREFIX", "SettingsError", "load", "load_settings", "settings_yaml"]
 
 ENV_PREFIX = "FAITHARCHIVE_"
+# Variables that begin likewise and are read elsewhere.
+_OTHER_VARIABLES = ("FAITHARCHIVE_CACHE", "FAITHARCHIVE_DEBUG", "FAITHARCHIVE_TRAIN_", "FAITHARCHIVE_NOTIFY_",
+                    "FAITHARCHIVE_CHAOS", "FAITHARCHIVE_COMPLETE")  # fmt: skip
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -95,6 +99,10 @@ def _yaml_line(name: str, value: object) -> str:
 
 def _from_environment(environment: Mapping[str, str], model: type[BaseModel], prefix: str) -> dict[str, str]:
     names = {f"{prefix}{name.upper()}": name for name in model.model_fields}
+    for variable in sorted(environment):
+        if variable.startswith(prefix) and variable not in names and not variable.startswith(_OTHER_VARIABLES):
+            near = difflib.get_close_matches(variable, names, n=1)
+            warn("note:", f"{variable} is no setting; " + (f"did you mean {near[0]}?" if near else "it does nothing"))
     return {name: environment[variable] for variable, name in names.items() if variable in environment}
 
 

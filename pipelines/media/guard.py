@@ -20,7 +20,7 @@ def guarded(read: Callable[[bytes, DecodeLimits], Result], data: bytes, name: st
     Args:
         read: the reader.
         data: the whole file.
-        name: of the file; only its last part is used.
+        name: of the file, its path below the source.
         limits: sizes above which it is refused; that of bytes is checked here.
 
     Raises:
@@ -43,5 +43,5 @@ def guarded(read: Callable[[bytes, DecodeLimits], Result], data: bytes, name: st
 
 
 def label(path: str) -> str:
-    """The last part of a path, fit for a reason."""
-    return path.rpartition("/")[2].encode("utf-8", "backslashreplace").decode()
+    """A path fit for a reason: whole, for names alone are often of many files."""
+    return path.encode("utf-8", "backslashreplace").decode()

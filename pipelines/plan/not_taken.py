@@ -49,6 +49,11 @@ class NotTaken:
         key = (visible(name_pattern(path)), kind)
         self._files[key if key in self._files or len(self._files) < _PATTERNS else (_OTHERS, kind)] += 1
 
+    @property
+    def chosen_out(self) -> int:
+        """How many files were not asked for."""
+        return sum(files for (_, kind), files in self._files.items() if kind == CHOSEN_OUT)
+
     def listed(self) -> list[NotTakenFiles]:
         """All of them, kind by kind, those that a person can do something about first, and the most frequent pattern first."""
         found = sorted(

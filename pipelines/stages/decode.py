@@ -96,7 +96,7 @@ class Decode:
             return None
         if found.cut and self.settings.pages != "first":
             reason = f"{found.fault}, so that pages are lost; {RECOPY}, or restore the first alone with --pages first"
-            raise ItemError("truncated", f"{row['source_path'].rpartition('/')[2]}: {reason}")
+            raise ItemError("truncated", f"{row['source_path']}: {reason}")
         return found
 
     def _first_page(self, row: Row, data: bytes, found: PageList) -> Row:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import fsspec
 
 from faithdiff_model.redaction import redact_url
+from pipelines.errors import first_line
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -18,6 +19,15 @@ __all__ = ["StoreError", "absolute_store", "open_file_system"]
 _USER = re.compile(r"(\w+)://([^/]*)@")
 _NO_HOST = {"file", "memory"}  # so no user: the @ is part of a name
 _BUCKET_AT_HOST = {"abfs", "abfss", "adl", "az", "oci", "ocilake"}  # container@account
+_PACKAGES = {
+    **dict.fromkeys(("s3", "s3a"), "'faitharchive[s3]'"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("abfs", "abfss", "adl", "az"), "adlfs"),
+    **dict.fromkeys(("sftp", "ssh"), "paramiko"),
+    **dict.fromkeys(("http", "https"), "aiohttp requests"),
+    "smb": "smbprotocol",
+    "webdav": "webdav4",
+}
 
 
 class StoreError(ValueError):
@@ -41,8 +51,10 @@ def open_file_system(url: str) -> tuple[AbstractFileSystem, str]:
     try:
         fs, root = fsspec.core.url_to_fs(absolute_store(url))
     except ImportError as error:
+        protocol = url.partition("://")[0]
+        package = _PACKAGES.get(protocol, f"the one that fsspec names for it ({first_line(error)})")
         raise StoreError(
-            f"store {redact_url(url)}: {error}; install the extra for it, such as faitharchive[s3]"
+            f"store {redact_url(url)}: the package for {protocol}:// is not installed; run: pip install {package}"
         ) from error
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: ~ of an unknown user
         raise StoreError(

@@ -13,6 +13,8 @@ _BMP_BITS = (1, 4, 8, 16, 24, 32)
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # lengths of the header behind the file header, in OS/2 and Windows
 _PLAIN, _RUNS, _FIELDS = (0,), (1, 2), (3, 6)  # compression: none, run lengths, channels by masks
 _METRE = 0.0254  # pixels a metre to pixels an inch
+_TGA_PACKED = (9, 10, 11)
+_TGA_REST = 1024  # bytes that writers leave behind the pixels
 _TGA_END = b"TRUEVISION-XFILE.\0"
 _TGA_SAMPLES = {1: 1, 2: 3, 3: 1, 9: 1, 10: 3, 11: 1}  # by kind: palette, colour, grey; the same in run lengths
 
@@ -114,14 +116,27 @@ def _skip_blocks(data: bytes, at: int, frames: int) -> int:
 
 
 def is_tga(data: bytes) -> bool:
-    """Whether bytes are a TGA file: by its last bytes, or by a header that tells exactly how long the file is."""
+    """Whether bytes are a TGA file: by its last bytes, or because pixels as its header has them fill it to the end."""
     if len(data) < 18 + 1 or data[1] > 1 or data[2] not in _TGA_SAMPLES:
         return False
     width, height, bits = struct.unpack_from("<HHB", data, 12)
     if not width or not height or bits not in (8, 15, 16, 24, 32):
         return False
     plain = _tga_start(data) + width * height * ((bits + 7) // 8)
-    return data.endswith(_TGA_END) or (data[2] in (1, 2, 3) and plain == len(data))
+    if data.endswith(_TGA_END) or (data[2] in (1, 2, 3) and plain == len(data)):
+        return True
+    return data[2] in _TGA_PACKED and _runs_end(data, width * height, (bits + 7) // 8)
+
+
+def _runs_end(data: bytes, pixels: int, size: int) -> bool:
+    """Whether run-length packets hold exactly so many pixels and end where the file does, but for a remark or so."""
+    at, found, end = _tga_start(data), 0, len(data)
+    while found < pixels and at < end:
+        head = data[at]
+        count = (head & 127) + 1
+        found += count
+        at += 1 + (size if head & 128 else size * count)
+    return found == pixels and 0 <= end - at <= _TGA_REST
 
 
 def _tga_start(data: bytes) -> int:

@@ -23,6 +23,7 @@ from pipelines.media.photo.jpeg_markers import read_jpeg
 from pipelines.media.photo.jpeg_passengers import jpeg_passengers
 from pipelines.media.photo.metadata.blocks import NOTHING, Metadata
 from pipelines.media.photo.metadata.read import read_metadata
+from pipelines.media.photo.orientation import orientation_beside
 from pipelines.media.photo.pixels import decode_pixels
 from pipelines.media.photo.png_chunks import read_png
 from pipelines.media.photo.sniff import recognise
@@ -47,6 +48,7 @@ _READERS: dict[str, Callable[[bytes], Header]] = {
 
 REGIONAL = "tiled TIFF of 8 or 16 bits, grey or RGB, which is read by region"
 CONVERTED = "sRGB (converted)"  # the colour space of pixels that were in inks or Lab
+_TURNED_BY_METADATA = ("JPEG", "PNG", "WEBP")  # TIFF has a tag of its own, and viewers do not turn the others
 _WEIGHTLESS_BITS = 64  # of a pixel: four samples of 16 bits; wider pixels count more than once
 
 
@@ -92,7 +94,7 @@ def decode(data: bytes, name: str, limits: DecodeLimits, *, keep_damaged: bool =
 
     Args:
         data: the whole file.
-        name: file name or path for reasons; only its last part is used.
+        name: file name or path for reasons.
         limits: sizes above which the file is refused before any pixel is decoded.
         keep_damaged: give out what is left of a damaged picture, where its decoder can tell how much that is: JPEG and fax.
 
@@ -119,16 +121,14 @@ def decode_page(
     count = len(found.pages)
     label = f"{name}, page {number + 1} of {count}" if count > 1 else name
     if count > limits.max_frames:
-        raise ItemError("too_many_frames", f"{name.rpartition('/')[2]}: {_too_many(count, limits)}")
+        raise ItemError("too_many_frames", f"{name}: {_too_many(count, limits)}")
     page = isolate(data, found.pages[number])
     photo = replace(decode(page, label, limits, keep_damaged=keep_damaged), frames=count)
     if number not in found.infrared:
         return photo
     infrared = decode(isolate(data, found.infrared[number]), f"{label}, infrared channel", limits).pixels
     if infrared.shape != (*photo.pixels.shape[:2], 1):
-        raise ItemError(
-            "corrupt", f"{name.rpartition('/')[2]}: the infrared channel is not of its page's size; {RECOPY}"
-        )
+        raise ItemError("corrupt", f"{name}: the infrared channel is not of its page's size; {RECOPY}")
     notes = photo.warnings
     if infrared.dtype != photo.pixels.dtype:
         notes = (*notes, f"the infrared channel was changed to the {photo.bit_depth} bits of its page")
@@ -160,6 +160,11 @@ def photo_of(data: bytes, header: Header, metadata: Metadata = NOTHING, *, keep_
         header = replace(header, icc_profile=None, warnings=(*header.warnings, note))
     if header.format == "JPEG":
         header = replace(header, warnings=(*header.warnings, *jpeg_passengers(data)))
+    if header.orientation == 1 and header.format in _TURNED_BY_METADATA:
+        orientation, place, metadata = orientation_beside(metadata)
+        if orientation != 1:
+            note = f"turned upright as its {place} says"
+            header = replace(header, orientation=orientation, warnings=(*header.warnings, note))
     fault = find_fault(data, header)
     if fault is not None:
         if not (keep_damaged or fault.slight):

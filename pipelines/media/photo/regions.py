@@ -42,7 +42,7 @@ def open_regions(data: FileBytes, found: PageList, name: str, limits: DecodeLimi
     Args:
         data: the file.
         found: its pages, one at least.
-        name: of the file, for reasons; only its last part is used.
+        name: of the file, for reasons.
         limits: of pixels and bytes, which hold for it as they hold for whole photographs.
 
     Raises:

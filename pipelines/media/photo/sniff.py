@@ -40,6 +40,7 @@ _KNOWN: tuple[tuple[bytes, str], ...] = (
     (b"DDS ", "DDS"),
     (b"qoif", "QOI"),
 )
+_DIB_BITS = tuple(bytes([bits, 0]) for bits in (1, 4, 8, 16, 24, 32))
 _CONVERT = "convert it to TIFF or PNG"
 _ADVICE = {
     "Photoshop": "save it as a flattened TIFF",
@@ -85,6 +86,8 @@ def _other_format(data: bytes) -> str | None:
     # Signatures of two letters are met in any text: the fields after them decide.
     if data[:1] == b"P" and data[1:2] in b"1234567" and data[2:3] in b" \t\r\n" and len(data) > 8:
         return "PNM"
+    if data[:4] == b"(\0\0\0" and data[12:14] == b"\1\0" and data[14:16] in _DIB_BITS:
+        return "a bitmap without its file header (DIB)"
     brands = {
         b"heic": "HEIC",
         b"heix": "HEIC",

@@ -198,7 +198,7 @@ def _values(ifd: Ifd, tag: int, default: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _chunk(ifd: Ifd, width: int, height: int) -> tuple[tuple[int, int], bool]:
-    if 324 in ifd.entries:
+    if 324 in ifd.entries or _tiles_called_strips(ifd, width, height):
         tile = ifd.number(322, 0), ifd.number(323, 0)
         # The standard wants multiples of 16. Sides beyond the image's are padding, and cost memory in every decoder.
         if not 16 <= tile[0] <= max(width + 15, 4096) or not 16 <= tile[1] <= max(height + 15, 4096):
@@ -207,8 +207,19 @@ def _chunk(ifd: Ifd, width: int, height: int) -> tuple[tuple[int, int], bool]:
     return (width, min(max(ifd.number(278, height), 1), height)), False
 
 
+def _tiles_called_strips(ifd: Ifd, width: int, height: int) -> bool:
+    """Whether tiles lie where strips are named, as writers before TIFF 6 have it."""
+    wide, high, strips = ifd.number(322, 0), ifd.number(323, 0), ifd.array(273)
+    if strips is None or not (wide and high):
+        return False
+    rows = min(max(ifd.number(278, height), 1), height)
+    tiles = -(-width // wide) * -(-height // high)
+    return len(strips) == tiles and tiles != -(-height // rows)
+
+
 def _with_chunks(header: TiffHeader, ifd: Ifd, file_size: int) -> TiffHeader:
-    offsets, sizes = (ifd.array(324), ifd.array(325)) if header.tiled else (ifd.array(273), ifd.array(279))
+    tiled = header.tiled and 324 in ifd.entries
+    offsets, sizes = (ifd.array(324), ifd.array(325)) if tiled else (ifd.array(273), ifd.array(279))
     if header.compression == OLD_JPEG:  # its data may lie outside strips altogether
         return header
     if offsets is None:

@@ -179,3 +179,30 @@ def test_few_photographs_and_untrained_networks_are_told(tmp_path: Path) -> None
 )
 def test_impossible_arguments(arguments: list[str]) -> None:
     assert call(*GIVEN, *arguments).exit_code == 2
+
+
+def test_gpus_are_not_priced_by_a_cpus_speed_unless_that_is_asked_for(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    writer = ManifestWriter(store, "run1")
+    writer.add(
+        full_row(
+            media_kind="photo",
+            device="cpu",
+            model_preset="nano",
+            seconds_restore=4.0,
+            width=50,
+            height=40,
+            source_size=999,
+            output_width=100,
+            output_height=80,
+            output_size=9999,
+        )
+    )
+    writer.flush()
+    refused = call(store.root, "--gpu-price", "2")
+    assert isinstance(refused.exception, ValueError)
+    assert "a CPU's speed (cpu)" in str(refused.exception)
+    assert "--seconds-a-megapixel" in str(refused.exception)
+    for told_so in (["--device", "cpu"], ["--seconds-a-megapixel", "1"]):
+        assert call(store.root, "--gpu-price", "2", *told_so).exit_code == 0
+    assert call(store.root).exit_code == 0  # without a price it is what it is

@@ -141,3 +141,13 @@ def test_yaml_comes_back(
     path = tmp_path / "settings.yaml"
     path.write_text(settings_yaml(settings), encoding="utf-8", newline="")
     assert load_settings({}, config=path, environment={}) == settings
+
+
+def test_a_variable_that_is_no_setting_is_told_which_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    environment = {"FAITHARCHIVE_UPSCAL": "4", "FAITHARCHIVE_CACHE": "/tmp/cache", "FAITHARCHIVE_TRAIN_SEED": "1"}
+    settings = load_settings({}, environment=environment)
+    assert settings.upscale == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "FAITHARCHIVE_UPSCAL is no setting; did you mean FAITHARCHIVE_UPSCALE?" in said
+    assert "CACHE" not in said
+    assert "TRAIN" not in said

@@ -130,3 +130,4 @@ def test_a_result_below_a_threshold_needs_review() -> None:
     assert needs_review(page(consistency_worst_db=19.9), settings) is True
     assert needs_review(page(consistency_worst_db=20.0), settings) is False
     assert needs_review(page(), settings) is None
+    assert needs_review(page(lost_rows=0.0, consistency_worst_db=60.0), settings) is True  # of a damaged source, always

@@ -135,7 +135,7 @@ def test_an_unexpected_exception_is_a_row(tmp_path: Path, monkeypatch: pytest.Mo
     settings = archive_settings(tmp_path)
     save_photo(tmp_path / "scans" / "a.png")
 
-    def explode(*_: Any) -> None:
+    def explode(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("line one\nline two")
 
     monkeypatch.setattr("pipelines.stages.decode.decode", explode)

@@ -111,3 +111,16 @@ class _Refusing:
 
     def unstrip_protocol(self, path: str) -> str:
         return path
+
+
+def test_a_store_whose_package_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(url: str) -> None:
+        raise ImportError("Please install gcsfs to access Google Storage")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", missing)
+    with pytest.raises(
+        StoreError, match=r"store gs://scans: the package for gs:// is not installed; run: pip install gcsfs$"
+    ):
+        Store("gs://scans")
+    with pytest.raises(StoreError, match=r"pip install 'faitharchive\[s3\]'$"):
+        Store("s3://scans")

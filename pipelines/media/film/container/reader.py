@@ -35,7 +35,7 @@ def open_container(opener: Opener, name: str, options: FilmOptions, threads: int
 
     Args:
         opener: gives a path or a seekable binary file.
-        name: of the film, for reasons; only its last part is used.
+        name: of the film, for reasons.
         options: how films are read.
         threads: of decoding; results are the same.
 

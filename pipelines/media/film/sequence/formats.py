@@ -23,7 +23,7 @@ def read_frame(data: bytes, name: str, limits: DecodeLimits) -> FrameFile:
 
     Args:
         data: the whole file.
-        name: for reasons; only its last part is used.
+        name: for reasons.
         limits: sizes above which the file is refused before any pixel is decoded.
 
     Raises:

@@ -148,3 +148,17 @@ def test_damaged_profiles_are_left_out_with_a_warning() -> None:
         np.testing.assert_array_equal(photo.pixels, smooth(3))
     other = read(pillow_file(smooth(3), "PNG", icc_profile=cmyk_profile()))
     assert "is for CMYK, which the pixels are not" in other.warnings[0]
+
+
+def test_packed_tga_without_a_footer_is_told_by_its_packets() -> None:
+    # So games and old scanners write it: nothing but the packets says that it is TGA.
+    data = pillow_file(smooth(3), "TGA", compression="tga_rle")
+    bare = data[: data.rfind(b"TRUEVISION-XFILE") - 8]
+    assert read(bare).format == "TGA"
+    np.testing.assert_array_equal(read(bare).pixels, smooth(3))
+    assert code_of(bare[:-9]) == "not_an_image"
+    assert code_of(bare + bytes(5000)) == "not_an_image"
+
+
+def test_a_bitmap_without_its_file_header_is_named() -> None:
+    assert code_of(pillow_file(smooth(3), "BMP")[14:]) == "unsupported"

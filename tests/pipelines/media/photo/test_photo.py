@@ -247,8 +247,8 @@ def test_animation_gives_its_first_frame(format: str) -> None:
 def test_format_is_told_by_content_and_reasons_name_the_file() -> None:
     assert read(pillow_file(smooth(3), "PNG"), "scan.jpg").format == "PNG"
     assert PHOTO_SUFFIXES[".jpe"] == "JPEG"
-    with pytest.raises(Exception, match=r"^not_an_image: на даче\.jpg: .*remove it or convert it$"):
-        read(b"no picture at all", "s3://archive/1924/на даче.jpg")
+    with pytest.raises(Exception, match=r"^not_an_image: 1924/на даче\.jpg: .*remove it or convert it$"):
+        read(b"no picture at all", "1924/на даче.jpg")  # other folders may hold one of that name
 
 
 def test_pixel_limit_counts_the_header() -> None:

@@ -158,7 +158,7 @@ def test_the_first_page_is_read_behind_a_preview() -> None:
 def refusal(data: Any, **limits: int) -> ItemError:
     with pytest.raises(ItemError) as error:
         regions_of(io.BytesIO(data), "folder/a.tif", DecodeLimits(**limits))
-    assert error.value.reason.startswith("a.tif: ")
+    assert error.value.reason.startswith("folder/a.tif: ")
     return error.value
 
 

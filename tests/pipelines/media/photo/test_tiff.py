@@ -10,6 +10,8 @@ import pytest
 from photo_files import HEIGHT, WIDTH, code_of, flat, noise, pillow_file, read, tiff_file, with_tag
 from PIL import Image, TiffImagePlugin
 
+from pipelines.media.photo.tiff_pages import read_tiff
+
 RESOLUTION = {"resolution": (300, 200), "resolutionunit": "INCH"}
 
 
@@ -272,3 +274,14 @@ def test_a_fax_page_whose_length_was_left_at_0() -> None:
     page = noise(1) > 127
     data = pillow_file(Image.fromarray(page[..., 0]), "TIFF", compression="group4")
     np.testing.assert_array_equal(read(with_tag(data, 279, 0)).pixels, page * np.uint8(255))
+
+
+def test_tiles_that_lie_where_strips_are_named_are_read_as_tiles() -> None:
+    # So libtiff's test picture quad-tile.tif has them: tile sizes beside StripOffsets.
+    pixels = noise(3, size=(40, 50))
+    data = bytearray(tiff_file(pixels, photometric="rgb", tile=(16, 16), compression="lzw"))
+    for tag, older, kind in ((324, 273, 4), (325, 279, 3)):
+        at = data.index(struct.pack("<HH", tag, kind))
+        struct.pack_into("<H", data, at, older)
+    assert read_tiff(bytes(data)).tiled
+    np.testing.assert_array_equal(read(bytes(data)).pixels, pixels)

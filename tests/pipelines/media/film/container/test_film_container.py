@@ -246,7 +246,7 @@ def test_times_that_start_again_are_refused(tmp_path: Path) -> None:
         make_clip(buffer, film(20, seed=seed), codec="mpeg2video", pix_fmt="yuv420p", container="mpegts")
         buffers.append(buffer.getvalue())
     (tmp_path / "a.ts").write_bytes(b"".join(buffers))
-    with pytest.raises(ItemError, match=r"^unsupported: a.ts: 20 of its frames have times that go back"):
+    with pytest.raises(ItemError, match=r"^unsupported: reels/a.ts: 20 of its frames have times that go back"):
         scanned(tmp_path / "a.ts")
 
 
@@ -258,7 +258,7 @@ def test_a_change_of_size_is_refused(tmp_path: Path) -> None:
         make_clip(buffer, frames, codec="mpeg2video", pix_fmt="yuv420p", container="mpegts", pts=pts)
         buffers.append(buffer.getvalue())
     (tmp_path / "a.ts").write_bytes(b"".join(buffers))
-    with pytest.raises(ItemError, match=r"^unsupported: a.ts: frames change from 64x48 .* to 80x64 .*split"):
+    with pytest.raises(ItemError, match=r"^unsupported: reels/a.ts: frames change from 64x48 .* to 80x64 .*split"):
         scanned(tmp_path / "a.ts")
 
 
@@ -467,7 +467,7 @@ def test_interlaced_film_is_refused(tmp_path: Path, order: str, flagged: bool) -
     make_clip(tmp_path / "a.mkv", weave(FIELDS, order), codec="libx264", pix_fmt="yuv422p",
               field_order=order if flagged else None, options={"crf": "5"})  # fmt: skip
     with pytest.raises(
-        ItemError, match=rf"^interlaced: a.mkv: .*{order}.*--deinterlace frames.*--deinterlace keep"
+        ItemError, match=rf"^interlaced: reels/a.mkv: .*{order}.*--deinterlace frames.*--deinterlace keep"
     ) as caught:
         scanned(tmp_path / "a.mkv")
     assert f"flagged interlaced: {30 if flagged else 0} of 30" in caught.value.reason
@@ -536,7 +536,7 @@ def test_a_handful_of_combed_frames_does_not_make_a_film_interlaced(tmp_path: Pa
 def test_a_film_that_says_that_it_is_interlaced_needs_less_proof(tmp_path: Path) -> None:
     frames = [*[FIELDS[0]] * 80, *weave(FIELDS[:20]), *[FIELDS[20]] * 40]
     make_clip(tmp_path / "a.mov", frames, codec="libx264", pix_fmt="yuv422p", field_order="tff", options={"crf": "5"})
-    with pytest.raises(ItemError, match=r"^interlaced: a.mov: .*--deinterlace-for"):
+    with pytest.raises(ItemError, match=r"^interlaced: reels/a.mov: .*--deinterlace-for"):
         scanned(tmp_path / "a.mov")
 
 

@@ -383,7 +383,7 @@ def test_a_missing_file_and_a_failing_store(tmp_path: Path) -> None:
             return super().read(-1 if size is None else size)
 
     film_ = open_container(lambda: Failing(tmp_path / "a.mkv"), "a.mkv", FilmOptions())  # type: ignore[arg-type, return-value]
-    with pytest.raises(ItemError, match=r"^unreadable: a.mkv: .*the network went away"):
+    with pytest.raises(ItemError, match=r"^unreadable: reels/a.mkv: .*the network went away"):
         list(film_.scan())
 
 
@@ -392,7 +392,7 @@ def test_a_source_that_changed_is_noticed(tmp_path: Path) -> None:
     make_clip(path, FILM, **FFV1)
     _, _, timeline = scan(path)
     make_clip(path, FILM[:10], **FFV1)
-    with pytest.raises(ItemError, match=r"^unreadable: a.mkv: .*no longer what was scanned"):
+    with pytest.raises(ItemError, match=r"^unreadable: reels/a.mkv: .*no longer what was scanned"):
         list(reader(path).frames(timeline, 5, 10))
 
 
