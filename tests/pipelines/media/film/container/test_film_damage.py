@@ -41,7 +41,7 @@ def scan(path: Path, **options: Any) -> tuple[ContainerReader, list[np.ndarray],
 def error_of(path: Path, **options: Any) -> ItemError:
     with pytest.raises(ItemError) as caught:
         scan(path, **options)
-    assert caught.value.reason.startswith(f"{path.name}: ")
+    assert caught.value.reason.startswith(f"reels/{path.name}: ")
     assert "\n" not in caught.value.reason
     return caught.value
 
@@ -432,7 +432,7 @@ def test_whatever_the_bytes_only_item_errors_come_out(tmp_path: Path, name: str)
             np.testing.assert_array_equal([f.pixels for f in got], [frames[n] for n in timeline.origins])
         except ItemError as error:
             end = error.code
-            assert error.reason.startswith("a.")
+            assert error.reason.startswith("reels/a.")
         ends[end] = ends.get(end, 0) + 1
         assert time.monotonic() - started < 2
     assert len(ends) >= 3, ends

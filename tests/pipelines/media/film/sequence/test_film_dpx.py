@@ -290,7 +290,7 @@ def test_damage() -> None:
     ],
 )
 def test_what_is_not_supported_says_why(fields: dict[int, bytes], why: str) -> None:
-    with pytest.raises(ItemError, match=f"^unsupported: shot.0001.dpx: .*{why}.*; convert the sequence"):
+    with pytest.raises(ItemError, match=f"^unsupported: reel/shot.0001.dpx: .*{why}.*; convert the sequence"):
         read(dpx_file(codes_of(10, 3), 10, fields=fields))
 
 

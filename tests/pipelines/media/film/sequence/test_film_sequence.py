@@ -132,7 +132,7 @@ def test_gaps_are_filled(fill: str) -> None:
         for count in range(1, 9 - first):
             same(list(opened(files, there).frames(timeline, first, count)), want[first : first + count])
     assert reader.facts.timecode == ""  # that of the first frame is not known
-    assert any(line.startswith("2 frame files are damaged: shot.0010.dpx: ") for line in reader.facts.warnings)
+    assert any(line.startswith("2 frame files are damaged: reel/shot.0010.dpx: ") for line in reader.facts.warnings)
     # What the restored file of each takes its header from: of two as near, the one before.
     originals = [reader.original(timeline, number) for number in range(8)]
     assert originals == [frame_path(PATTERN, number) for number in (11, 11, 11, 14, 14, 14, 17, 17)]
@@ -165,7 +165,7 @@ def test_too_many_missing_are_named() -> None:
     with pytest.raises(ItemError) as caught:
         reader.timeline()
     assert str(caught.value) == (
-        "missing_frames: shot.%04d.dpx: 6 frames are missing (2 of them cannot be read or decoded), more than the 5 of "
+        "missing_frames: reel/shot.%04d.dpx: 6 frames are missing (2 of them cannot be read or decoded), more than the 5 of "
         "--tolerate-gaps: 12-14, 40-41, 80; find them, or fill them with --tolerate-gaps 6"
     )
     reader = opened(reel([1, 3], lambda number: dpx(1, size=(8, 8))), [1, 3])
@@ -184,7 +184,9 @@ def test_what_is_no_film() -> None:
     assert code_of(lambda: opened(Files(), [])).code == "no_frames"
     files = reel([1, 2], lambda number: b"no frame")
     error = code_of(lambda: list(opened(files, [1, 2]).scan()))
-    assert str(error).startswith("no_frames: shot.%04d.dpx: not one frame can be decoded; the first: shot.0001.dpx: ")
+    assert str(error).startswith(
+        "no_frames: reel/shot.%04d.dpx: not one frame can be decoded; the first: reel/shot.0001.dpx: "
+    )
     assert code_of(lambda: opened(Files(), list(range(11)), max_frames=10)).code == "too_many_frames"
     assert code_of(lambda: opened(Files(), [1, 2, 12], max_frames=10, tolerate_gaps=9)).code == "too_many_frames"
     far = code_of(lambda: opened(Files(), [1, 2, 10**15], max_frames=1000))
@@ -212,7 +214,7 @@ def test_all_frames_are_alike(odd: bytes) -> None:
     files[frame_path(PATTERN, 3)] = odd
     error = code_of(lambda: list(opened(files, [1, 2, 3, 4]).scan()))
     assert error.code == "unsupported"
-    assert error.reason.startswith("shot.0003.dpx: is ")
+    assert error.reason.startswith("reel/shot.0003.dpx: is ")
     assert code_of(lambda: list(opened(files, [1, 2, 3, 4]).frames(timeline_of.timeline(), 0, 4))).code == "unsupported"
 
 

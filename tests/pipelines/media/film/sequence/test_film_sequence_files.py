@@ -80,11 +80,13 @@ def test_restored_dpx_keeps_log_and_header() -> None:
     with pytest.raises(ValueError, match="uint16"):
         encoder(frame.pixels.astype(np.uint8), original)
     error = code_of(lambda: encoder(restored, b"no frame"))
-    assert str(error).startswith("encode_error: shot.%04d.dpx: the source frame's header cannot be used")
+    assert str(error).startswith("encode_error: reel/shot.%04d.dpx: the source frame's header cannot be used")
 
 
 def test_what_cannot_be_written_says_what_can() -> None:
     reader = opened(reel([1]), [1])
     list(reader.scan())
     error = code_of(lambda: frame_encoder(PATTERN, replace(reader.facts, codec="jpeg2000"), LIMITS))
-    assert str(error) == "unsupported: shot.%04d.dpx: frames of jpeg2000 cannot be written; choose --film-format ffv1"
+    assert (
+        str(error) == "unsupported: reel/shot.%04d.dpx: frames of jpeg2000 cannot be written; choose --film-format ffv1"
+    )
