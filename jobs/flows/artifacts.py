@@ -1,19 +1,21 @@
-"""What a run leaves to look at in Prefect: a table of the run, its failures, and the link to the report."""
+"""What a run leaves to look at in Prefect: a table of the run, its failures, the link to the report, and a picture."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import create_image_artifact, create_link_artifact, create_table_artifact
 
 from jobs.console.summary import Failure, Summary, Verification
 from jobs.console.terminal import printable
+from pipelines.review.report import Published
 
 __all__ = ["show_report", "show_run", "show_verification"]
 
 # Keys under which the versions of one artifact are kept together; lower case, digits and dashes are what Prefect takes.
-RUN, FAILURES, REPORT, FIXITY = (
-    "faitharchive-run", "faitharchive-failures", "faitharchive-report", "faitharchive-fixity",
+RUN, FAILURES, REPORT, FIXITY, PICTURE = (
+    "faitharchive-run", "faitharchive-failures", "faitharchive-report", "faitharchive-fixity", "faitharchive-before-after",
 )  # fmt: skip
 _SHOWN = (
     "run_id", "restored", "with_warnings", "failed", "left", "already_done", "quarantined", "stopped", "seconds",
@@ -39,9 +41,13 @@ def show_run(summary: Summary, failures: Sequence[Failure]) -> None:
         create_table_artifact(table, key=FAILURES, description="What failed, and what to do")
 
 
-def show_report(uri: str) -> None:
-    """A link to the report."""
-    create_link_artifact(uri, link_text="report", key=REPORT, description="The archive's state")
+def show_report(report: Published) -> None:
+    """A link to the report, and a picture of a few scans and their results."""
+    create_link_artifact(report.uri, link_text="report", key=REPORT, description="The archive's state")
+    if report.strip:
+        # In the artifact itself: Prefect shows what is at an address, and an archive has none that a browser may read.
+        picture = f"data:image/jpeg;base64,{base64.b64encode(report.strip).decode()}"
+        create_image_artifact(picture, key=PICTURE, description="Scans and results, side by side")
 
 
 def show_verification(record: Verification) -> None:

@@ -26,7 +26,7 @@ from jobs.flows.states import PATIENT, copy_state, emit_run_event, final_state, 
 from jobs.restoration import handed_over, handed_run_id, record_run, record_start, summarise, take_and_plan
 from pipelines.manifest.runs import new_run_id
 from pipelines.plan.plan import Plan
-from pipelines.review.report import make_and_publish
+from pipelines.review.report import NIGHTLY_CARDS, Published, make_and_publish
 from pipelines.rows import FAILED, Row
 from pipelines.run.cluster import connected
 from pipelines.run.driver import run
@@ -107,9 +107,9 @@ def summary_task(plan: Plan, outcome: Outcome, run_id: str, started: datetime, s
 
 
 @task(name="report", **_TASK, **PATIENT)
-def report_task(output: str, name: str) -> str:
-    """A page on the archive's state in the output store; its URI."""
-    return make_and_publish(output, name)
+def report_task(output: str, name: str, pictures: int = NIGHTLY_CARDS) -> Published:
+    """A page on the archive's state in the output store."""
+    return make_and_publish(output, name, pictures=pictures)
 
 
 @flow(name="restore-archive", persist_result=False)

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import fnmatch
 import io
-import json
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
 from faithdiff_model.redaction import redact_url
 from pipelines.errors import ItemError
-from pipelines.film.published import result_frames
-from pipelines.film.source import open_film
 from pipelines.manifest.reader import current_rows
-from pipelines.media.guard import label
-from pipelines.media.limits import limits_of
-from pipelines.media.photo.decode import decode
+from pipelines.review.side_by_side import busiest_box, scan_and_result, scan_store_url
 from pipelines.rows import RESTORED, Row
-from pipelines.settings import Settings
-from pipelines.store.layout import FRAME_LIST, PAGE_LIST, damage_path
+from pipelines.store.layout import damage_path
 from pipelines.store.ownership import check_holds_records
 from pipelines.store.store import Store, StoreError
 from pipelines.store.stores import open_store
@@ -67,14 +59,9 @@ def sheets(output: str, *, source: str = "", only: str = "", items: int = 40, li
     rows.sort(key=lambda row: row["source_path"])
     places = dict.fromkeys(np.linspace(0, len(rows) - 1, min(items, len(rows))).round().astype(int).tolist())
     chosen = [rows[place] for place in places]
-    scans = open_store(source or _root(chosen[0]))
+    scans = open_store(source or scan_store_url(chosen[0]))
     for start in range(0, len(chosen), lines):
         yield before_and_after(scans, results, chosen[start : start + lines], busiest=True, names=True)
-
-
-def _root(row: Row) -> str:
-    """The store that a row's source lies in."""
-    return str(row["source_uri"] or "").removesuffix(row["source_path"]).rstrip("/")
 
 
 def before_and_after(
@@ -114,7 +101,7 @@ def before_and_after(
 
 
 def _views(scans: Store, results: Store, row: Row) -> list[Image.Image]:
-    scan, result = (_rgb(pixels) for pixels in _pixels(scans, results, row))
+    scan, result = scan_and_result(scans, results, row)
     scan = scan.resize(result.size, Image.Resampling.BICUBIC)
     mask = damage_path(row["output_path"], row["pages"])
     if not row["damage_marks"] or not results.exists(mask):
@@ -146,14 +133,11 @@ def _folded(text: str, width: int) -> str:
 
 
 def _box(scan: Image.Image, *, busiest: bool) -> tuple[int, int, int, int]:
-    """The part of a picture that is shown: its middle, or where its Laplacian is largest on average."""
+    """The part of a picture that is shown: its middle, or where it has most detail."""
+    if busiest:
+        return busiest_box(scan, _CELL, _CELL)
     width, height = min(_CELL, scan.width), min(_CELL, scan.height)
     left, top = (scan.width - width) // 2, (scan.height - height) // 2
-    if busiest and (scan.width > width or scan.height > height):
-        grey = cv2.GaussianBlur(np.asarray(scan.convert("L"), np.float32), (0, 0), 2)  # detail, and not grain
-        edges = cv2.integral(np.abs(cv2.Laplacian(grey, cv2.CV_32F)))
-        sums = edges[height:, width:] - edges[:-height, width:] - edges[height:, :-width] + edges[:-height, :-width]
-        top, left = (int(place) for place in np.unravel_index(int(sums.argmax()), sums.shape))
     return left, top, left + width, top + height
 
 
@@ -164,35 +148,3 @@ def _marked(result: Image.Image, mask: bytes) -> Image.Image:
     pale = Image.blend(result.convert("L").convert("RGB"), Image.new("RGB", result.size, "white"), 0.5)
     pale.paste(_RED, mask=found)
     return pale
-
-
-def _pixels(scans: Store, results: Store, row: Row) -> tuple[np.ndarray, np.ndarray]:
-    """Scan and result: of a photograph or its first page, or a frame from the middle of a film's first half.
-
-    Raises:
-        ItemError: one of them cannot be read.
-        OSError: one of them is not there.
-    """
-    made_with = {} if row["output_path"].endswith(FRAME_LIST) else json.loads(row["settings"] or "{}")
-    settings = Settings(film_format=made_with.get("film_format", "auto"))
-    if row["media_kind"] == "film":
-        number = (row["frames"] or 0) // 4
-        of_source = islice(open_film(scans, row["source_path"], settings).scan(), number, None)
-        of_result = islice(result_frames(results, row, settings), number, None)
-        return next(iter(of_source)).pixels, next(iter(of_result))
-    scan = decode(scans.read(row["source_path"]), row["source_path"], limits_of(settings))
-    path = row["output_path"]
-    if path.endswith(PAGE_LIST):  # the first of its files
-        name = results.read(path).decode().split("\n")[0].split("  ", 1)[1]
-        path = f"{path.rpartition('/')[0]}/{name}".lstrip("/")
-    return scan.pixels, decode(results.read(path), label(path), limits_of(settings)).pixels
-
-
-def _rgb(pixels: np.ndarray) -> Image.Image:
-    """8 or 16 bits, grey or colour, as RGB; what is transparent becomes white."""
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    if pixels.shape[2] in (2, 4):
-        alpha = pixels[..., -1:] / 255
-        pixels = np.rint(pixels[..., :-1] * alpha + np.array(255) * (1 - alpha)).astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))

@@ -110,7 +110,10 @@ def check_restored(server: PrefectServer, archive: Path, run: dict[str, Any]) ->
     assert {row["flow_run_id"] for row in rows.values()} == {run["id"]}
     assert (archive / "out/0.png").is_file()
     shown = server.artifacts(run["id"])
-    assert set(shown) == {"faitharchive-run", "faitharchive-failures", "faitharchive-report"}
+    assert set(shown) == {
+        "faitharchive-run", "faitharchive-failures", "faitharchive-report", "faitharchive-before-after",
+    }  # fmt: skip
+    assert shown["faitharchive-before-after"]["data"].startswith("data:image/jpeg;base64,")
     table = {row["what"]: row["value"] for row in json.loads(shown["faitharchive-run"]["data"])}
     assert (table["restored"], table["failed"], table["left"]) == ("2", "1", "0")
     (failure,) = json.loads(shown["faitharchive-failures"]["data"])

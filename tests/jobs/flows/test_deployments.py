@@ -226,7 +226,7 @@ def test_backfill_verification_and_report_run_as_deployed(deployed: PrefectServe
     assert (sound["state"]["type"], sound["state"]["message"]) == ("COMPLETED", "1 items checked, all sound")
     reported = end("report-archive/report", output=stores["output"])
     assert reported["state"]["type"] == "COMPLETED", reported["state"]["message"]
-    assert set(deployed.artifacts(reported["id"])) == {"faitharchive-report"}
+    assert set(deployed.artifacts(reported["id"])) == {"faitharchive-report", "faitharchive-before-after"}
     (archive / "out/0.png").write_bytes(b"spoilt")
     unsound = end("verify-archive/verify")
     assert unsound["state"]["type"] == "FAILED"

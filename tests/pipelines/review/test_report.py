@@ -9,8 +9,11 @@ from typing import Any
 from archive_steps import full_row
 from typer.testing import CliRunner
 
+from pipelines.manifest.decision import Decision
+from pipelines.manifest.decisions import DecisionLog
 from pipelines.manifest.runs import write_run_record
 from pipelines.manifest.writer import ManifestWriter
+from pipelines.review.page import report_page
 from pipelines.review.report import make_report, publish_report
 from pipelines.rows import FAILED, QUARANTINED, RESTORED
 from pipelines.store.store import Store
@@ -92,7 +95,7 @@ def test_the_page_escapes_what_comes_from_the_archive(tmp_path: Path) -> None:
     uri = publish_report(store, make_report(store), "today")
     assert uri.endswith("/_faitharchive/reports/today.html")
     page = store.read("_faitharchive/reports/today.html").decode()
-    assert "<script>" not in page
+    assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\\x1b[2J.tif" in page
     assert "4 items, 2 restored" in page
     assert "is damaged; scan it again" in page
@@ -124,3 +127,37 @@ def test_the_command(tmp_path: Path) -> None:
     assert "use letters, digits" in str(refused.exception)
     missing = CliRunner().invoke(app, ["report", str(tmp_path / "nowhere")])
     assert "there is no such folder" in str(missing.exception)
+
+
+def test_a_few_of_many_are_those_that_need_eyes_and_a_spread(tmp_path: Path) -> None:
+    store, run = Store(str(tmp_path)), "20260101T000000.000Z-aaaaaa"
+    writer = ManifestWriter(store, run)
+    rows = [_row(number, RESTORED, source_path=f"{number:03d}.tif", needs_review=number == 50) for number in range(100)]
+    for row in rows:
+        writer.add(row)
+    writer.flush()
+    DecisionLog(store).record([Decision.about(rows[70], "reject", reviewer="Ada")])
+    report = make_report(store, pictures=8)
+    shown = [card.path for card in report.cards]
+    # Rejected, below a threshold, furthest from its scan; then every so many.
+    assert {"070.tif", "050.tif", "000.tif", "001.tif"} <= set(shown)
+    assert (len(shown), shown) == (8, sorted(shown))
+    assert max(int(path[:3]) for path in shown) > 75
+    assert all(card.problem.startswith("cannot be shown") for card in report.cards)
+    assert report.needs_review == 1
+    assert (report.reviews.reviewed, report.reviews.results) == (1, 100)
+    psnr = next(each for each in report.measures if "PSNR" in each.title)
+    assert sum(psnr.counts) == 100
+    assert (psnr.edges[0], psnr.edges[-1], len(psnr.counts)) == (30.0, 129.0, 20)
+    assert "8 of 100 restored items are shown" in report_page(report)
+
+
+def test_a_page_does_not_grow_with_its_archive(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    writer = ManifestWriter(store, "20260101T000000.000Z-aaaaaa")
+    for number in range(1500):
+        writer.add(_row(number, RESTORED if number % 3 else FAILED))
+    writer.flush()
+    report = make_report(store)
+    assert (report.statuses, len(report.failures), len(report.faintest)) == ({"failed": 500, "restored": 1000}, 200, 20)
+    assert len(report_page(report)) < 150_000
