@@ -251,6 +251,14 @@ class SettingFields(BaseModel):
         "Trust",
         "How far a photograph's result may be off: a map beside it and a figure, the figure, or neither.",
     )
+    trust_seeds: int = setting(
+        0,
+        "Trust",
+        "Further seeds whose disagreement says what is made up, of presets with noise; 0 is none.",
+        ge=0,
+        le=16,
+    )
+    trust_share: float = setting(0.25, "Trust", "Share of the windows that they restore.", gt=0, le=1)
     sensitive: Literal["find", "off"] = setting(
         "off", "Trust", "Find faces and text in photographs, and say how far they can be trusted."
     )

@@ -68,6 +68,11 @@ class Settings(RunFields):
             raise ValueError(
                 f"feature_reuse is {self.feature_reuse} but preset {self.preset} takes one step: choose preset sdxl, or 1"
             )
+        if self.trust_seeds == 1 or (self.trust_seeds and network.one_step):
+            raise ValueError(
+                f"trust_seeds is {self.trust_seeds}: choose 2 or more, with a preset that draws noise, or 0; preset nano draws "
+                "none, and knows by itself how far it may be off"
+            )
         if self.start not in network.starts:
             raise ValueError(
                 f"start is {self.start} but preset {self.preset} takes {' or '.join(network.starts)} alone"

@@ -56,6 +56,7 @@ _SHARED_BY_STAGES = {
     "giants",
     "joining",
     "publish",
+    "seeds",
     "sensitive",
     "replica",
     "tile_parts",

@@ -36,7 +36,7 @@ class JoinedTiles:
     Attributes:
         row: of its first tile.
         seconds_restore, seconds_trust: of all tiles.
-        trust_maps: of each tile its part of the map of trust, or None.
+        trust_maps, trusts: of each tile its part of the map of trust and its figure, or None.
         shape: rows, columns and channels of the whole.
         dtype: the source's, uint8 or uint16; uint16 if a tone curve is still to be applied.
 
@@ -53,6 +53,7 @@ class JoinedTiles:
         self._fetched: dict[int, OpenPart] = {}
         statistics, self.seconds_restore, self.seconds_trust = [], 0.0, 0.0
         self.trust_maps: list[bytes | None] = []
+        self.trusts: list[float | None] = []
         with part_errors(self._store, self.row):
             for number in range(first, first + (count or waiting["parts"])):
                 with ExitStack() as stack:
@@ -67,6 +68,7 @@ class JoinedTiles:
                 self.seconds_restore += row["seconds_restore"] or 0.0
                 self.seconds_trust += row["seconds_trust"] or 0.0
                 self.trust_maps.append(row["trust_map"])
+                self.trusts.append(row["trust"])
         lq = functools.reduce(operator.add, (item.lq for item in statistics))
         restored = functools.reduce(operator.add, (item.restored for item in statistics))
         self._gain, self._offset = (values.astype(np.float32) for values in restored.transfer_to(lq))

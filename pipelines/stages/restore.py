@@ -48,7 +48,7 @@ class Restore:
         replica = load_replica(settings, threads, digest)
         self.settings, self.device = settings, replica.device
         self.fitting = FittingRestorer(replica)
-        self.trust = TrustStage(settings, replica.restorer)
+        self.trust = TrustStage(settings, self.fitting)
 
     @property
     def restorer(self) -> Restorer:
@@ -122,13 +122,13 @@ class Restore:
             comparison = Consistency(lq.shape[0] // upscale, lq.shape[1] // upscale, upscale)
             comparison.add(_colour(restored), _colour(lq), undamaged(row["damage_mask"]))
             change.update(comparison.measures())
-            columns_of(change).update(self.trust.measured(lq, restored, place))
+            columns_of(change).update(self.trust.measured(row, lq, restored, place))
             put_pixels(change, restored)
         else:
             inside = self._inside(lq, restored, place)
             statistics = PartStatistics(*(ColourStatistics.of(_rgb_planes(each)) for each in (inside, restored)))
             change["statistics"] = statistics.to_json()
-            columns_of(change).update(self.trust.measured(inside, restored, place))
+            columns_of(change).update(self.trust.measured(row, inside, restored, place))
             put_pixels(change, from_unit_float(restored, np.dtype(np.uint16)))
         return change
 

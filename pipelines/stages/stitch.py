@@ -69,7 +69,7 @@ class Stitch:
         whole, ours = tiles.row, columns_of(row)
         columns_of(whole).update({name: ours[name] for name in _OF_THIS_RUN})
         whole["seconds_restore"] = tiles.seconds_restore
-        columns_of(whole).update(joined_trust(tiles.trust_maps, whole, self.settings))
+        columns_of(whole).update(joined_trust(tiles.trust_maps, tiles.trusts, whole, self.settings))
         whole["seconds_trust"] = tiles.seconds_trust or None
         with ExitStack() as stack:
             source = self._open(stack, whole)
@@ -91,7 +91,7 @@ class Stitch:
             if not source:
                 source.append(self.source.read(row["source_path"]))
             assert page_row["page"] is not None
-            columns_of(page_row).update(joined_trust(tiles.trust_maps, page_row, self.settings))
+            columns_of(page_row).update(joined_trust(tiles.trust_maps, tiles.trusts, page_row, self.settings))
             scan = self._scan(row, source[0], page_row["page"][0])
             return whole_of(self._measured(page_row, tiles, scan), tiles.shape, tiles.dtype)
 

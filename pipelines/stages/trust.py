@@ -13,13 +13,15 @@ from faithdiff_model.image.windows import TilePlacement
 from faithdiff_model.presets import PRESETS
 from faithdiff_model.trust.shipped import CELL
 from pipelines.media.photo.trust_map import pooled, pooling, read_trust_map, write_trust_map
-from pipelines.rows import Row
+from pipelines.rows import Row, new_row
 from pipelines.settings import Settings
+from pipelines.stages.seeds import disagreement
 from pipelines.stages.tiling import tile_places
 
 if TYPE_CHECKING:
     from faithdiff_model.restorer import Restorer
     from faithdiff_model.trust.estimate import ErrorEstimator
+    from pipelines.stages.replica import FittingRestorer
 
 __all__ = ["TrustStage", "joined_trust", "mean_trust", "trust_of_band"]
 
@@ -37,24 +39,37 @@ class TrustStage:
 
     Args:
         settings: whether and how.
-        restorer: the replica.
+        fitting: the replica.
     """
 
-    def __init__(self, settings: Settings, restorer: Restorer) -> None:
+    def __init__(self, settings: Settings, fitting: FittingRestorer) -> None:
         self._settings = settings
-        self._network = _network_for(settings, restorer)
+        self._network = _network_for(settings, fitting.now)
+        self._fitting, self._seeds = fitting, settings.trust_seeds if settings.trust != "off" else 0
 
-    def measured(self, lq: np.ndarray, restored: np.ndarray, place: TilePlacement | None) -> dict[str, object]:
+    def measured(
+        self, row: Row, lq: np.ndarray, restored: np.ndarray, place: TilePlacement | None
+    ) -> dict[str, object]:
         """Columns of a row: trust, by what, the map, and the seconds; none of them where nothing speaks for the model.
 
         Args:
+            row: of the photograph or tile.
             lq: the enlarged scan, of the result's size.
             restored: the result, of a tile its core.
             place: of a tile, which always gets its part of the map, as its photograph's trust is worked out of that.
         """
+        started = time.monotonic()
+        if self._seeds:
+            share = self._settings.trust_share
+            band = disagreement(self._fitting.now, lq, row["prompt"], row["seed"], self._seeds, share)
+            by = f"{self._seeds} seeds on {share:.0%} of the windows"
+            return {
+                "trust": trust_of_band(band),
+                "trust_source": by,
+                "seconds_trust": time.monotonic() - started,
+            }
         if self._network is None:
             return {}
-        started = time.monotonic()
         bands = self._network.bands(lq, restored)
         height, width = (place.original_height, place.original_width) if place else restored.shape[:2]
         found: dict[str, object] = {"trust": trust_of_band(float(bands.mean())), "trust_source": BY_NETWORK}
@@ -63,21 +78,29 @@ class TrustStage:
         return {**found, "seconds_trust": time.monotonic() - started}
 
 
-def joined_trust(maps: Sequence[bytes | None], row: Row, settings: Settings) -> dict[str, object]:
+def joined_trust(
+    maps: Sequence[bytes | None], trusts: Sequence[float | None], row: Row, settings: Settings
+) -> dict[str, object]:
     """Trust and map of a photograph of several tiles, as columns; empty where one has none, as those of earlier versions.
 
     Args:
-        maps: of the tiles in their order.
+        maps, trusts: of the tiles in their order.
         row: of the photograph.
         settings: how it was cut.
     """
     parts = [read_trust_map(each) for each in maps if each]
-    if not parts or len(parts) < len(maps):
-        return {"trust": None, "trust_source": None, "trust_map": None}
+    places = tile_places(row["width"], row["height"], settings)
     height, width = row["output_height"], row["output_width"]
+    if len(parts) < len(maps):
+        cores = [place.tile.core for place in places]
+        known = [
+            new_row(trust=each, height=core.height, width=core.width) for each, core in zip(trusts, cores, strict=True)
+        ]
+        trust = mean_trust(known)
+        return {"trust": trust, "trust_source": None if trust is None else row["trust_source"], "trust_map": None}
     cell = CELL * pooling(height, width, CELL)
     bands = np.zeros((-(-height // cell), -(-width // cell)), np.float32)
-    for part, place in zip(parts, tile_places(row["width"], row["height"], settings), strict=True):
+    for part, place in zip(parts, places, strict=True):
         core = place.tile.core.scaled(PRESETS[settings.preset].pixels_per_latent)
         top, left = core.top // cell, core.left // cell
         area = bands[top : top + part.shape[0], left : left + part.shape[1]]

@@ -62,7 +62,7 @@ CHANGE_NOTHING = {
     "max_seconds", "retry_seconds", "lease_seconds", "drain_seconds", "stall_minutes", "deinterlace_for", "films",
     "sequences", "max_film_bytes",
     "max_film_frames", "budget_hours", "undisclosed_because", "memory", "log_format", "log_level", "metrics_port",
-    "damaged", "review_worst_db", "trust", "review_below", "sensitive",
+    "damaged", "review_worst_db", "trust", "review_below", "sensitive", "trust_seeds", "trust_share",
 }  # fmt: skip
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from archive_steps import archive_settings, picture, save_photo, table_of
+from pydantic import ValidationError
 
+from faithdiff_model.image.windows import Rect
 from pipelines.audit.fixity import Check
 from pipelines.manifest.sidecar import read_sidecar
 from pipelines.media.photo.trust_map import pooled, pooling, read_trust_map, write_trust_map
@@ -20,6 +22,7 @@ from pipelines.stages.adapter import run_stage
 from pipelines.stages.decode import Decode
 from pipelines.stages.flags import needs_review
 from pipelines.stages.restore import Restore
+from pipelines.stages.seeds import chosen_windows
 from pipelines.stages.stitch import Stitch
 from pipelines.stages.tile import Tile
 from pipelines.stages.trust import TrustStage, joined_trust, mean_trust, trust_of_band
@@ -41,7 +44,7 @@ def carried_out(settings: Settings, model: Restore) -> Row:
     """The only item that is due, through the stages, with `model`'s replica at these settings."""
     (planned,) = make_plan(settings).pending
     table = run_stage(Decode(settings), table_of({**planned, "run_id": "r", "flow_run_id": ""}))
-    model.settings, model.trust = settings, TrustStage(settings, model.restorer)
+    model.settings, model.trust = settings, TrustStage(settings, model.fitting)
     parts = run_stage(Write(settings), run_stage(model, run_stage(Tile(settings), table))).to_pylist()
     if parts[0]["status"] != PART_DONE:
         return parts[0]
@@ -109,9 +112,9 @@ def test_a_figure_alone_has_no_map_and_takes_an_older_one_away(model: Restore, t
 
 @pytest.mark.parametrize("changes", [{"trust": "off"}, {"grain": "keep"}])
 def test_nothing_is_said_where_nobody_asks_or_knows(model: Restore, tmp_path: Path, changes: dict[str, Any]) -> None:
-    stage = TrustStage(nano_settings(tmp_path, **changes), model.restorer)
+    stage = TrustStage(nano_settings(tmp_path, **changes), model.fitting)
     image = picture(32, 32)
-    assert stage.measured(image, image, None) == {}
+    assert stage.measured(new_row(), image, image, None) == {}
 
 
 def test_a_network_speaks_for_the_weights_it_was_trained_on_alone(
@@ -119,13 +122,13 @@ def test_a_network_speaks_for_the_weights_it_was_trained_on_alone(
 ) -> None:
     monkeypatch.setattr(model.restorer, "digest", "0" * 64)
     image = picture(32, 32)
-    assert TrustStage(nano_settings(tmp_path), model.restorer).measured(image, image, None) == {}
+    assert TrustStage(nano_settings(tmp_path), model.fitting).measured(new_row(), image, image, None) == {}
 
 
 def test_a_tile_without_a_map_leaves_the_photograph_without_one(tmp_path: Path) -> None:
-    row = new_row(width=10, height=10, output_width=20, output_height=20)
-    maps = [write_trust_map(np.zeros((3, 3))), None]
-    assert set(joined_trust(maps, row, nano_settings(tmp_path)).values()) == {None}
+    row = new_row(width=256, height=100, output_width=512, output_height=200)
+    maps = [write_trust_map(np.zeros((25, 32))), None]
+    assert set(joined_trust(maps, [0.5, None], row, nano_settings(tmp_path, tile=256)).values()) == {None}
 
 
 def test_pages_are_trusted_by_their_mean_band() -> None:
@@ -158,3 +161,41 @@ def test_joined_cells_have_the_mean_of_their_bands() -> None:
     bands = np.arange(15, dtype=np.float32).reshape(3, 5)
     assert pooled(bands, 1) is bands
     np.testing.assert_allclose(pooled(bands, 2), [[3, 5, 6.5], [10.5, 12.5, 14]])
+
+
+def test_seeds_that_disagree_give_a_figure_and_no_map(tmp_path: Path) -> None:
+    settings = archive_settings(tmp_path, trust_seeds=2, trust_share=0.5, guidance_scale=1.0)
+    model = Restore(settings, threads=1)
+    row = new_row(prompt="", seed=7)
+    image = picture(32, 48)
+    found = model.trust.measured(row, image, image, None)
+    assert found["trust_source"] == "2 seeds on 50% of the windows"
+    trust = found["trust"]
+    assert isinstance(trust, float) and 0 < trust < 1
+    again = model.trust.measured(row, image, image, None)
+    assert again["trust"] == trust
+    assert "trust_map" not in found
+
+
+def test_tiles_of_several_seeds_are_trusted_by_their_figures(tmp_path: Path) -> None:
+    settings = archive_settings(tmp_path, tile=128)
+    row = new_row(width=128, height=64, output_width=256, output_height=128, trust_source="2 seeds")
+    joined = joined_trust([None, None], [trust_of_band(0.02), trust_of_band(0.04)], row, settings)
+    assert joined["trust"] == pytest.approx(trust_of_band(0.03))
+    assert (joined["trust_source"], joined["trust_map"]) == ("2 seeds", None)
+
+
+def test_a_share_of_the_windows_is_drawn_and_lies_in_the_picture() -> None:
+    drawn = chosen_windows(1000, 2100, 256, 0.25, 3)
+    assert len(drawn) == round(0.25 * 3 * 8)
+    assert drawn == chosen_windows(1000, 2100, 256, 0.25, 3) != chosen_windows(1000, 2100, 256, 0.25, 4)
+    assert all(each.height >= 256 and each.bottom <= 1000 and each.right <= 2100 for each in drawn)
+    assert len(set(chosen_windows(1000, 2100, 256, 1, 0))) == 24
+    assert chosen_windows(10, 20, 256, 0.1, 0) == [Rect(0, 0, 10, 20)]
+
+
+def test_seeds_are_of_presets_with_noise() -> None:
+    with pytest.raises(ValidationError, match="trust_seeds is 3: choose 2 or more, with a preset that draws noise"):
+        Settings(preset="nano", trust_seeds=3)
+    with pytest.raises(ValidationError, match="trust_seeds is 1"):
+        Settings(preset="tiny", trust_seeds=1)
