@@ -15,6 +15,7 @@ from rich.text import Text
 
 from faithdiff_model.redaction import redact_url
 from jobs.console.exit_codes import ALL_DONE, NOTHING_RAN
+from jobs.console.messages import hint
 from jobs.console.terminal import OUT
 from pipelines.plan.stores import check_roles
 from pipelines.settings import Settings
@@ -48,12 +49,16 @@ def check_all(settings: Settings, console: Console) -> int:
     for heading in ("check", "", "finding, or what to do"):
         table.add_column(heading, overflow="fold")
     failed = 0
-    for name, check in checks:
-        try:
-            table.add_row(name, Text("ok", style="green"), Text(check(settings)))
-        except Exception as error:  # whatever is broken is what we are here to report
-            failed += 1
-            table.add_row(name, Text("no", style="red"), Text(" ".join(str(error).split()) or type(error).__name__))
+    if not console.is_terminal:
+        hint(f"checking {', '.join(name for name, _ in checks)}: up to half a minute")
+    with console.status("checking") as status:
+        for name, check in checks:
+            status.update(f"checking {name}")  # some take many seconds, and it shows which
+            try:
+                table.add_row(name, Text("ok", style="green"), Text(check(settings)))
+            except Exception as error:  # whatever is broken is what we are here to report
+                failed += 1
+                table.add_row(name, Text("no", style="red"), Text(" ".join(str(error).split()) or type(error).__name__))
     console.print(table)
     return failed
 

@@ -6,13 +6,13 @@ Where stderr is for JSON logs, each line is one of their events.
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["RunProgress", "rate_per_hour", "time_left"]
 
 _LINE_SECONDS = 30.0
+_WIDE = 100  # columns of a terminal from which on the rate is shown, too
+_BAR = 10
 
 
 def rate_per_hour(done: int, seconds: float) -> float:
@@ -42,10 +44,30 @@ def time_left(done: int, total: int, seconds: float) -> str:
 
 
 class _Rate(ProgressColumn):
+    def __init__(self, *, wide: bool) -> None:
+        super().__init__()
+        self._wide = wide
+
     def render(self, task: Task) -> Text:
         seconds, done = task.elapsed or 0.0, int(task.completed)
-        left = time_left(done, int(task.total or 0), seconds)
-        return Text(f"{rate_per_hour(done, seconds):.0f}/hour, {left} left")
+        rate = f"{rate_per_hour(done, seconds):.0f} an hour, " if self._wide else ""
+        return Text(f"{rate}{time_left(done, int(task.total or 0), seconds)} left", no_wrap=True)
+
+
+class _Elapsed(TimeElapsedColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{super().render(task)} elapsed", no_wrap=True)
+
+
+class _Bar(Progress):
+    """A bar, and a line of its own for the film that moves and for why the run ends: neither is ever broken over two."""
+
+    note = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        if self.note:
+            yield Text(f"  {self.note}", no_wrap=True, overflow="ellipsis")
 
 
 class RunProgress:
@@ -64,20 +86,19 @@ class RunProgress:
         self._last = ""
         self._console, self._clock = console, clock
         self._started = self._shown = clock()
-        self._bar: Progress | None = None
+        self._bar: _Bar | None = None
+        self._ending = ""
         if console.is_terminal and not logs.is_json():
-            self._bar = Progress(
+            self._bar = _Bar(
                 SpinnerColumn(),
                 TextColumn("restoring"),
-                BarColumn(),
-                TextColumn(
-                    "{task.completed:.0f}/{task.total:.0f} done, {task.fields[failed]} failed{task.fields[parts]}"
-                ),
-                _Rate(),
-                TimeElapsedColumn(),
+                BarColumn(bar_width=_BAR),
+                TextColumn("{task.completed:.0f}/{task.total:.0f} done, {task.fields[failed]} failed"),
+                _Rate(wide=console.width >= _WIDE),
+                _Elapsed(),
                 console=console,
             )
-            self._task = self._bar.add_task("restoring", total=total, failed=0, parts="")
+            self._task = self._bar.add_task("restoring", total=total, failed=0)
 
     def __enter__(self) -> RunProgress:
         if self._bar:
@@ -111,9 +132,24 @@ class RunProgress:
         self._last = f", {printable(film.path)}: {film.done} of {film.total} frames"
         self._show()
 
+    def ending(self, reason: str, seconds: float) -> None:
+        """Say at once that the run ends early, and that what is in flight may finish; also from a signal's handler."""
+        self._ending = f"{reason}: finishing what is in flight, up to {seconds:.0f} s; Ctrl-C again abandons it"
+        if self._bar:
+            self._bar.note = self._ending  # drawn within a tenth of a second
+        else:  # a handler must not wait for locks that it has interrupted
+            threading.Thread(target=self._print_ending, daemon=True).start()
+
+    def _print_ending(self) -> None:
+        if logs.is_json():
+            logs.event(logging.WARNING, self._ending)
+        else:
+            self._console.print(self._ending, highlight=False, markup=False, soft_wrap=True)
+
     def _show(self) -> None:
         if self._bar:
-            self._bar.update(self._task, completed=self.done, failed=self.failed, parts=escape(self._last))
+            self._bar.update(self._task, completed=self.done, failed=self.failed)
+            self._bar.note = self._ending or self._last.removeprefix(", ")
         elif self._clock() - self._shown > _LINE_SECONDS:
             self._shown = self._clock()
             self._print()

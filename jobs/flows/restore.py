@@ -31,6 +31,7 @@ from pipelines.rows import FAILED, Row
 from pipelines.run.cluster import connected
 from pipelines.run.driver import run
 from pipelines.run.outcome import Outcome
+from pipelines.run.stop import Stop
 from pipelines.settings import Settings
 from pipelines.store.lease import Lease
 
@@ -79,7 +80,8 @@ def plan_task(
 def run_task(plan: Plan, settings: Settings, lease: Lease, flow_run_id: str) -> tuple[Outcome, list[Failure]]:
     """Restore what is pending on Ray, with progress on the terminal. Without pending items Ray is not even started."""
     failures: list[Failure] = []
-    progress = RunProgress(len(plan.pending), ERR)
+    progress, stop = RunProgress(len(plan.pending), ERR), Stop()
+    stop.when_requested(lambda: progress.ending(stop.reason, settings.drain_seconds))
 
     def on_row(row: Row) -> None:
         progress(row)
@@ -87,7 +89,7 @@ def run_task(plan: Plan, settings: Settings, lease: Lease, flow_run_id: str) -> 
 
     for row in plan.final_rows:
         _note_failure(failures, row)
-    restore = partial(run, plan, settings, run_id=lease.run_id, flow_run_id=flow_run_id, lease=lease)
+    restore = partial(run, plan, settings, run_id=lease.run_id, flow_run_id=flow_run_id, lease=lease, stop=stop)
     if not plan.pending:
         return restore(), failures
     with connected(settings), progress:

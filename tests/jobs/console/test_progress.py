@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import pytest
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.console import Console
 from jobs.console.progress import RunProgress, rate_per_hour, time_left
 from pipelines.rows import FAILED, RESTORED, new_row
 from pipelines.run.frame_counts import FramesDone
+from pipelines.run.stop import Stop
 
 
 def row(status: str = RESTORED) -> dict[str, object]:
@@ -96,7 +98,7 @@ def test_a_bar_on_a_terminal() -> None:
         progress(row(FAILED))
     shown = out.getvalue()
     assert "2/3 done, 1 failed" in shown
-    assert "/hour" in shown
+    assert "an hour" in shown
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor comes back
 
 
@@ -118,3 +120,49 @@ def test_a_film_moves_frame_by_frame() -> None:
     clock.now += 31
     progress.frames(FramesDone("reel/a.mkv", 7, 240))
     assert out.getvalue() == "0/2 done, 0 failed, 0/hour, - left, reel/a.mkv: 7 of 240 frames\n"
+
+
+def drawn(console: Console, progress: RunProgress) -> list[str]:
+    """What the bar of a terminal shows, line by line."""
+    assert progress._bar is not None
+    with console.capture() as shown:
+        console.print(progress._bar.get_renderable())
+    return [line.rstrip() for line in shown.get().splitlines()]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_bar_labels_its_numbers_and_breaks_no_line(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    progress = RunProgress(1000, console)
+    progress(row())
+    progress(row(FAILED))
+    progress.frames(FramesDone(path=f"{'very/long/' * 20}reel.mkv", done=17, total=2400))
+    bar, film = drawn(console, progress)
+    for label in ("2/1000 done", "1 failed", " left", "0:00:00 elapsed"):
+        assert label in bar
+    assert ("an hour" in bar) == (width == 120)
+    assert max(len(bar), len(film)) <= width
+    assert film.endswith("…")
+
+
+def test_an_interruption_is_acknowledged_at_once() -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+    progress, stop = RunProgress(10, console), Stop()
+    stop.when_requested(lambda: progress.ending(stop.reason, 60))
+    stop.request("interrupted by SIGINT")
+    said = "interrupted by SIGINT: finishing what is in flight, up to 60 s; Ctrl-C again abandons it"
+    assert drawn(console, progress)[-1].strip() == said
+    progress(row())  # what comes in does not hide it
+    assert drawn(console, progress)[-1].strip() == said
+
+
+def test_an_interruption_is_a_line_where_there_is_no_terminal() -> None:
+    out = io.StringIO()
+    RunProgress(10, Console(file=out, width=40)).ending("the time budget of 1 h is used up", 60)
+    for _ in range(500):
+        if out.getvalue().endswith("\n"):
+            break
+        threading.Event().wait(0.01)
+    assert out.getvalue() == (
+        "the time budget of 1 h is used up: finishing what is in flight, up to 60 s; Ctrl-C again abandons it\n"
+    )
