@@ -33,7 +33,7 @@ _OF_PRESET = (
 
 
 @cache
-def _adapter(name: str) -> TypeAdapter[Any]:
+def _adapter(name: str) -> TypeAdapter[object]:
     field = Settings.model_fields[name]
     kind: Any = field.annotation
     return TypeAdapter(Annotated[kind, *field.metadata] if field.metadata else kind)
@@ -97,7 +97,7 @@ def choosable_schema(kind: str = "photo") -> dict[str, dict[str, Any]]:
     Args:
         kind: `photo` or `film`.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found = {}
     properties = Settings.model_json_schema()["properties"]
     for name in CHOOSABLE:
         if properties[name].get("of", "") in ("", kind):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from pipelines.errors import ERROR_CODES, ItemError
 from pipelines.item_settings import choosable_schema
@@ -55,7 +54,7 @@ def details(row: Row, decisions: list[Decision]) -> JsonObject:
     }
 
 
-def _loaded(text: str) -> Any:
+def _loaded(text: str) -> object:
     try:
         return json.loads(text)
     except ValueError:

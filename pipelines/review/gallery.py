@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import threading
+import time
 from collections import OrderedDict
 
 import pyarrow as pa
@@ -29,6 +30,7 @@ _WANTED = (
 )  # fmt: skip
 # Sent as numbers of a list of distinct values.
 _NAMED = ("status", "media_kind", "error_code", "model_preset")
+_LOOK_AGAIN = 5.0  # seconds
 _TABLES = 4  # manifest files that are kept in memory, for the rows that are looked at
 
 
@@ -47,6 +49,7 @@ class Gallery:
         self._output, self._only = output, only
         self._lock = threading.Lock()
         self._version = ""
+        self._listed = float("-inf"), ""
         self._files: list[str] = []
         self._places: dict[str, tuple[int, int]] = {}
         self._results: dict[str, tuple[str, str]] = {}
@@ -65,7 +68,15 @@ class Gallery:
             return self._version, self._json
 
     def version(self) -> str:
-        """Changes when the manifest does. Raises StoreError."""
+        """Changes when the manifest does; a few seconds late, as pages ask often. Raises StoreError."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._listed[0] > _LOOK_AGAIN:
+                self._listed = now, self._list()
+            return self._listed[1]
+
+    def _list(self) -> str:
+        """The manifest's files, as one text."""
         return " ".join(f"{entry.path.rpartition('/')[2]}:{entry.size}" for entry in manifest_files(self._output))
 
     def row(self, item_id: str) -> Row | None:
@@ -105,7 +116,8 @@ class Gallery:
         return row
 
     def _refresh(self) -> None:
-        version = self.version()
+        version = self._list()
+        self._listed = time.monotonic(), version
         if version == self._version and version:
             return
         wanted = [name for name in (*_NEEDED, *_WANTED) if name in MANIFEST_SCHEMA.names]

@@ -10,7 +10,8 @@ from PIL import Image
 
 from pipelines.errors import ItemError
 from pipelines.media.photo.mask import read_mask, read_masks
-from pipelines.rows import Row, columns_of
+from pipelines.media.photo.trust_map import read_trust_map
+from pipelines.rows import Row
 from pipelines.store import layout
 from pipelines.store.retries import what_failed
 from pipelines.store.store import Store
@@ -19,8 +20,9 @@ __all__ = ["Overlays"]
 
 _MOST = 4096  # pixels of an overlay's longer side
 _DAMAGE = (0, 214, 255)  # old photographs are brown, grey or red
-# From doubt to none: what the network invented stands out, what it knows stays as it is.
-_RAMP = np.array([[255, 48, 32], [255, 160, 32], [255, 230, 64]], np.float32)
+# From little doubt to much: what the network guessed stands out, what it knows stays as it is.
+_RAMP = np.array([[255, 230, 64], [255, 150, 32], [255, 40, 24]], np.float32)
+_FULL_DOUBT = 0.15  # half width of a band, as a share of white, from which on all is red
 
 
 class Overlays:
@@ -37,7 +39,7 @@ class Overlays:
     def names(self, row: Row) -> list[str]:
         """The overlays that an item has."""
         found = ["damage"] if row["damage_mask_sha256"] else []
-        return [*found, "trust"] if _trust_path(row) else found
+        return [*found, "trust"] if row["trust_map_sha256"] else found
 
     def image(self, row: Row, name: str, number: int) -> bytes:
         """An overlay as a PNG file with alpha, of the picture's shape and perhaps smaller.
@@ -69,25 +71,13 @@ class Overlays:
         return _png(np.broadcast_to(np.array(_DAMAGE, np.uint8), (*strength.shape, 3)), strength)
 
     def _trust(self, row: Row, number: int) -> bytes:
-        """Doubt in colours: the map is grey, light where the result is to be trusted."""
-        data = self._output.read(_trust_path(row))
-        with Image.open(io.BytesIO(data)) as file:
-            if number and number < getattr(file, "n_frames", 1):
-                file.seek(number)
-            trust = np.asarray(file.convert("L"), np.float32) / 255
-        doubt = 1 - _fitted(trust)
-        place = np.clip(1 - doubt, 0, 1) * (len(_RAMP) - 1)
+        """Doubt in colours: the wider the band that nine of ten pixels lie within, the stronger."""
+        bands = _fitted(read_trust_map(self._output.read(layout.trust_path(row["output_path"]))))
+        doubt = np.clip(bands / _FULL_DOUBT, 0, 1)
+        place = doubt * (len(_RAMP) - 1)
         low = np.minimum(place.astype(int), len(_RAMP) - 2)
         colour = _RAMP[low] + (_RAMP[low + 1] - _RAMP[low]) * (place - low)[..., None]
-        return _png(colour.astype(np.uint8), np.rint(doubt * 255).astype(np.uint8))
-
-
-def _trust_path(row: Row) -> str:
-    """Where an item's map of trust is; empty where it has none."""
-    path = getattr(layout, "trust_path", None)
-    if path is None or not columns_of(row).get("trust_map_sha256"):
-        return ""
-    return str(path(row["output_path"]))
+        return _png(np.rint(colour).astype(np.uint8), np.rint(doubt * 255).astype(np.uint8))
 
 
 def _fitted(plane_HW: np.ndarray) -> np.ndarray:

@@ -91,13 +91,16 @@ def _add_items(app: FastAPI, review: Review) -> None:
         return Response(data, media_type="application/json", headers={"x-version": _short(version)})
 
     @app.get("/api/state")
-    def state() -> JsonObject:
-        """What a page asks for every few seconds."""
+    def state(known: str = "") -> JsonObject:
+        """What a page asks for every few seconds; without the decisions if their mark is the one that it knows."""
+        decisions = review.decisions()
+        mark = _short(str(sorted(decisions.items())))
         return {
             "version": _short(review.gallery.version()),
             "output": review.output.uri(""),
             "reviewer": review.reviewer,
-            "decisions": review.decisions(),
+            "mark": mark,
+            "decisions": None if known == mark else decisions,
         }
 
     @app.get("/api/items/{item}")
@@ -119,7 +122,8 @@ def _add_items(app: FastAPI, review: Review) -> None:
             raise
         except ValueError as error:
             raise HTTPException(422, " ".join(str(error).split())) from error
-        return {"made": made, "decisions": review.decisions()}
+        holding = review.decisions()
+        return {"made": made, "decisions": {item: holding.get(item) for item in body.items}}
 
 
 def _add_pictures(app: FastAPI, review: Review) -> None:

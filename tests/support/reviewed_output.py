@@ -27,12 +27,13 @@ from pipelines.manifest.naming import item_id
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.media.photo.encode import encode
 from pipelines.media.photo.mask import write_mask
+from pipelines.media.photo.trust_map import write_trust_map
 from pipelines.review.review import Review
 from pipelines.review.server import ReviewServer
 from pipelines.review.tile_cache import TileCache
-from pipelines.rows import FAILED, RESTORED, Row
+from pipelines.rows import FAILED, MANIFEST_SCHEMA, RESTORED, Row
 from pipelines.settings import Settings
-from pipelines.store.layout import damage_path
+from pipelines.store.layout import damage_path, trust_path
 from pipelines.store.store import Store
 
 MARKUP = "<img src=x onerror=alert(1)>.png"
@@ -105,7 +106,8 @@ def _row(place: ReviewedOutput, path: str, **changes: Any) -> Row:
         "frames": 1, "film": None, "output_width": 2 * WIDTH, "output_height": 2 * HEIGHT, "pages": None, "page_facts": None,
         "model_preset": "nano",
         "model_trained": True, "settings_digest": "d" * 64, "settings": '{"preset": "nano", "upscale": 2}',
-        "damage_mask_sha256": None, "finished_at": MOMENT + timedelta(seconds=1),
+        "damage_mask_sha256": None, "needs_review": False, "finished_at": MOMENT + timedelta(seconds=1),
+        **{name: None for name in MANIFEST_SCHEMA.names if name.startswith(("trust", "sensitive"))},
     }  # fmt: skip
     return full_row(**(values | changes))
 
@@ -118,6 +120,13 @@ def _photo(place: ReviewedOutput, path: str, seed: int, **changes: Any) -> Row:
     mask[10:60, 10:60] = True
     if seed == 0:
         changes["damage_mask_sha256"] = _write(place.restored / damage_path(path), write_mask(mask))
+    if seed == 2:
+        bands = np.zeros((75, 100))  # a cell of 8 x 8 pixels of the result
+        bands[:25] = 0.15
+        changes |= {
+            "trust": 0.42,
+            "trust_map_sha256": _write(place.restored / trust_path(path), write_trust_map(bands)),
+        }
     return _row(
         place, path, source_sha256=_write(place.scans / path, data), output_path=path,
         output_sha256=_write(place.restored / path, result), status=RESTORED, **changes,

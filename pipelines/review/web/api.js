@@ -23,7 +23,7 @@ async function ask(address, options) {
 const path = (id) => encodeURIComponent(id);
 
 export const loadItems = () => ask("api/items");
-export const loadState = () => ask("api/state");
+export const loadState = (known = "") => ask(`api/state?known=${known}`);
 export const loadItem = (id) => ask(`api/items/${path(id)}`);
 export const loadMetadata = (id) => ask(`api/items/${path(id)}/metadata`);
 export const loadPair = (id, number) => ask(`api/items/${path(id)}/pair/${number}`);

@@ -31,7 +31,7 @@ async function start() {
   try {
     const [cards, now] = await Promise.all([api.loadItems(), api.loadState()]);
     startDecisions(now.reviewer);
-    Object.assign(state, { output: now.output, version: now.version, decisions: now.decisions });
+    Object.assign(state, { output: now.output, version: now.version, decisions: now.decisions, mark: now.mark });
     takeItems(cards);
   } catch (error) {
     by("progress-text").textContent = "Not loaded";
@@ -53,9 +53,9 @@ async function start() {
 async function lookAgain() {
   if (document.hidden) return;
   try {
-    const now = await api.loadState();
-    if (JSON.stringify(now.decisions) !== JSON.stringify(state.decisions)) {
-      state.decisions = now.decisions;
+    const now = await api.loadState(state.mark);
+    if (now.decisions) {
+      Object.assign(state, { decisions: now.decisions, mark: now.mark });
       emit("decisions");
     }
     if (now.version !== state.version) {

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { by, fill, h, keep, kept, toast, whole } from "./dom.js";
 import { description } from "./filters.js";
-import { emit, state, WORDS } from "./state.js";
+import { emit, state, takeDecisions, WORDS } from "./state.js";
 
 let sending = Promise.resolve();
 
@@ -16,8 +16,8 @@ export async function decide(ids, decision, { note = "", settings = {}, quiet = 
   sending = sent.catch(() => null);
   try {
     const answer = await sent;
-    state.decisions = answer.decisions;
-    if (decision !== "undo") state.undoable.push(ids);
+    takeDecisions(answer.decisions);
+    if (decision !== "undo") state.undoable.push({ ids, decision, reviewer: body.reviewer });
     emit("decisions");
     if (!quiet) {
       const what = ids.length === 1 ? state.byId.get(ids[0])?.name ?? "" : `${whole(answer.made)} items`;
@@ -33,9 +33,13 @@ export async function decide(ids, decision, { note = "", settings = {}, quiet = 
 
 /** Take back what was decided last on this page; else what holds of the items that are given. */
 export async function undo(ids = null) {
-  const last = Array.isArray(ids) ? ids : state.undoable.pop();
+  if (Array.isArray(ids)) return decide(ids, "undo");
+  const last = state.undoable.pop();
   if (!last) return toast("Nothing was decided on this page yet");
-  return decide(last, "undo");
+  // What another has decided since is not ours to take back unseen.
+  const ours = last.ids.filter((id) => state.decisions[id]?.[0] === last.decision && state.decisions[id]?.[1] === last.reviewer);
+  if (!ours.length) return toast("Another reviewer has decided about that since", { bad: true });
+  return decide(ours, "undo");
 }
 
 /** Opens a form of settings for redo. `detail` is what the server says of the first of the items. */

@@ -16,6 +16,7 @@ const SHOWN_VALUES = 300;
 
 export const filters = { text: "", sort: "path", range: null, low: null, high: null };
 const facets = [];
+let measures = []; // of `RANGES`, that differ between items
 
 /** A warning without its numbers, so that the same one is counted once. */
 const likeness = (text) => text.replace(/\d[\d.,]*/g, "N");
@@ -40,11 +41,23 @@ export function setUpFilters() {
     facet("code", "Failure", (item) => (item.code ? [item.code] : [])),
   ];
   facets.splice(0, facets.length, ...made);
-  filters.range = Object.keys(RANGES).find((name) => state.columns.has(name)) ?? null;
-  const numbers = filters.range ? state.items.map((item) => item[filters.range]).filter((each) => each !== null) : [];
-  filters.bounds = numbers.length ? [Math.min(...numbers), Math.max(...numbers)] : null;
+  measures = Object.keys(RANGES).filter((name) => state.columns.has(name) && boundsOf(name));
+  if (!measures.includes(filters.range)) filters.range = measures[0] ?? null;
+  filters.bounds = filters.range && boundsOf(filters.range);
   draw();
   apply();
+}
+
+/** Least and most of a measure; null where all are equal, so that there is nothing to choose. */
+function boundsOf(name) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const item of state.items) {
+    const value = item[name];
+    if (value === null) continue;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return low < high ? [low, high] : null;
 }
 
 function flagsOf(item) {
@@ -106,7 +119,7 @@ function recount(one, counts) {
 
 function draw() {
   const sections = facets.map(section).filter(Boolean);
-  const range = filters.bounds && filters.bounds[1] > filters.bounds[0] ? rangeSection() : null;
+  const range = filters.bounds ? rangeSection() : null;
   sections.splice(2, 0, range);
   fill(by("filters"), ...sections, h("button", { type: "button", class: "link clear", text: "Clear all filters", on: { click: clear } }));
   const sort = by("sort");
@@ -160,7 +173,12 @@ function rangeSection() {
   };
   for (const each of [from, to]) each.addEventListener("input", take);
   take();
-  return h("fieldset", { class: "facet" }, h("legend", { text: RANGES[filters.range] }), h("div", { class: "histogram", "aria-hidden": "true" }, ...bars), h("div", { class: "range" }, from, to), text);
+  const measure = h("select", { "aria-label": "Measure" }, ...measures.map((name) => h("option", { value: name, text: RANGES[name], selected: name === filters.range })));
+  measure.addEventListener("change", () => {
+    Object.assign(filters, { range: measure.value, low: null, high: null });
+    setUpFilters();
+  });
+  return h("fieldset", { class: "facet" }, h("legend", {}, measures.length > 1 ? measure : RANGES[filters.range]), h("div", { class: "histogram", "aria-hidden": "true" }, ...bars), h("div", { class: "range" }, from, to), text);
 }
 
 /** Show everything again. */
@@ -193,7 +211,7 @@ export function startFilters() {
   by("search").addEventListener("input", quietly(() => {
     filters.text = by("search").value;
     apply();
-  }, 30));
+  }, 10));
   by("sort").addEventListener("change", () => {
     filters.sort = by("sort").value;
     apply();

@@ -11,6 +11,7 @@ const made = new Map(); // place in `shown` -> element
 let layout = { columns: 1, width: 200, height: 200, size: Number(kept("size")) || 200 };
 let anchor = 0;
 let flipped = false;
+let before = []; // what was shown last
 
 export function startGallery() {
   const grid = by("grid");
@@ -33,7 +34,8 @@ export function startGallery() {
     by("nothing").hidden = state.shown.length > 0;
     by("count").textContent = state.shown.length === state.items.length ? `${whole(state.items.length)} items` : `${whole(state.shown.length)} of ${whole(state.items.length)}`;
     by("batch-open").disabled = !state.shown.length;
-    clearAll();
+    if (before.length !== state.shown.length || before.some((item, place) => item !== state.shown[place])) clearAll();
+    before = state.shown;
     measure();
   });
   on("decisions", () => {

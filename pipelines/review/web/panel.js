@@ -4,7 +4,7 @@ import { loadMetadata } from "./api.js";
 import { by, fill, h, keep, kept } from "./dom.js";
 import { SIGNS, WORDS } from "./state.js";
 
-const FIGURES = ["trust", "lq_psnr_db", "consistency_ssim", "consistency_colour", "consistency_worst_db", "sensitive", "needs_review", "damage_share", "damage_marks"];
+const FIGURES = ["trust", "trust_source", "lq_psnr_db", "consistency_ssim", "consistency_colour", "consistency_worst_db", "sensitive", "needs_review", "damage_share", "damage_marks"];
 const ORIGIN = [
   "source_path", "source_sha256", "source_size", "output_path", "output_sha256", "output_size", "identity", "model_preset",
   "model_digest", "model_revision", "seed", "device", "parts", "run_id", "disclosure", "colour_profile", "bit_depth", "media_format",
@@ -13,7 +13,7 @@ const ORIGIN = [
 
 const CALLED = {
   lq_psnr_db: "likeness to the scan, dB", consistency_ssim: "structure kept (SSIM)", consistency_colour: "colour difference",
-  consistency_worst_db: "worst region, dB", damage_share: "damaged part", damage_marks: "marks of damage",
+  trust_source: "trust says", consistency_worst_db: "worst region, dB", damage_share: "damaged part", damage_marks: "marks of damage",
 };
 
 const called = (name) => CALLED[name] ?? name.replaceAll("_", " ");

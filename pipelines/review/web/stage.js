@@ -38,7 +38,8 @@ export function startStage(hear) {
   for (const event of ["update-viewport", "resize", "open"]) viewer.addHandler(event, follow);
   viewer.addHandler("animation-finish", follow);
   for (const event of ["canvas-scroll", "canvas-drag", "canvas-pinch", "canvas-double-click"]) viewer.addHandler(event, () => (fitted = false));
-  new ResizeObserver(() => fitted && requestAnimationFrame(() => fitted && fit(true))).observe(by("stage"));
+  // The viewer moves the picture after it has said so.
+  viewer.addHandler("after-resize", () => queueMicrotask(() => fitted && fit(true)));
   startCurtain();
 }
 

@@ -10,7 +10,8 @@ export const state = {
   columns: new Set(), // of the manifest, that some item has a value in
   reviewer: "",
   output: "",
-  version: "",
+  version: "", // of the manifest
+  mark: "", // of the decisions
   total: 0,
   undoable: [], // lists of ids, newest last
 };
@@ -29,6 +30,14 @@ export const WORDS = { accept: "Accepted", reject: "Rejected", redo: "To be redo
 export const SIGNS = { accept: "✓", reject: "✕", redo: "↻", none: "" };
 
 export const standing = (item) => state.decisions[item.id]?.[0] ?? "none";
+
+/** Decisions by id, null where none holds any more. */
+export function takeDecisions(changed) {
+  for (const [id, decision] of Object.entries(changed)) {
+    if (decision) state.decisions[id] = decision;
+    else delete state.decisions[id];
+  }
+}
 
 /** Cards of the server, lists by column, as items. */
 export function takeItems(cards) {

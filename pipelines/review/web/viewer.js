@@ -155,6 +155,8 @@ async function showPictures(item, mine) {
   by("problem").hidden = !errors.length && !notes.length;
   by("problem").textContent = [...errors, ...notes].join("\n");
   await stage.show(item, wanted, pair);
+  // What is looked at next is decoded meanwhile.
+  if (wanted === 0 && list[at + 1] && list[at] === item) api.loadPair(list[at + 1].id, 0).catch(() => null);
 }
 
 function drawScrub(item) {
@@ -250,7 +252,7 @@ export async function decideHere(decision) {
 
 /** Take back what was decided last here, and go to where that was. */
 export async function undoHere() {
-  const last = state.undoable.at(-1) ?? (standing(current()) !== "none" ? [current().id] : null);
+  const last = state.undoable.at(-1)?.ids ?? (standing(current()) !== "none" ? [current().id] : null);
   await (state.undoable.length ? undo() : undo(last));
   const place = last?.length === 1 ? list.findIndex((item) => item.id === last[0]) : -1;
   if (isOpen() && place >= 0 && place !== at) go(place);

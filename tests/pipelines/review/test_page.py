@@ -80,6 +80,22 @@ def test_the_curtain_moves_and_other_pixels_are_shown(page: Page) -> None:
     assert int(page.locator("#curtain").get_attribute("aria-valuenow") or 0) < int(before or 0)
 
 
+def test_the_whole_picture_is_in_sight_at_first_and_after_a_change_of_size(page: Page) -> None:
+    open_item(page, "photo 1.png")
+    for width, height in ((1200, 800), (1100, 560)):
+        page.set_viewport_size({"width": width, "height": height})
+        press(page, "2")
+        for _ in range(50):  # frames until the viewer has seen its new size
+            seen = np.abs(pixels(page).astype(int) - RESULT_COLOUR).max(axis=2) <= 6
+            rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+            sides = rows[0], seen.shape[0] - 1 - rows[-1], columns[0], seen.shape[1] - 1 - columns[-1]
+            if min(sides) > 3:
+                break
+        assert min(sides) > 3
+        assert abs((columns[-1] - columns[0]) / (rows[-1] - rows[0]) - 4 / 3) < 0.02
+    page.set_viewport_size({"width": 1200, "height": 800})
+
+
 def test_holding_a_key_shows_the_scan(page: Page) -> None:
     open_item(page, "photo 1.png")
     press(page, "2")

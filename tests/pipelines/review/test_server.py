@@ -195,6 +195,17 @@ def test_the_mask_of_damage_lies_over_the_picture(client: Client, place: Reviewe
     assert client.ask("GET", f"overlays/{item}/trust/0")[0] == 404
 
 
+def test_the_map_of_trust_stands_out_where_the_result_was_guessed(client: Client, place: ReviewedOutput) -> None:
+    item = place.row_id("box 1/photo 2.png")
+    assert client.json(f"api/items/{item}")["overlays"] == ["trust"]
+    with Image.open(io.BytesIO(client.ask("GET", f"overlays/{item}/trust/0")[1])) as image:
+        pixels = np.asarray(image)
+    assert pixels.shape == (75, 100, 4)
+    assert pixels[:25, :, 3].min() == 255
+    assert not pixels[25:, :, 3].any()
+    assert pixels[0, 0, :3].tolist() == [255, 40, 24]
+
+
 def test_details_tell_where_a_result_comes_from(client: Client, place: ReviewedOutput) -> None:
     found = client.json(f"api/items/{place.row_id('box 1/photo 0.png')}")
     assert found["columns"]["settings"] == {"preset": "nano", "upscale": 2}
@@ -217,7 +228,10 @@ def test_decisions_are_recorded_and_taken_back(client: Client, place: ReviewedOu
     ]
     assert DecisionLog(Store(str(place.restored))).current()[item].reviewer == "Björn"
     assert client.decide(items=[item], decision="undo")[1]["decisions"][item] == ["reject", "Ada"]
-    assert item not in client.decide(items=[item], decision="undo")[1]["decisions"]
+    assert client.decide(items=[item], decision="undo")[1]["decisions"] == {item: None}
+    state = client.json("api/state")
+    assert item not in state["decisions"]
+    assert client.json(f"api/state?known={state['mark']}")["decisions"] is None
     assert client.decide(items=[item], decision="undo")[1]["made"] == 0
 
 
