@@ -13,7 +13,7 @@ from jobs.console.exit_codes import exit_code
 from jobs.console.messages import warn
 from jobs.console.summary import RunResult
 from jobs.console.tables import print_summary
-from jobs.console.terminal import OUT
+from jobs.console.terminal import ERR, OUT, print_line
 from jobs.service.environment import has_server
 from pipelines.manifest.runs import new_run_id
 from pipelines.run.outcome import Outcome
@@ -54,6 +54,8 @@ def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
     run_id = new_run_id(started)
     with ExitStack() as holding:
         lease, plan = take_and_plan(settings, run_id, holding, damaged)
+        for line in plan.why_waiting:
+            print_line(line, "yellow", console=ERR)
         if plan.pending or plan.final_rows:
             with handing_over(run_id, lease, plan):
                 return _run_flow(settings, damaged)

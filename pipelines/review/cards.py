@@ -21,7 +21,7 @@ from pipelines.review.side_by_side import busiest_box, scan_and_result
 from pipelines.rows import Row
 from pipelines.store.concurrency import map_threaded
 from pipelines.store.layout import REPORTS
-from pipelines.store.store import Store, StoreError
+from pipelines.store.store import Store
 
 __all__ = ["CARD_COLUMNS", "PICTURES", "Card", "Pair", "make_cards", "picture_strip"]
 
@@ -105,7 +105,7 @@ def make_cards(
         try:
             pictures = _Pictures(row, scans_of, output)
             found.whole, found.detail = pictures.pairs(there)
-        except (ItemError, StoreError, OSError, StopIteration) as error:
+        except Exception as error:  # whatever a decoder raises: one picture must not cost the report
             reason = error.reason if isinstance(error, ItemError) else redact(first_line(error))
             found.problem = f"cannot be shown: {reason}"
             return found

@@ -69,11 +69,11 @@ def card(watched: Watched, name: str) -> Locator:
     return watched.page.locator(".card").filter(has=watched.page.get_by_text(name, exact=True))
 
 
-def seen(figure: Locator, part: float) -> int:
-    """The grey that is seen at this part of a figure's width, a quarter down."""
+def seen(figure: Locator, part: float, down: float = 0.25) -> int:
+    """The grey that is seen at this part of a figure's width and of its height."""
     figure.scroll_into_view_if_needed()
     with Image.open(io.BytesIO(figure.screenshot())) as picture:
-        return int(picture.convert("L").getpixel((round((picture.width - 1) * part), picture.height // 4)))
+        return int(picture.convert("L").getpixel((round((picture.width - 1) * part), round(picture.height * down))))
 
 
 def is_scan(figure: Locator, part: float) -> bool:
@@ -98,6 +98,14 @@ def test_the_slider_shows_more_of_the_scan_or_of_the_result(watched: Watched) ->
     assert is_scan(figure, 0.7)
     value = figure.locator("input").get_attribute("aria-valuetext")
     assert value == "100% scan"
+
+
+def test_scan_and_result_lie_over_each_other(watched: Watched) -> None:
+    figure = card(watched, "wide.png").locator(".compare")  # wider than its card: both have the same margin above
+    assert (is_scan(figure, 0.3), is_scan(figure, 0.7)) == (True, False)
+    assert seen(figure, 0.3, 0.02) == seen(figure, 0.7, 0.02) not in range(DARK - 12, DARK + 12)
+    boxes = [image.bounding_box() for image in figure.locator("img").all()]
+    assert boxes[0] == boxes[1]
 
 
 def test_no_name_and_no_note_runs_or_makes_markup(watched: Watched) -> None:
