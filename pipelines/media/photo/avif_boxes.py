@@ -41,9 +41,12 @@ def read_avif(data: bytes) -> AvifHeader:
     """Header of an AVIF file.
 
     Raises:
-        ItemError: "zero_size", "truncated", "corrupt", or "unsupported" (high dynamic range).
+        ItemError: "zero_size", "truncated", "corrupt", or "unsupported" (high dynamic range, animations).
     """
     whole = list(_boxes(data, 0, len(data)))  # the box of the pixels must be whole, too
+    if any(kind == b"moov" for kind, _, _ in whole):
+        # imagecodecs 2026.3 writes frames of animations beyond its buffer, which ends the process.
+        raise ItemError("unsupported", "an AVIF sequence (animation) is not supported; export its first picture as PNG")
     meta = next(((start + 4, end) for kind, start, end in whole if kind == b"meta"), None)
     if meta is None:
         raise ItemError("truncated", f"the file ends before it describes its picture; {RECOPY}")

@@ -162,3 +162,10 @@ def test_packed_tga_without_a_footer_is_told_by_its_packets() -> None:
 
 def test_a_bitmap_without_its_file_header_is_named() -> None:
     assert code_of(pillow_file(smooth(3), "BMP")[14:]) == "unsupported"
+
+
+def test_an_avif_animation_never_reaches_the_decoder_that_dies_of_it() -> None:
+    # imagecodecs 2026.3.6 ends the process on Pillow's star.avifs; whatever the name, its boxes tell.
+    still = imagecodecs.avif_encode(smooth(3), level=90)
+    assert code_of(still) == ""
+    assert code_of(still + struct.pack(">I4s", 8, b"moov")) == "unsupported"
