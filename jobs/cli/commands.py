@@ -65,7 +65,7 @@ COMMANDS = {
     "report": CommandPlace(
         "jobs.cli.report",
         "report",
-        "Make a page on what is restored, what failed and why, how faithful it is and how the runs went.",
+        "Make a page on what is restored, what failed and why, how faithful it is and how the runs went, with pictures.",
     ),
     "contact-sheet": CommandPlace(
         "jobs.cli.contact_sheet",
