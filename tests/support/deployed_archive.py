@@ -77,7 +77,7 @@ def restore_on_schedule(server: PrefectServer) -> dict[str, Any]:
     nightly = server.deployment("restore-archive/nightly")
     parameters = {**nightly["parameters"], "settings": settings_of(server, "restore-archive/nightly")}
     server.call("PATCH", f"/deployments/{nightly['id']}", {"parameters": parameters})
-    due = datetime.now(UTC) + timedelta(seconds=5)
+    due = datetime.now(UTC) + timedelta(seconds=15)  # a scheduler that looks after that makes none
     schedule = {"interval": 86400, "anchor_date": due.isoformat(), "timezone": "UTC"}
     server.call("POST", f"/deployments/{nightly['id']}/schedules", [{"schedule": schedule, "active": True}])
     wanted = {
@@ -90,7 +90,7 @@ def restore_on_schedule(server: PrefectServer) -> dict[str, Any]:
         runs = [run for run in server.call("POST", "/flow_runs/filter", wanted) if run["auto_scheduled"]]
         return runs[0] if runs else None
 
-    return server.ended(wait_for("the scheduler to make a run", look, 180)["id"])
+    return server.ended(wait_for("the scheduler to make a run", look, 90)["id"])
 
 
 def check_restored(server: PrefectServer, archive: Path, run: dict[str, Any]) -> None:
