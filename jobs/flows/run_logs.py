@@ -49,12 +49,5 @@ def log_to_run() -> Iterator[None]:
     handler = APILogHandler(logging.INFO)
     handler.setFormatter(logs.Lines())
     handler.addFilter(_OfRun(str(flow_run.id)))
-    before = logs.events.level
-    logs.events.addHandler(handler)
-    if not logs.events.isEnabledFor(logging.INFO):
-        logs.events.setLevel(logging.INFO)
-    try:
+    with logs.events_to(handler):
         yield
-    finally:
-        logs.events.removeHandler(handler)
-        logs.events.setLevel(before)

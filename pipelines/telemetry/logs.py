@@ -9,11 +9,13 @@ import json
 import logging
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from faithdiff_model.redaction import redact
 
-__all__ = ["ABOUT", "JsonLines", "Lines", "StderrHandler", "configure", "event", "events", "is_json"]
+__all__ = ["ABOUT", "JsonLines", "Lines", "StderrHandler", "configure", "event", "events", "events_to", "is_json"]
 
 # In each line, null where they do not apply.
 ABOUT = ("run_id", "item_id", "source_path", "stage", "error_code")
@@ -62,7 +64,8 @@ def configure(log_format: str, log_level: str, *, worker: bool = False) -> None:
     if not events.propagate:
         _set_level(logging.NOTSET)
         return
-    handler = StderrHandler()
+    level = _LEVELS.get(log_level, logging.INFO)
+    handler = StderrHandler(level)
     handler.setFormatter(JsonLines() if log_format == "json" else Lines())
     if log_format == "json":
         for other in root.handlers[:]:
@@ -70,7 +73,7 @@ def configure(log_format: str, log_level: str, *, worker: bool = False) -> None:
                 root.removeHandler(other)
         logging.captureWarnings(True)
     root.addHandler(handler)
-    _set_level(_LEVELS.get(log_level, logging.INFO))
+    _set_level(level)
     _installed = handler
 
 
@@ -78,10 +81,35 @@ def _set_level(level: int) -> None:
     """Of our loggers; libraries' own keep theirs, which is warning."""
     for name in _OURS:
         logging.getLogger(name).setLevel(level)
+    if _others:
+        events.setLevel(min(level or logging.INFO, logging.INFO))
+
+
+@contextmanager
+def events_to(handler: logging.Handler) -> Iterator[None]:
+    """Within the block, events from info on also go to a handler, whatever `configure` chose or chooses for stderr."""
+    before = events.level
+    _others.append(handler)
+    events.addHandler(handler)
+    events.setLevel(min(before or logging.INFO, logging.INFO))
+    try:
+        yield
+    finally:
+        _others.remove(handler)
+        events.removeHandler(handler)
+        _set_level(_installed.level if _installed else logging.NOTSET)
 
 
 class StderrHandler(logging.StreamHandler):
-    """Writes to what stderr is at the time."""
+    """Writes to what stderr is at the time.
+
+    Args:
+        level: below which nothing is written.
+    """
+
+    def __init__(self, level: int = logging.NOTSET) -> None:
+        super().__init__()
+        self.setLevel(level)
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -89,6 +117,7 @@ class StderrHandler(logging.StreamHandler):
 
 
 _installed: StderrHandler | None = None
+_others: list[logging.Handler] = []
 
 
 class JsonLines(logging.Formatter):

@@ -82,3 +82,28 @@ def test_the_last_choice_counts(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == ""
     assert logging.getLogger().handlers == handlers
     assert not logs.events.propagate
+
+
+class Kept(logging.Handler):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage())
+
+
+@pytest.mark.parametrize("level", ["auto", "warning", "debug"])
+def test_another_place_hears_of_events_whatever_stderr_gets(capfd: pytest.CaptureFixture[str], level: str) -> None:
+    """A run's page in Prefect, within which the run configures its own logs."""
+    kept = Kept()
+    with logs.events_to(kept):
+        configure("text", level)
+        tell()
+    tell()
+    assert kept.told == ["item restored", "item failed"]
+    lines = [line.split(" ")[2:4] for line in capfd.readouterr().err.splitlines()]
+    told = {"auto": [], "warning": [["item", "failed"]], "debug": [["item", "restored"], ["item", "failed"]]}
+    assert lines == told[level] * 2
