@@ -90,24 +90,6 @@ def test_the_wheel_is_whole_and_works_alone(wheel: Path, tmp_path: Path) -> None
     assert "preset: nano" in shown
 
 
-@pytest.mark.slow
-def test_the_demo_works_from_a_wheel_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
-    """With nano from the wheel: nothing of the checkout is on its path."""
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", f"{tmp_path}/site"]
-    subprocess.run([*command, str(wheel)], check=True, capture_output=True)
-    program = (
-        "import sys, jobs.cli.main as cli; print(cli.__file__); sys.argv = ['faitharchive', 'demo', 'demo']; cli.main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=900,
-        stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": f"{tmp_path}/site"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.startswith(f"{tmp_path}/site/")
-    assert (tmp_path / "demo/before-after.png").is_file()
-    assert len(list((tmp_path / "demo/restored").rglob("*.restoration.json"))) == 9
-
-
 @pytest.fixture(scope="module")
 def needs(seen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("libraries")

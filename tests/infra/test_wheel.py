@@ -63,6 +63,8 @@ def test_the_wheel_holds_code_weights_and_types_and_nothing_else(wheel: Path) ->
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
     assert any(name.startswith("faithdiff_model/presets/weights/nano") for name in names)
+    pages = [str(path.relative_to(ROOT)) for path in (ROOT / "pipelines/review/web").rglob("*") if path.is_file()]
+    assert pages and set(pages) <= set(names)
     for package in PACKAGES:
         here = {str(path.relative_to(ROOT)) for path in (ROOT / package).rglob("*.py")}
         assert here <= set(names)
