@@ -117,7 +117,7 @@ def test_yaml_is_whole_and_explained(tmp_path: Path) -> None:
     for field in Settings.model_fields.values():
         assert f"  # {field.description}" in text
     headings = [line for line in text.splitlines() if line.startswith("# ")][1:]
-    assert len(headings) == len(set(headings)) == 10
+    assert len(headings) == len(set(headings)) == 11
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=120)
