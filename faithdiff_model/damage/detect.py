@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from faithdiff_model.damage.infrared import combine, infrared_evidence
 from faithdiff_model.damage.marks import select_marks
@@ -22,7 +20,7 @@ from faithdiff_model.damage.network import FAMILIES, DamageNetwork, DetectorConf
 from faithdiff_model.damage.prominence import network_input
 from faithdiff_model.damage.shipped import SHIPPED
 from faithdiff_model.image.resize import to_grey, to_unit_float
-from faithdiff_model.weights.download import WeightsError
+from faithdiff_model.weights.half_file import read_half_file, unfit, write_half_file
 
 HALO = 160  # pixels: as far as the network sees, rounded up to its multiple
 _CORE = 1024  # pixels a side of what one call decides; a multiple of the network's
@@ -79,31 +77,20 @@ class DamageDetector:
         Raises:
             WeightsError: missing, damaged, or of another network.
         """
-        try:
-            with safe_open(path, "pt") as file:
-                facts = file.metadata() or {}
-                tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        except FileNotFoundError as error:
-            raise WeightsError(f"weights {path}: no such file") from error
-        except (OSError, SafetensorError) as error:
-            raise WeightsError(f"weights {path}: damaged or not safetensors; fetch it again") from error
+        tensors, facts = read_half_file(path)
         try:
             settings = {name: tuple(value) for name, value in json.loads(facts["config"]).items()}
             network = DamageNetwork(DetectorConfig(**settings))
             thresholds = Thresholds(**json.loads(facts["thresholds"]))
             network.load_state_dict(tensors, strict=True)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[-1].strip() if str(error) else type(error).__name__
-            raise WeightsError(
-                f"weights {path}: not a damage detector's ({reason}); give detector.safetensors"
-            ) from error
+            raise unfit(path, "a damage detector's; give detector.safetensors", error) from error
         return cls(network.to(device), thresholds)
 
     def save(self, path: Path) -> None:
         """Write weights as float16, with the network's configuration and the thresholds beside them."""
         facts = {"config": json.dumps(asdict(self.network.config)), "thresholds": json.dumps(asdict(self.thresholds))}
-        half = {name: value.half().contiguous().cpu() for name, value in self.network.state_dict().items()}
-        save_file(half, path, metadata=facts)
+        write_half_file(path, self.network.state_dict(), facts)
 
     def detect(self, pixels: np.ndarray, *, infrared: np.ndarray | None = None) -> Damage:
         """Find damage.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from faithdiff_model.damage.prominence import CHANNELS
+from faithdiff_model.network.residual import ResidualBlock, start_weights
 
 FAMILIES = ("specks", "lines", "areas")  # the network's channels
 _NEAR = 16  # channels of the branch at full size
@@ -43,18 +44,6 @@ class DetectorConfig:
         return 2 ** len(self.widths)
 
 
-class ResidualBlock(nn.Module):
-    """`x + conv(relu(conv(x)))`."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(functional.relu(self.first(x)))
-
-
 class DamageNetwork(nn.Module):
     """Logits of damage by family."""
 
@@ -77,20 +66,7 @@ class DamageNetwork(nn.Module):
         # What stands out by itself is said at full size, without the way down and up again.
         self.near = nn.Conv2d(CHANNELS, _NEAR, 3, padding=1)
         self.judge = nn.Conv2d(_NEAR, len(FAMILIES), 1)
-        self._start()
-
-    def _start(self) -> None:
-        """Weights to begin with: as strong out as in, small where blocks and predictions end, damage rare."""
-        for name, layer in self.named_modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                assert layer.bias is not None
-                nn.init.zeros_(layer.bias)
-                if name.endswith("second") or name == "leave":
-                    with torch.no_grad():
-                        layer.weight.mul_(0.3)
-        assert self.leave.bias is not None
-        nn.init.constant_(self.leave.bias, -4.0)
+        start_weights(self, self.leave, small=0.3, bias=-4.0)  # damage is rare
         nn.init.zeros_(self.judge.weight)
 
     def forward(self, seen_BCHW: Tensor) -> Tensor:

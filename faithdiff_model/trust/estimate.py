@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from faithdiff_model.image.resize import to_unit_float
 from faithdiff_model.trust.network import MULTIPLE, ErrorConfig, ErrorNetwork
 from faithdiff_model.trust.shipped import CELL, SHIPPED
-from faithdiff_model.weights.download import WeightsError
+from faithdiff_model.weights.half_file import read_half_file, unfit, write_half_file
 
 HALO = 128  # pixels around a tile that it is judged with; a multiple of the network's
 _CORE = 1024  # pixels a side of what one call judges; a multiple of the network's
@@ -70,14 +68,7 @@ class ErrorEstimator:
         Raises:
             WeightsError: missing, damaged, or of another network.
         """
-        try:
-            with safe_open(path, "pt") as file:
-                facts = file.metadata() or {}
-                tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        except FileNotFoundError as error:
-            raise WeightsError(f"weights {path}: no such file") from error
-        except (OSError, SafetensorError) as error:
-            raise WeightsError(f"weights {path}: damaged or not safetensors; install the package again") from error
+        tensors, facts = read_half_file(path)
         try:
             network = ErrorNetwork(ErrorConfig(**json.loads(facts["config"])))
             network.load_state_dict(tensors, strict=True)
@@ -85,8 +76,7 @@ class ErrorEstimator:
             calibration = Calibration(tuple(told["scales"]), tuple(told["factors"]), told["coverage"])
             return cls(network.to(device), calibration, facts["model"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[-1].strip() if str(error) else type(error).__name__
-            raise WeightsError(f"weights {path}: not an error network's ({reason})") from error
+            raise unfit(path, "an error network's", error) from error
 
     def save(self, path: Path) -> None:
         """Write weights as float16, with configuration, calibration and the restorer's digest beside them."""
@@ -95,8 +85,7 @@ class ErrorEstimator:
             "calibration": json.dumps(asdict(self.calibration)),
             "model": self.model,
         }
-        half = {name: value.half().contiguous().cpu() for name, value in self.network.state_dict().items()}
-        save_file(half, path, metadata=facts)
+        write_half_file(path, self.network.state_dict(), facts)
 
     def speaks_for(self, model: str) -> bool:
         """Whether it was trained on the errors of the restorer of this digest."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from faithdiff_model.network.residual import ResidualBlock, start_weights
 from faithdiff_model.trust.shipped import CELL
 
 MULTIPLE = 16  # sides of the network's input are multiples of this many pixels
@@ -38,18 +39,6 @@ class ErrorConfig:
     coarse_depth: int = 3
 
 
-class _Block(nn.Module):
-    """`x + conv(relu(conv(x)))`."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(functional.relu(self.first(x)))
-
-
 class ErrorNetwork(nn.Module):
     """Logarithm of the scale of a Laplace distribution of the result's error."""
 
@@ -59,26 +48,13 @@ class ErrorNetwork(nn.Module):
         self.enter = nn.Conv2d(96, config.fine, 3, padding=1)
         self.shrink = nn.Conv2d(config.fine, config.middle - _ENERGIES, 2, stride=2)
         before = config.depth // 2
-        self.before = nn.Sequential(*(_Block(config.middle) for _ in range(before)))
+        self.before = nn.Sequential(*(ResidualBlock(config.middle) for _ in range(before)))
         self.down = nn.Conv2d(config.middle, config.coarse, 2, stride=2)
-        self.coarse = nn.Sequential(*(_Block(config.coarse) for _ in range(config.coarse_depth)))
+        self.coarse = nn.Sequential(*(ResidualBlock(config.coarse) for _ in range(config.coarse_depth)))
         self.up = nn.Conv2d(config.coarse, 4 * config.middle, 1)
-        self.after = nn.Sequential(*(_Block(config.middle) for _ in range(config.depth - before)))
+        self.after = nn.Sequential(*(ResidualBlock(config.middle) for _ in range(config.depth - before)))
         self.leave = nn.Conv2d(config.middle, 1, 1)
-        self._start()
-
-    def _start(self) -> None:
-        """Weights to begin with: as strong out as in, small where blocks end, an error of some 3% everywhere."""
-        for name, layer in self.named_modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                assert layer.bias is not None
-                nn.init.zeros_(layer.bias)
-                if name.endswith("second") or name == "leave":
-                    with torch.no_grad():
-                        layer.weight.mul_(0.2)
-        assert self.leave.bias is not None
-        nn.init.constant_(self.leave.bias, -3.5)
+        start_weights(self, self.leave, small=0.2, bias=-3.5)  # an error of some 3% everywhere
 
     def forward(self, scan_BCHW: Tensor, result_BCHW: Tensor) -> Tensor:
         """Predict the error.
