@@ -19,9 +19,13 @@ GLOSSARY: dict[str, str] = {
     "caption": "A sentence or two on what a scan shows, from a catalogue or from a model that looks at it. It is the prompt "
     "of the preset sdxl; nano needs none.",
     "catalogue": "A table of the archive's own descriptions by path, CSV or Parquet, that is used as captions.",
+    "consistency": "How far a result, made as small as its scan again, agrees with it: by structure, by colour, and where "
+    "it agrees least. What was cleaned counts as a difference, too.",
     "contact sheet": "A picture of scans beside their results at 100%, made by `faitharchive contact-sheet`.",
     "damage mask": "A small black and white picture beside a result: white is where dust, scratches or creases were found. It "
     "shows what was repaired, so that every repair can be checked.",
+    "decision": "What a person said of a result in `faitharchive review`: accept, reject, or redo with other settings. Exports "
+    "leave out what was rejected, and the next run redoes what was chosen.",
     "deinterlacing": "Making whole frames of video that was stored in half frames, the odd and the even lines in turn.",
     "derivative": "A file made from another for use, beside the preserved original. All that FaithArchive writes is one.",
     "detail": "How crisp nano's results are, from 0 (faithful alone) to 1. What is above 0 is partly generated, and the "
@@ -55,6 +59,8 @@ GLOSSARY: dict[str, str] = {
     "warnings and errors. It is Parquet under OUTPUT/_faitharchive/manifest, and `faitharchive manifest` shows it.",
     "nano": "Our own small network, the default. It works without a GPU and without a download, and changes little: it takes "
     "out noise and blocks, and sharpens.",
+    "needs review": "A mark on results that a person should look at: their trust or their consistency is below the limit "
+    "(--review-below, --review-worst-db), or a part of the scan was lost.",
     "negative prompt": "Words that guidance leads away from. Empty, as a rule.",
     "not taken": "A file under the source that is neither photograph nor film, or of a kind that cannot be read. Runs count "
     "them by kind; `faitharchive manifest show --not-taken` lists them with what to do.",
@@ -80,6 +86,8 @@ GLOSSARY: dict[str, str] = {
     "store": "A folder, or a URL of object storage such as s3://bucket/folder, that holds scans or results.",
     "tile": "A piece of a photograph that is too large to be restored at once.",
     "tone": "Brightness and colour as a whole. It stays as scanned unless `--tone restore` asks to take out fading and casts.",
+    "trust": "How far a result may be off, as a figure from 0 to 1 and as a map beside it: bright parts were guessed. "
+    "It is measured for nano, holds about nine of ten pixels, and knows nothing of what left no trace in the scan.",
     "window": "The square that a network looks at in one go. Windows overlap, and their results are blended.",
     "windows a call": "How many windows a network computes together. More is faster on a GPU and takes more memory.",
 }  # fmt: skip

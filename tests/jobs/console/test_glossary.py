@@ -12,6 +12,7 @@ from jobs.console.glossary import GLOSSARY, find
 ASKED = (
     "lease", "drain", "halo", "fixity", "windows a call", "sidecar", "manifest", "quarantine", "replica", "tile", "catalogue",
     "guidance", "seed", "segment", "slate", "spot node", "head node", "PREMIS", "C2PA", "IIIF", "not taken", "identity",
+    "trust", "consistency", "needs review", "decision",
 )  # fmt: skip
 
 
