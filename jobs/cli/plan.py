@@ -8,6 +8,7 @@ import typer
 
 from jobs.console.tables import print_plan
 from jobs.console.terminal import OUT
+from jobs.console.waits import waiting
 from pipelines.settings import Settings
 
 __all__ = ["plan"]
@@ -17,4 +18,7 @@ def plan(settings: Settings, limit: Annotated[int, typer.Option(help="Items to l
     """Show what `restore` would do and why, without doing it."""
     from pipelines.plan.plan import make_plan
 
-    print_plan(make_plan(settings), settings, OUT, limit)
+    words = "planning: listing both stores, comparing, looking at the weights"
+    with waiting(f"{words}; a store that does not answer is tried for {settings.retry_seconds:.0f} s"):
+        found = make_plan(settings)
+    print_plan(found, settings, OUT, limit)

@@ -14,6 +14,7 @@ from jobs.console.messages import warn
 from jobs.console.summary import RunResult
 from jobs.console.tables import print_summary
 from jobs.console.terminal import ERR, OUT, print_line
+from jobs.console.waits import waiting
 from jobs.service.environment import has_server
 from pipelines.manifest.runs import new_run_id
 from pipelines.run.outcome import Outcome
@@ -43,7 +44,8 @@ def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
     from pipelines.plan.stores import open_stores
 
     logs.configure(settings.log_format, settings.log_level)
-    open_stores(settings)  # what is wrong with the command is said before anything takes its seconds to start
+    with waiting(f"looking at both stores; one that does not answer is tried for {settings.retry_seconds:.0f} s"):
+        open_stores(settings)  # what is wrong with the command is said before anything takes its seconds to start
     if not settings.model_spec().trained:
         warn(f"preset {settings.preset} is untrained:", "the pipeline is real, the pictures are not restorations.")
     if has_server():
@@ -53,7 +55,8 @@ def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
     started, clock = datetime.now(UTC), time.monotonic()
     run_id = new_run_id(started)
     with ExitStack() as holding:
-        lease, plan = take_and_plan(settings, run_id, holding, damaged)
+        with waiting("planning: listing both stores, comparing, looking at the weights"):
+            lease, plan = take_and_plan(settings, run_id, holding, damaged)
         for line in plan.why_waiting:
             print_line(line, "yellow", console=ERR)
         if plan.pending or plan.final_rows:
@@ -67,8 +70,9 @@ def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
 
 
 def _run_flow(settings: Settings, damaged: Sequence[str]) -> int:
-    from jobs.flows.restore import restore_and_print
-    from jobs.service.server import start_own_server
+    with waiting("starting Prefect, which keeps the record of runs"):
+        from jobs.flows.restore import restore_and_print
+        from jobs.service.server import start_own_server
 
-    start_own_server()
+        start_own_server()
     return restore_and_print(settings, damaged)

@@ -20,6 +20,7 @@ from rich.text import Text
 from faithdiff_model.redaction import redact
 from jobs.console.progress import rate_per_hour, time_left
 from jobs.console.terminal import OUT, printable
+from jobs.console.waits import waiting
 from pipelines.audit.status import RunStatus, run_status
 from pipelines.manifest.review_counts import review_counts
 from pipelines.store.store import Store, StoreError
@@ -46,7 +47,9 @@ def status(
     stalled, or stopped before its end.
     """
     store = open_store(output)
-    if not store.exists() or (store.local and not Path(store.key("")).is_dir()):
+    with waiting(f"looking at the store; one that does not answer is tried for {store.retry_seconds:.0f} s"):
+        there = store.exists() and not (store.local and not Path(store.key("")).is_dir())
+    if not there:
         raise StoreError(f"output {printable(store.uri(''))}: there is no such folder; check the path")
     if watch and not as_json and OUT.is_terminal:
         with Live(console=OUT, auto_refresh=False) as live:
@@ -63,7 +66,8 @@ def status(
 
 
 def _look(store: Store) -> RunStatus:
-    return replace(run_status(store), reviews=review_counts(store))
+    with waiting("looking at the store"):
+        return replace(run_status(store), reviews=review_counts(store))
 
 
 def _looks(store: Store) -> Iterator[RunStatus]:

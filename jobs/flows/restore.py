@@ -92,7 +92,7 @@ def run_task(plan: Plan, settings: Settings, lease: Lease, flow_run_id: str) -> 
     restore = partial(run, plan, settings, run_id=lease.run_id, flow_run_id=flow_run_id, lease=lease, stop=stop)
     if not plan.pending:
         return restore(), failures
-    with connected(settings), progress:
+    with progress, connected(settings):  # Ray takes seconds to start, and to end
         return restore(on_row=on_row, on_part=progress.part, on_frames=progress.frames), failures
 
 

@@ -1,0 +1,30 @@
+"""Words for every wait: whoever sits before a command is told what it waits for, if that takes longer than a moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jobs.console.messages import hint
+
+__all__ = ["MOMENT", "waiting"]
+
+MOMENT = 1.0  # seconds; with the interpreter's own start something is said within two
+
+
+@contextmanager
+def waiting(text: str, seconds: float = MOMENT) -> Iterator[None]:
+    """Within the block: if it takes longer than `seconds`, say once, on stderr, what is waited for.
+
+    Args:
+        text: what is done, and how long it may take, such as `looking at both stores`.
+        seconds: 0 or more.
+    """
+    timer = threading.Timer(seconds, hint, [f"{text} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
