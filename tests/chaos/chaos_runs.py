@@ -22,7 +22,7 @@ from pipelines.manifest.current import newest_rows
 from pipelines.manifest.reader import read_rows
 from pipelines.rows import RESTORED
 from pipelines.settings import Settings
-from pipelines.store.layout import PRIVATE
+from pipelines.store.layout import PRIVATE, trust_path
 from pipelines.store.store import Store
 
 DRIVER, CLUSTER_DRIVER = (Path(__file__).parent / name for name in ("driver.py", "cluster_driver.py"))
@@ -178,9 +178,13 @@ def census(settings: Settings) -> Census:
             continue
         sidecar = row["output_path"] + ".restoration.json"
         named |= {row["output_path"], sidecar}
+        trust_map = trust_path(row["output_path"]) if row["trust_map_sha256"] else ""
         try:
             digests[path] = hashlib.sha256(output.read(row["output_path"])).hexdigest()
             told = json.loads(output.read(sidecar))
+            if trust_map:
+                named.add(trust_map)
+                assert hashlib.sha256(output.read(trust_map)).hexdigest() == row["trust_map_sha256"], trust_map
         except (OSError, ValueError):
             unsound.add(path)
             continue
