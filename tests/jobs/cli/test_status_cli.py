@@ -161,7 +161,7 @@ def test_a_run_that_was_killed_is_told_and_the_same_command_continues(tmp_path: 
 
 def test_a_store_without_a_run_and_stores_that_are_none(tmp_path: Path) -> None:
     assert look(tmp_path) == (0, {
-        "state": "none", "run_id": "", "lease": None, "progress": None, "record": None,
+        "state": "none", "run_id": "", "lease": None, "progress": None, "record": None, "reviews": None,
         "advice": "no run has been here yet: faitharchive restore SCANS OUTPUT",
     })  # fmt: skip
     (tmp_path / "file").write_bytes(b"")

@@ -315,7 +315,7 @@ def test_an_encrypted_film_is_called_encrypted(tmp_path: Path, known: bool) -> N
     if not known:  # as with a codec that FFmpeg has no name for
         path.write_bytes(path.read_bytes().replace(b"frmaavc1", b"frmazzzz"))
     error = error_of(path)
-    assert (error.code, error.reason) == ("unsupported", "a.mp4: it is encrypted; get it without copy protection")
+    assert (error.code, error.reason) == ("unsupported", "reels/a.mp4: it is encrypted; get it without copy protection")
 
 
 def test_a_film_of_which_most_is_gone_is_not_called_one_with_gaps(tmp_path: Path) -> None:
@@ -383,7 +383,7 @@ def test_a_missing_file_and_a_failing_store(tmp_path: Path) -> None:
             return super().read(-1 if size is None else size)
 
     film_ = open_container(lambda: Failing(tmp_path / "a.mkv"), "a.mkv", FilmOptions())  # type: ignore[arg-type, return-value]
-    with pytest.raises(ItemError, match=r"^unreadable: reels/a.mkv: .*the network went away"):
+    with pytest.raises(ItemError, match=r"^unreadable: a.mkv: .*the network went away"):
         list(film_.scan())
 
 
