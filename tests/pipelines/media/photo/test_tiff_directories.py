@@ -121,7 +121,7 @@ def test_a_broken_page_is_named() -> None:
         start, count = file.pages[1].dataoffsets[0], file.pages[1].databytecounts[0]
     data[start : start + count] = bytes(count)
     found = list_pages(bytes(data))
-    with pytest.raises(ItemError, match=r"^corrupt: album\.tif, page 2 of 3: "):
+    with pytest.raises(ItemError, match=r"^corrupt: scans/album\.tif, page 2 of 3: "):
         decode_page(bytes(data), "scans/album.tif", LIMITS, found, 1)
     np.testing.assert_array_equal(decode_page(bytes(data), "album.tif", LIMITS, found, 2).pixels, DEEP)
 

@@ -89,7 +89,7 @@ def test_what_is_unsafe_is_refused(kind: str) -> None:
     started = time.process_time()
     with pytest.raises(XmpError):
         read_rdf(HOSTILE[kind])
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 8  # 1 on a quiet machine
 
 
 def test_a_photograph_does_not_fail_by_it() -> None:
