@@ -31,7 +31,7 @@ from pipelines.rows import FAILED, Row
 from pipelines.run.cluster import connected
 from pipelines.run.driver import run
 from pipelines.run.outcome import Outcome
-from pipelines.run.stop import Stop
+from pipelines.run.stop import BUDGET, Stop
 from pipelines.settings import Settings
 from pipelines.store.lease import Lease
 
@@ -81,7 +81,12 @@ def run_task(plan: Plan, settings: Settings, lease: Lease, flow_run_id: str) -> 
     """Restore what is pending on Ray, with progress on the terminal. Without pending items Ray is not even started."""
     failures: list[Failure] = []
     progress, stop = RunProgress(len(plan.pending), ERR), Stop()
-    stop.when_requested(lambda: progress.ending(stop.reason, settings.drain_seconds))
+
+    def on_stop() -> None:
+        if stop.signal or stop.reason.startswith(BUDGET):  # the summary says what else ended it
+            progress.ending(stop.reason, settings.drain_seconds)
+
+    stop.when_requested(on_stop)
 
     def on_row(row: Row) -> None:
         progress(row)

@@ -26,11 +26,16 @@ def restore(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Lines on stderr, but for those that say what a slow machine waits for."""
+    return [line for line in done.stderr.splitlines() if not line.endswith(" ...")]
+
+
 def test_an_idle_run_loads_neither_prefect_nor_ray_and_leaves_its_record(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "list.txt").write_text("no photograph")
     done = restore(tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, complaints(done)) == (0, [])
     assert done.stdout.splitlines()[0] == "Nothing to do: 0 already done, no model work."
     assert done.stdout.splitlines()[-1] == "loaded:"
     (record,) = (tmp_path / "out" / "_faitharchive" / "runs").glob("*.json")
@@ -44,5 +49,5 @@ def test_an_idle_run_is_refused_an_output_that_another_run_holds(tmp_path: Path)
     with hold_lease(open_store(str(tmp_path / "out")), run_id="other", seconds=60):
         done = restore(tmp_path)
     assert done.returncode == 2
-    assert "other" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert "other" in done.stderr and len(complaints(done)) == 1
     assert done.stdout.splitlines() == ["loaded:"]
