@@ -16,7 +16,7 @@ TONE ?= runs/tone
 TRUST ?= runs/trust
 GPU_PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 
-.PHONY: demo picture test test-chaos lint format bench bench-gpu nano detector tone trust install install-demo clean
+.PHONY: demo picture test test-slow test-chaos lint format bench bench-gpu nano detector tone trust install install-demo clean
 
 # The program and what it needs, without test servers and linters: where these are installed, nothing is done again.
 install-demo: $(STAMP)
@@ -33,6 +33,10 @@ picture: demo
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not chaos" -n 2 --dist loadfile --no-loadscope-reorder \
 		--durations 10
+
+# Whole runs that take minutes each; what they show is shown in parts by `make test`.
+test-slow: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not chaos" --timeout 3600
 
 # Kills, lost nodes, failing stores and fuzzing at length (its soak of 2,000 items alone takes eight minutes on 2 cores).
 test-chaos: install

@@ -31,6 +31,7 @@ def test_worker_processes_die_in_every_way(tmp_path: Path) -> None:
     assert found.digests == restored_calmly(settings, found.digests)
 
 
+@pytest.mark.slow
 def test_killed_then_interrupted_then_finished(tmp_path: Path) -> None:
     """Three runs: SIGKILL for the whole first, SIGTERM for the second, the third gets to the end."""
     settings = make_archive(tmp_path, 24).model_copy(update={"replicas": 1, "cpus": 2})  # fewer processes to start

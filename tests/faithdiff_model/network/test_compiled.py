@@ -44,6 +44,7 @@ def picture(height: int, width: int) -> np.ndarray:
     return (0.5 + 0.4 * np.sin(rows + columns * np.array([1.0, 0.7, 0.4]))).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_full_windows_are_compiled_whatever_came_before() -> None:
     """Calls of one and two full windows, with and without guidance, and a smaller photograph before and after."""
     plain, graphs = build_restorer(TINY_SPEC, RestoreOptions(steps=2, window_batch=2)), Graphs()

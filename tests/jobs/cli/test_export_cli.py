@@ -95,6 +95,7 @@ def test_what_is_wrong_is_one_line(
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_what_nano_restored_is_exported(tmp_path: Path) -> None:
     """From the scan to the bag with the two commands of the documentation, as processes."""
     save_photo(tmp_path / "scans" / "1924" / "b.tif", picture(40, 60))

@@ -65,6 +65,7 @@ def test_deployments_name_flows_and_settings_that_there_are(monkeypatch: pytest.
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_flows_of_verification_report_and_backfill(tmp_path: Path, ray_session: None) -> None:
     from jobs.flows.backfill import backfill_archive
     from jobs.flows.report import report_archive

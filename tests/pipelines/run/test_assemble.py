@@ -43,6 +43,7 @@ def pixels(settings: Settings, row: Row) -> np.ndarray:
     return np.asarray(Image.open(Path(settings.output) / row["output_path"])).astype(int)
 
 
+@pytest.mark.slow
 def test_tiles_are_joined_without_a_seam(scans: Path, tmp_path: Path, ray_session: None) -> None:
     one = Settings(source=str(scans), output=str(tmp_path / "one"), **FAST)
     cut = Settings(source=str(scans), output=str(tmp_path / "cut"), tile=192, **FAST)

@@ -32,6 +32,7 @@ def restored(settings: Settings) -> Row:
     return row
 
 
+@pytest.mark.slow
 def test_a_giant_is_restored_as_any_photograph_and_resumed(tmp_path: Path, ray_session: None) -> None:
     scans = tmp_path / "scans"
     scans.mkdir()

@@ -54,6 +54,7 @@ def restored(settings: Settings) -> dict[str, Row]:
     return {row["source_path"]: row for row in current_rows(Store(settings.output)).values()}
 
 
+@pytest.mark.slow
 def test_pages_of_a_run_that_was_killed_are_not_restored_again(
     scans: Path, tmp_path: Path, ray_session: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
