@@ -23,6 +23,7 @@ from faithdiff_model.damage.crops import SIDE, Crops
 from faithdiff_model.damage.network import FAMILIES, DamageNetwork, DetectorConfig, with_norms, without_norms
 from faithdiff_model.damage.prominence import network_input
 from faithdiff_model.damage.scans import UNSURE
+from faithdiff_model.training.averages import follow_average, rise_and_fall
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 
@@ -137,7 +138,7 @@ def train_detector(
     total = 60 * stage.minutes
     while (passed := spent + time.monotonic() - began) < total:
         for group in optimizer.param_groups:
-            group["lr"] = stage.learning_rate * _rate(passed / total)
+            group["lr"] = stage.learning_rate * rise_and_fall(passed / total)
         image, target = _batch(crops, hard, stage, step)
         loss = damage_loss(network(image), target, stage)
         optimizer.zero_grad(set_to_none=True)
@@ -146,7 +147,7 @@ def train_detector(
         optimizer.step()
         step += 1
         losses.append(float(loss.detach()))
-        _follow(average, network, min(stage.ema_decay, (1 + step) / (10 + step)))
+        follow_average(average, network, stage.ema_decay, step)
         if step % 100 == 0:
             row = _log(output, step, passed, losses)
             losses = []
@@ -167,19 +168,6 @@ def _log(output: Path, step: int, passed: float, losses: list[float]) -> dict[st
     with (output / LOG).open("a") as file:
         file.write(json.dumps(row) + "\n")
     return row
-
-
-@torch.no_grad()
-def _follow(average: DamageNetwork, network: DamageNetwork, decay: float) -> None:
-    """Move averaged weights and statistics toward the network's."""
-    for mean, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(new, 1 - decay)
-
-
-def _rate(share: float) -> float:
-    """The learning rate after a share of the time, as a share of its height."""
-    return min(1.0, share / 0.02) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
 def _batch(crops: Crops, hard: Crops | None, stage: DetectorStage, step: int) -> tuple[Tensor, Tensor]:

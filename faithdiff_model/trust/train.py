@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from faithdiff_model.training.averages import follow_average, rise_and_fall
 from faithdiff_model.trust.network import ErrorConfig, ErrorNetwork
 from faithdiff_model.trust.pairs import Pairs
 from faithdiff_model.trust.shipped import CELL
@@ -81,9 +82,8 @@ def train_trust(
     # By this process's own time: what else the machine does takes nothing from the training.
     began, total, step, losses = time.process_time(), 60 * stage.minutes, 0, list[float]()
     while (passed := time.process_time() - began) < total:
-        share = passed / total
         for group in optimizer.param_groups:
-            group["lr"] = stage.learning_rate * min(1.0, share / 0.02) * 0.5 * (1 + math.cos(math.pi * share))
+            group["lr"] = stage.learning_rate * rise_and_fall(passed / total)
         scans, results, errors = _batch(pairs, stage, step)
         loss = laplace_loss(network(scans, results), errors)
         optimizer.zero_grad(set_to_none=True)
@@ -92,7 +92,7 @@ def train_trust(
         optimizer.step()
         step += 1
         losses.append(float(loss.detach()))
-        _follow(average, network, min(stage.ema_decay, (1 + step) / (10 + step)))
+        follow_average(average, network, stage.ema_decay, step)
         if step % 200 == 0:
             if not math.isfinite(losses[-1]):
                 raise ValueError(f"the loss is {losses[-1]} at step {step}: lower the learning rate")
@@ -121,10 +121,3 @@ def _batch(pairs: Pairs, stage: TrustStage, step: int) -> tuple[Tensor, Tensor, 
         torch.from_numpy(np.stack(each).transpose(0, 3, 1, 2).astype(np.float32)) for each in zip(*drawn, strict=True)
     )
     return scans / 255, results / 255, errors[:, 0]
-
-
-@torch.no_grad()
-def _follow(average: ErrorNetwork, network: ErrorNetwork, decay: float) -> None:
-    """Move averaged weights toward the network's."""
-    for mean, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        mean.lerp_(new, 1 - decay)

@@ -8,7 +8,7 @@ import typer
 
 from jobs.console.tables import print_plan
 from jobs.console.terminal import OUT
-from jobs.console.waits import waiting
+from jobs.console.waits import PLANNING, patience, waiting
 from pipelines.settings import Settings
 
 __all__ = ["plan"]
@@ -18,7 +18,6 @@ def plan(settings: Settings, limit: Annotated[int, typer.Option(help="Items to l
     """Show what `restore` would do and why, without doing it."""
     from pipelines.plan.plan import make_plan
 
-    words = "planning: listing both stores, comparing, looking at the weights"
-    with waiting(f"{words}; a store that does not answer is tried for {settings.retry_seconds:.0f} s"):
+    with waiting(PLANNING + patience(settings.retry_seconds)):
         found = make_plan(settings)
     print_plan(found, settings, OUT, limit)

@@ -14,7 +14,7 @@ from jobs.console.messages import warn
 from jobs.console.summary import RunResult
 from jobs.console.tables import print_summary
 from jobs.console.terminal import ERR, OUT, print_line
-from jobs.console.waits import waiting
+from jobs.console.waits import PLANNING, patience, waiting
 from jobs.service.environment import has_server
 from pipelines.manifest.runs import new_run_id
 from pipelines.run.outcome import Outcome
@@ -44,7 +44,7 @@ def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
     from pipelines.plan.stores import open_stores
 
     logs.configure(settings.log_format, settings.log_level)
-    with waiting(f"looking at both stores; one that does not answer is tried for {settings.retry_seconds:.0f} s"):
+    with waiting("looking at both stores" + patience(settings.retry_seconds)):
         open_stores(settings)  # what is wrong with the command is said before anything takes its seconds to start
     if not settings.model_spec().trained:
         warn(f"preset {settings.preset} is untrained:", "the pipeline is real, the pictures are not restorations.")
@@ -55,7 +55,7 @@ def run_restore(settings: Settings, damaged: Sequence[str] = ()) -> int:
     started, clock = datetime.now(UTC), time.monotonic()
     run_id = new_run_id(started)
     with ExitStack() as holding:
-        with waiting("planning: listing both stores, comparing, looking at the weights"):
+        with waiting(PLANNING):
             lease, plan = take_and_plan(settings, run_id, holding, damaged)
         for line in plan.why_waiting:
             print_line(line, "yellow", console=ERR)

@@ -20,7 +20,7 @@ from rich.text import Text
 from faithdiff_model.redaction import redact
 from jobs.console.progress import rate_per_hour, time_left
 from jobs.console.terminal import OUT, printable
-from jobs.console.waits import waiting
+from jobs.console.waits import patience, waiting
 from pipelines.audit.status import RunStatus, run_status
 from pipelines.manifest.review_counts import review_counts
 from pipelines.store.store import Store, StoreError
@@ -47,7 +47,7 @@ def status(
     stalled, or stopped before its end.
     """
     store = open_store(output)
-    with waiting(f"looking at the store; one that does not answer is tried for {store.retry_seconds:.0f} s"):
+    with waiting("looking at the store" + patience(store.retry_seconds)):
         there = store.exists() and not (store.local and not Path(store.key("")).is_dir())
     if not there:
         raise StoreError(f"output {printable(store.uri(''))}: there is no such folder; check the path")

@@ -8,9 +8,15 @@ from contextlib import contextmanager
 
 from jobs.console.messages import hint
 
-__all__ = ["MOMENT", "waiting"]
+__all__ = ["MOMENT", "PLANNING", "patience", "waiting"]
 
 MOMENT = 1.0  # seconds; with the interpreter's own start something is said within two
+PLANNING = "planning: listing both stores, comparing, looking at the weights"
+
+
+def patience(seconds: float) -> str:
+    """What to add where a store may not answer, which is then tried for so many seconds."""
+    return f"; a store that does not answer is tried for {seconds:.0f} s"
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from pipelines.rows import FAILED, Row
 from pipelines.run.cluster import connected
 from pipelines.run.driver import run
 from pipelines.run.outcome import Outcome
-from pipelines.run.stop import BUDGET, Stop
+from pipelines.run.stop import Stop, on_purpose
 from pipelines.settings import Settings
 from pipelines.store.lease import Lease
 
@@ -83,7 +83,7 @@ def run_task(plan: Plan, settings: Settings, lease: Lease, flow_run_id: str) -> 
     progress, stop = RunProgress(len(plan.pending), ERR), Stop()
 
     def on_stop() -> None:
-        if stop.signal or stop.reason.startswith(BUDGET):  # the summary says what else ended it
+        if on_purpose(stop.reason, stop.signal):  # the summary says what else ended it
             progress.ending(stop.reason, settings.drain_seconds)
 
     stop.when_requested(on_stop)

@@ -22,7 +22,7 @@ from prefect.states import Completed, Failed
 
 from faithdiff_model.redaction import redact, redact_url
 from jobs.console.summary import Counts, Summary, restored_in_words
-from pipelines.run.stop import BUDGET
+from pipelines.run.stop import on_purpose
 from pipelines.store.lease import LeaseError
 from pipelines.store.retries import is_transient
 
@@ -42,9 +42,8 @@ __all__ = [
 
 # A state's name is in the event that Prefect sends of it: prefect.flow-run.Skipped is what automations see.
 SKIPPED = "Skipped"
-ITEMS_FAILED = (
-    "ItemsFailed"  # all was tried, and some photographs or films failed: neither plain green nor a failed run
-)
+# All was tried, and some photographs or films failed: neither plain green nor a failed run.
+ITEMS_FAILED = "ItemsFailed"
 RUN_ENDED = "faitharchive.run.ended"
 _PAYLOAD = (
     "run_id", "restored", "failed", "failed_by_code", "left", "stopped", "already_done", "quarantined", "seconds",
@@ -129,7 +128,7 @@ def final_state(summary: Counts, result: Result, more: str = "") -> Result:
         result: of the flow.
         more: text after the counts.
     """
-    stopped = summary["stopped"] and not summary["signal"] and not summary["stopped"].startswith(BUDGET)
+    stopped = summary["stopped"] and not on_purpose(summary["stopped"], summary["signal"])
     name = ITEMS_FAILED if summary["failed"] else None
     return finished(in_words(summary) + more, result, failed=bool(stopped), name=name)
 

@@ -27,9 +27,10 @@ __all__ = ["CARD_COLUMNS", "PICTURES", "Card", "Pair", "make_cards", "picture_st
 
 PICTURES = f"{REPORTS}/pictures"
 CARD_COLUMNS = (
-    "item_id", "source_uri", "source_path", "source_sha256", "output_path", "output_sha256", "output_width", "output_height",
-    "width", "height", "media_kind", "media_format", "frames", "pages", "settings", "settings_digest", "model_trained",
-    "model_preset", "lq_psnr_db", "trust", "needs_review", "warnings", "damage_marks", "caption",
+    "item_id", "source_uri", "source_path", "source_sha256", "output_path", "output_sha256", "output_width",
+    "output_height", "width", "height", "media_kind", "media_format", "frames", "frame_rate", "film", "pages",
+    "settings_digest", "model_trained", "model_preset", "lq_psnr_db", "trust", "needs_review", "warnings", "damage_marks",
+    "caption",
 )  # fmt: skip
 
 _VERSION = 1  # of how pictures are made

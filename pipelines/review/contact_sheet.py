@@ -122,14 +122,19 @@ def _caption(row: Row, column: int, *, names: bool) -> str:
 
 
 def _printable(path: str) -> str:
-    """A path in the letters that every Pillow draws; its end where it is long."""
-    shown = "".join(c if c.isprintable() and ord(c) < 0x250 else "?" for c in path)
+    """A path as it is written below a scan; its end where it is long."""
+    shown = _drawable(path)
     return shown if len(shown) <= _NAME else "..." + shown[3 - _NAME :]
 
 
 def _folded(text: str, width: int) -> str:
-    shown = "".join(c if c.isprintable() and ord(c) < 0x250 else "?" for c in text)
+    shown = _drawable(text)
     return "\n".join(shown[start : start + width] for start in range(0, min(len(shown), 4 * width), width))
+
+
+def _drawable(text: str) -> str:
+    """A text in the letters that every Pillow draws."""
+    return "".join(c if c.isprintable() and ord(c) < 0x250 else "?" for c in text)
 
 
 def _box(scan: Image.Image, *, busiest: bool) -> tuple[int, int, int, int]:

@@ -10,7 +10,7 @@ from typing import Literal, cast
 
 from pipelines.errors import ItemError
 from pipelines.film.stills import frame_count, result_still, source_still
-from pipelines.media.limits import DecodeLimits
+from pipelines.media.limits import DecodeLimits, limits_of
 from pipelines.media.photo.decode import decode, decode_page
 from pipelines.media.photo.file_bytes import FileBytes, tiff_pixels
 from pipelines.media.photo.regions import RegionPhoto, open_regions
@@ -57,9 +57,7 @@ class Pictures:
 
     def __init__(self, output: Store, source: Callable[[Row], Store], cache: TileCache, settings: Settings) -> None:
         self._output, self._source, self._cache, self._settings = output, source, cache, settings
-        self._limits = DecodeLimits(
-            max_bytes=settings.max_bytes, max_pixels=settings.max_pixels, max_frames=settings.max_frames
-        )
+        self._limits = limits_of(settings)
         self._kept: OrderedDict[tuple[str, ...], Pyramid] = OrderedDict()
         self._locks: dict[tuple[str, ...], threading.Lock] = {}
         self._lock, self._decoding = threading.Lock(), threading.Semaphore(_DECODERS)

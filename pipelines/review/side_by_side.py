@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from itertools import islice
-
 import cv2
 import numpy as np
 from PIL import Image
 
-from pipelines.film.published import result_frames
-from pipelines.film.source import open_film
-from pipelines.media.guard import label
-from pipelines.media.limits import limits_of
+from pipelines.film.stills import frame_count, result_still, source_still
+from pipelines.media.limits import DecodeLimits
 from pipelines.media.photo.decode import decode
 from pipelines.review.display import displayed
 from pipelines.rows import Row
-from pipelines.settings import Settings
-from pipelines.store.layout import FRAME_LIST, PAGE_LIST
+from pipelines.store.layout import PAGE_LIST
 from pipelines.store.store import Store
 
 __all__ = ["busiest_box", "scan_and_result", "scan_store_url"]
@@ -33,25 +27,22 @@ def scan_and_result(scans: Store, results: Store, row: Row) -> tuple[Image.Image
 
     Args:
         scans, results: the stores of both.
-        row: of a restored item, with its `settings`.
+        row: of a restored item.
 
     Raises:
         ItemError: one of them cannot be read.
         OSError: one of them is not there.
     """
-    made_with = {} if row["output_path"].endswith(FRAME_LIST) else json.loads(row["settings"] or "{}")
-    settings = Settings(film_format=made_with.get("film_format", "auto"))
     if row["media_kind"] == "film":
-        number = (row["frames"] or 0) // 4
-        of_source = islice(open_film(scans, row["source_path"], settings).scan(), number, None)
-        of_result = islice(result_frames(results, row, settings), number, None)
-        return _rgb(next(iter(of_source)).pixels), _rgb(next(iter(of_result)))
-    scan = decode(scans.read(row["source_path"]), row["source_path"], limits_of(settings))
+        number = frame_count(row) // 4
+        return _rgb(source_still(scans, row, number)), _rgb(result_still(results, row, number))
+    limits = DecodeLimits()
+    scan = decode(scans.read(row["source_path"]), row["source_path"], limits)
     path = row["output_path"]
     if path.endswith(PAGE_LIST):  # the first of its files
         name = results.read(path).decode().split("\n")[0].split("  ", 1)[1]
         path = f"{path.rpartition('/')[0]}/{name}".lstrip("/")
-    result = decode(results.read(path), label(path), limits_of(settings))
+    result = decode(results.read(path), path, limits)
     return _rgb(scan.pixels, scan.icc_profile), _rgb(result.pixels, result.icc_profile)
 
 

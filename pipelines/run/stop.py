@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["BUDGET", "DrainTimeout", "Stop", "handle_signals", "time_budget"]
+__all__ = ["BUDGET", "DrainTimeout", "Stop", "handle_signals", "on_purpose", "time_budget"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 BUDGET = "the time budget"  # how the reason begins where the budget ended the run
@@ -47,6 +47,11 @@ class Stop:
         self.reason, self.signal = reason, number
         for call in self._calls:
             call()
+
+
+def on_purpose(reason: str, signal_number: int) -> bool:
+    """Whether a run that was stopped was told to end, by a signal or its time budget: the next one goes on."""
+    return bool(signal_number) or reason.startswith(BUDGET)
 
 
 @contextmanager

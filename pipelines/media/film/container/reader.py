@@ -78,7 +78,7 @@ class ContainerReader:
         """
         self._scanned = None
         with self._input() as film:
-            rate = self._rate(film)
+            rate = fallback_rate(film)
             decoder = Decoder(film, rate, from_start=True, all_streams=True)
             pts, durations, judgement = array("q"), array("q"), Judgement(film.field_order)
             deinterlacer = Deinterlacer(film.time_base)
@@ -237,7 +237,7 @@ class ContainerReader:
         around = CONTEXT if self._options.deinterlace == "frames" else 0
         start, end = max(low - around, 0), min(high + around, len(times) - 1)
         with self._input() as film:
-            first = next(self._counting(Decoder(film, self._rate(film), from_start=True)), None)
+            first = next(self._counting(Decoder(film, fallback_rate(film), from_start=True)), None)
             if first is None:
                 raise self._changed()
             look, time_base = look_of(film, first.frame), film.time_base
@@ -261,10 +261,10 @@ class ContainerReader:
                     if film.needs_rising_times:
                         continue
                     time = target - round(back / film.time_base)
-                    if time <= times[0] or not _seek_to(film, time):
+                    if time <= times[0] or not seek_to(film, time):
                         continue
                 whole = back == "decode"
-                decoder = Decoder(film, self._rate(film), from_start=whole, target=None if whole else target)
+                decoder = Decoder(film, fallback_rate(film), from_start=whole, target=None if whole else target)
                 decoder.after_seek = not isinstance(back, str)
                 for picture in self._counting(decoder):
                     if picture.pts > times[number] or not (whole or decoder.met_key):
@@ -279,13 +279,13 @@ class ContainerReader:
     def _changed(self) -> ItemError:
         return ItemError("unreadable", f"{label(self._name)}: it is no longer what was scanned; run again")
 
-    @staticmethod
-    def _rate(film: Input) -> Fraction:
-        """Frames a second where times do not tell."""
-        return film.rates[0] if film.rates else _FALLBACK_RATE
+
+def fallback_rate(film: Input) -> Fraction:
+    """Frames a second where times do not tell."""
+    return film.rates[0] if film.rates else _FALLBACK_RATE
 
 
-def _seek_to(film: Input, pts: int) -> bool:
+def seek_to(film: Input, pts: int) -> bool:
     """Seek to the key frame at or before a time; whether that could be done."""
     try:
         film.container.seek(pts, stream=film.stream, backward=True)

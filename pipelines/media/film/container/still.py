@@ -12,12 +12,12 @@ from pipelines.errors import ItemError
 from pipelines.media.film.container.decoding import Decoder, Picture
 from pipelines.media.film.container.facts import look_of
 from pipelines.media.film.container.probe import RECOPY, Input, open_input
+from pipelines.media.film.container.reader import fallback_rate, seek_to
 from pipelines.media.film.facts import FilmOptions, Opener
 from pipelines.media.guard import label
 
 __all__ = ["still_at"]
 
-_FALLBACK_RATE = Fraction(25)
 _BACK = (0, 2, 8, 32)  # seconds before the wanted time that are sought, one after another
 
 
@@ -64,7 +64,7 @@ def _still(opener: Opener, name: str, options: FilmOptions, seconds: float) -> n
     for back in _BACK:
         with open_input(opener(), name, options) as film:
             start = target - round(back / film.time_base)
-            if start <= first.pts or not _seek(film, start):
+            if start <= first.pts or not seek_to(film, start):
                 break
             found = _last(_pictures(film, target=start), target, None)
             if found is not None:
@@ -79,8 +79,7 @@ def _prepared(prepare: object, picture: Picture | None) -> av.VideoFrame:
 
 
 def _pictures(film: Input, *, from_start: bool = False, target: int | None = None) -> Iterator[Picture]:
-    rate = film.rates[0] if film.rates else _FALLBACK_RATE
-    decoder = Decoder(film, rate, from_start=from_start, target=target)
+    decoder = Decoder(film, fallback_rate(film), from_start=from_start, target=target)
     decoder.after_seek = not from_start
     for picture in decoder.pictures():
         if from_start or decoder.met_key:
@@ -94,14 +93,6 @@ def _last(pictures: Iterator[Picture], target: int, found: Picture | None) -> Pi
             break
         found = picture
     return found
-
-
-def _seek(film: Input, pts: int) -> bool:
-    try:
-        film.container.seek(pts, stream=film.stream, backward=True)
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
 
 
 def _corrupt(name: str, error: Exception) -> ItemError:
