@@ -120,6 +120,7 @@ async function go(place) {
   by("previous").disabled = at === 0;
   by("next").disabled = at === list.length - 1;
   by("note").value = "";
+  by("panel").setAttribute("aria-busy", "true"); // its facts are still those of the one before
   drawStanding();
   drawStrip();
   fill(by("scrub"));
@@ -141,6 +142,7 @@ function take(found) {
   const scroll = by("panel").scrollTop;
   drawFacts(current(), detail);
   by("panel").scrollTop = scroll;
+  by("panel").setAttribute("aria-busy", "false");
   for (const name of ["damage", "trust"]) buttons.get(name).hidden = !detail.overlays.includes(name);
 }
 

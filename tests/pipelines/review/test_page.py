@@ -210,7 +210,7 @@ def test_in_the_viewer_a_decision_goes_on_to_the_next(page: Page) -> None:
     page.locator("#decide-reject").click()
     until(page, "document.querySelector('#title').textContent === 'photo 1.png'")
     press(page, "ArrowLeft")
-    page.wait_for_selector(".history li")
+    page.wait_for_selector("#panel[aria-busy=false] .history li")
     assert "too smooth" in page.locator(".history").inner_text()
     press(page, "u")
     until(page, "document.querySelector('#standing').textContent.includes('Undecided')")
