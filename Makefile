@@ -68,7 +68,7 @@ nano: install
 		--leave-out faithdiff_model/presets/weights/nano/held-out-photographs.txt
 	$(BIN)/python tests/benchmarks/ship_nano.py $(NANO) --hq $(PHOTOS)/train
 
-# A detector of damage from nothing (about three hours on one core), then into the package.
+# A detector of damage from nothing (about four hours on one core), then into the package.
 detector: install
 	$(BIN)/python tests/benchmarks/train_detector.py $(DETECTOR) --hq $(PHOTOS)/train --val $(PHOTOS)/val \
 		--without faithdiff_model/presets/weights/nano/held-out-photographs.txt

@@ -64,16 +64,19 @@ def make_crops(
 
 
 class Crops:
-    """The crops of a folder as a sequence of uint8 [192, 192, 4], mapped from their files.
+    """The crops of one folder or several as a sequence of uint8 [192, 192, 4], mapped from their files.
 
     Raises:
-        ValueError: there are none.
+        ValueError: a folder has none.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._chunks = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))]
-        if not self._chunks:
-            raise ValueError(f"{folder}: has no crops: make some with make_crops")
+    def __init__(self, *folders: Path) -> None:
+        self._chunks: list[np.ndarray] = []
+        for folder in folders:
+            chunks = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))]
+            if not chunks:
+                raise ValueError(f"{folder}: has no crops: make some with make_crops")
+            self._chunks += chunks
 
     def __len__(self) -> int:
         return len(self._chunks) * CHUNK

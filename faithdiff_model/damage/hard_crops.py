@@ -14,11 +14,17 @@ import numpy as np
 from faithdiff_model.damage import crops
 from faithdiff_model.damage.crops import SIDE, region
 from faithdiff_model.damage.measure import UNDAMAGED
+from faithdiff_model.damage.scenery import SCENERY
+from faithdiff_model.degradation.archive.rescan import rescan
 from faithdiff_model.training.photographs import read_photograph
 
 __all__ = ["mine_hard_crops"]
 
 _TRIES = 8  # parts that are looked at for one that is kept
+# How often each treatment is drawn: more often what misleads more, and a halftone, which hardly does, seldom.
+_OFTEN = {"as it is": 3, "grey": 2, "grain 0.04": 4, "noise 8": 3, "JPEG 40": 3, "halftone": 1, "scanned again": 4}
+_SCENERY = 0.3  # of the parts, have lamps, wires or the like drawn into them
+_TWICE = 0.35  # of the parts, are scanned once more after all, softer or sharper, with noise and JPEG of any strength
 
 
 def mine_hard_crops(
@@ -61,6 +67,12 @@ def _undamaged(images: Sequence[np.ndarray], seed: int, index: int) -> np.ndarra
     """Part number `index`: uint8 [192, 192, 3], treated in one of the ways that damage nothing."""
     rng = np.random.default_rng([seed, index])
     part = region(images[int(rng.integers(len(images)))], rng)
-    treated = list(UNDAMAGED.values())[int(rng.integers(len(UNDAMAGED)))](part, rng)
+    if rng.random() < _SCENERY:
+        part = np.clip(SCENERY[rng.choice(list(SCENERY))](part, rng), 0, 1).astype(np.float32)
+    often = np.array([_OFTEN[name] for name in UNDAMAGED], float)
+    treated = UNDAMAGED[rng.choice(list(UNDAMAGED), p=often / often.sum())](part, rng)
+    if rng.random() < _TWICE:
+        blur, noise, halo = rng.uniform(0.3, 1.3), rng.uniform(0.5, 5), rng.uniform(0, 0.8)
+        treated = rescan(treated, rng, 1, int(rng.integers(50, 96)), blur=blur, noise=noise, halo=halo)
     edge = (treated.shape[0] - SIDE) // 2
     return np.rint(np.clip(treated[edge : edge + SIDE, edge : edge + SIDE], 0, 1) * 255).astype(np.uint8)

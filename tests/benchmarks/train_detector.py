@@ -2,9 +2,10 @@
 
     python tests/benchmarks/train_detector.py RUN --hq ../shared/photos/train --val ../shared/photos/val --without HELD_OUT
 
-It is trained twice: on scans of every kind, then with a quarter of crops that misled it, and a missed pixel as dear as a false
-one. `RUN` gets the crops and the checkpoints; called again, it goes on where it stopped. `HELD_OUT` names photographs of
-`--hq`, one a line, that nothing is trained or chosen on: the last figures are theirs.
+It is trained three times: on scans of every kind, then with a quarter of crops that misled it, and a missed pixel as dear as a
+false one, then with a third of crops that misled the first or the second. `RUN` gets the crops and the checkpoints; called
+again, it goes on where it stopped. `HELD_OUT` names photographs of `--hq`, one a line, that nothing is trained or chosen on:
+the last figures are theirs.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ from faithdiff_model.damage.scans import ScanSettings
 from faithdiff_model.damage.train import DetectorStage, train_detector
 from faithdiff_model.training.photographs import read_photograph
 
-_MOST_FALSE = 5e-4  # of undamaged photographs
+_MOST_FALSE = (
+    2e-4  # of undamaged photographs, however treated: 5e-4 is the goal, and others mislead up to thrice as often
+)
 _MISLED = 204  # 255ths: as likely as this is taken for damage when crops that mislead are chosen
 _MIDDLE = 384  # pixels a side of what is measured of each photograph
-_SURE, _PART = (230, 242, 250, 253, 254), (179, 204, 230, 245)
+_SURE, _PART = (230, 242, 250, 253, 254), (128, 179, 204, 230)
 CANDIDATES = [Thresholds(sure=sure, part=part, smallest=3) for sure in _SURE for part in _PART if part <= sure]
 
 
@@ -44,12 +47,13 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     parser.add_argument("--minutes", type=float, default=87)
     parser.add_argument("--hard-crops", type=int, default=1024)
     parser.add_argument("--careful-minutes", type=float, default=80, help="of the second training")
+    parser.add_argument("--last-minutes", type=float, default=46, help="of the third")
     parser.add_argument("--batch", type=int, default=6)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     used, held_out = split_photographs(options)
-    detector = DamageDetector(train_twice([str(path) for path in used], options), Thresholds())
+    detector = DamageDetector(train_thrice([str(path) for path in used], options), Thresholds())
     val = photographs(sorted(options.val.iterdir()))
     detector.thresholds, rows = choose_thresholds(detector, val, CANDIDATES, _MOST_FALSE)
     print(text_table(rows, list(rows[0])))
@@ -70,24 +74,30 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     return facts
 
 
-def train_twice(used: list[str], options: argparse.Namespace) -> DamageNetwork:
-    """The first training, the crops that mislead what it made, and the second, which begins with its weights."""
+def train_thrice(used: list[str], options: argparse.Namespace) -> DamageNetwork:
+    """The first training, and twice the crops that mislead what was made, and a training that begins with its weights."""
     run = options.run
     for made in make_crops(used, run / "crops", options.crops, ScanSettings()):
         print(f"{made} crops", flush=True)
     crops = Crops(run / "crops")
     first = DetectorStage(minutes=options.minutes, batch=options.batch)
     network = train_detector(crops, DetectorConfig(), first, run / "train", on_log=log)
+    _mine(used, run / "hard", options.hard_crops, network, seed=1)
+    careful = replace(first, minutes=options.careful_minutes, learning_rate=2e-3, positive_weight=1.0, seed=1)
+    network = train_detector(
+        crops, DetectorConfig(), careful, run / "careful", hard=Crops(run / "hard"), start=run / "train", on_log=log
+    )
+    _mine(used, run / "hard-again", options.hard_crops, network, seed=2)
+    hard = Crops(run / "hard", run / "hard-again")
+    last = replace(careful, minutes=options.last_minutes, learning_rate=1.5e-3, hard_share=0.35, seed=2)
+    return train_detector(crops, DetectorConfig(), last, run / "last", hard=hard, start=run / "careful", on_log=log)
+
+
+def _mine(used: list[str], folder: Path, count: int, network: DamageNetwork, *, seed: int) -> None:
+    """Crops of undamaged photographs that a network takes for damaged."""
     judge = DamageDetector(network, Thresholds())
     mine_hard_crops(
-        used,
-        run / "hard",
-        options.hard_crops,
-        lambda picture: float((judge.probabilities(picture)[0] > _MISLED).mean()),
-    )
-    careful = replace(first, minutes=options.careful_minutes, learning_rate=2e-3, positive_weight=1.0, seed=1)
-    return train_detector(
-        crops, DetectorConfig(), careful, run / "careful", hard=Crops(run / "hard"), start=run / "train", on_log=log
+        used, folder, count, lambda picture: float((judge.probabilities(picture)[0] > _MISLED).mean()), seed=seed
     )
 
 
