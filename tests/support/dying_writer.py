@@ -1,19 +1,19 @@
-"""Restores one archive without a model and dies, by SIGKILL, at a given step: `python dying_writer.py SETTINGS_JSON STEP`.
+"""Restores one archive without a model and dies, by SIGKILL, at a given step.
 
-Steps: `before write`, `mid-write`, `before move`, `mid-multipart`, `before sidecar`, `before manifest`; `wait` prints and waits
-for a line before it starts, so that somebody else can do the killing.
+Steps: `before write`, `mid-write`, `before move`, `mid-multipart`, `before sidecar`, `before manifest`; `wait` says so and waits
+for a word before it starts, so that somebody else can do the killing. A server that has imported everything forks each writer,
+so that none of them takes the seconds that imports take.
 """
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
 import signal
-import sys
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
-
-sys.path[:0] = [str(Path(__file__).parents[2])]  # before this folder, whose `pipelines` would hide the package
 
 import moving_files  # noqa: F401 (registers its protocol)
 from archive_steps import restore_without_model
@@ -24,8 +24,19 @@ from pipelines.store.layout import PRIVATE, SIDECAR_SUFFIX
 from pipelines.store.ownership import claim_output
 from pipelines.store.store import Store
 
-settings, step = Settings(**json.loads(sys.argv[1])), sys.argv[2]
 publish, create, write_through = Store.publish, Store.create, storage.write_through
+step = ""  # of this process, once it is a writer
+
+
+def start(settings: Settings, step: str, **environment: str) -> tuple[ForkServerProcess, Connection]:
+    """A writer at work, and the other end of the pipe through which `wait` speaks."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_write, args=(settings, step, {**os.environ, **environment}, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
 
 
 def die() -> None:
@@ -57,13 +68,30 @@ def writing(path: Path, data: bytes) -> None:
         die()
 
 
-claim_output(Store(settings.output))  # as a run does before it writes anything
-Store.publish = publishing  # type: ignore[method-assign]
-Store.create = creating  # type: ignore[method-assign]
-storage.write_through = writing
-output = Store(settings.output)
-fs = output.fs
-if step == "mid-multipart":
+def _write(settings: Settings, at: str, environment: dict[str, str], told: Connection) -> None:
+    """What the forked process does."""
+    global step  # noqa: PLW0603 (a process of its own)
+    step = at
+    os.environ.clear()
+    os.environ.update(environment)
+    claim_output(Store(settings.output))  # as a run does before it writes anything
+    Store.publish = publishing  # type: ignore[method-assign]
+    Store.create = creating  # type: ignore[method-assign]
+    storage.write_through = writing
+    fs = Store(settings.output).fs
+    if step == "mid-multipart":
+        _die_in_an_upload(fs)
+    elif fs.protocol == "moving":
+        _die_in_a_move(fs)
+    if step == "wait":
+        told.send("ready")
+        told.recv()
+    restore_without_model(settings, record=False)
+    if step == "before manifest":
+        die()
+
+
+def _die_in_an_upload(fs: Any) -> None:
     call, pipe = fs._call_s3, fs.pipe_file
     parts: list[str] = []
 
@@ -77,7 +105,9 @@ if step == "mid-multipart":
 
     fs._call_s3 = calling
     fs.pipe_file = lambda key, data, **named: pipe(key, data, chunksize=5 << 20, max_concurrency=1, **named)
-elif output.fs.protocol == "moving":
+
+
+def _die_in_a_move(fs: Any) -> None:
     pipe, move = fs.pipe_file, fs.mv
 
     def piping(key: str, data: bytes, **named: Any) -> None:
@@ -91,9 +121,3 @@ elif output.fs.protocol == "moving":
         move(first, second, **named)
 
     fs.pipe_file, fs.mv = piping, moving
-if step == "wait":
-    print("ready", flush=True)
-    sys.stdin.readline()
-restore_without_model(settings, record=False)
-if step == "before manifest":
-    die()

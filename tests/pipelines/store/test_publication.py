@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from archive_steps import archive_settings, picture, restore_without_model, save_photo
+from dying_writer import start
 from moving_files import moving_url
 from s3_server import FlakyProxy
 
@@ -28,7 +29,7 @@ from pipelines.store.cleanup import clear_unfinished
 from pipelines.store.layout import PRIVATE, sidecar_path
 from pipelines.store.store import PARTIAL, Store
 
-WRITER = Path(__file__).parents[2] / "support" / "dying_writer.py"
+SUPPORT = Path(__file__).parents[2] / "support"
 
 
 @pytest.fixture
@@ -47,19 +48,25 @@ def bucket() -> str:
     return name
 
 
-def expected(settings: Settings, tmp_path: Path) -> str:
-    """Digest of what an undisturbed writer makes."""
-    calm = with_output(settings, str(tmp_path / "calm"))
-    (row,) = restore_without_model(calm)
-    return hashlib.sha256(Store(calm.output).read(row["output_path"])).hexdigest()
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Digest of what an undisturbed writer makes of the photograph."""
+    folder = tmp_path_factory.mktemp("calm")
+    save_photo(folder / "scans" / "1924" / "a.png", picture(60, 80))
+    return made(archive_settings(folder), folder)
 
 
-def killed(settings: Settings, step: str, **environment: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(WRITER), settings.model_dump_json(), step],
-        capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment},
-    )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL, done.stderr
+def made(settings: Settings, folder: Path) -> str:
+    """Digest of the result that an undisturbed writer makes below a folder."""
+    output = str(folder / "calm")
+    (row,) = restore_without_model(with_output(settings, output))
+    return hashlib.sha256(Store(output).read(row["output_path"])).hexdigest()
+
+
+def killed(settings: Settings, step: str) -> None:
+    writer, _ = start(settings, step)
+    writer.join(60)
+    assert writer.exitcode == -signal.SIGKILL
 
 
 def check(settings: Settings, digest: str, *, file: bool, done: bool) -> None:
@@ -100,41 +107,35 @@ STEPS = {
 
 @pytest.mark.parametrize("step", list(STEPS))
 @pytest.mark.parametrize("kind", ["local", "moved"])
-def test_on_disk_and_where_files_are_moved(settings: Settings, tmp_path: Path, kind: str, step: str) -> None:
+def test_on_disk_and_where_files_are_moved(settings: Settings, tmp_path: Path, calm: str, kind: str, step: str) -> None:
     if kind == "moved":
         settings = with_output(settings, moving_url(tmp_path / "restored"))
     killed(settings, step)
     left = [name for name in everything(Store(settings.output)) if PARTIAL in name]
     assert len(left) == (step in ("mid-write", "before move"))
     file, done = STEPS[step]
-    check(settings, expected(settings, tmp_path), file=file, done=done)
+    check(settings, calm, file=file, done=done)
 
 
 @pytest.mark.parametrize("step", ["before write", "before sidecar", "before manifest"])
-def test_on_s3(settings: Settings, tmp_path: Path, s3_server: str, step: str) -> None:
+def test_on_s3(settings: Settings, calm: str, s3_server: str, step: str) -> None:
     settings = with_output(settings, f"s3://{bucket()}/nightly")
     killed(settings, step)
     file, done = STEPS[step]
-    check(settings, expected(settings, tmp_path), file=file, done=done)
+    check(settings, calm, file=file, done=done)
 
 
-def test_on_s3_in_the_middle_of_a_put(settings: Settings, tmp_path: Path, s3_server: str) -> None:
+def test_on_s3_in_the_middle_of_a_put(settings: Settings, calm: str, s3_server: str) -> None:
     settings = with_output(settings, f"s3://{bucket()}/nightly")
     with FlakyProxy(s3_server) as proxy:
-        writer = subprocess.Popen(
-            [sys.executable, str(WRITER), settings.model_dump_json(), "wait"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "AWS_ENDPOINT_URL": proxy.url},
-        )  # fmt: skip
-        assert writer.stdin
-        assert writer.stdout
-        assert writer.stdout.readline() == "ready\n"
+        writer, pipe = start(settings, "wait", AWS_ENDPOINT_URL=proxy.url)
+        assert writer.pid
+        assert pipe.recv() == "ready"
         proxy.kill_in_mid_put(writer.pid)
-        writer.stdin.write("\n")
-        writer.stdin.flush()
-        assert writer.wait(60) == -signal.SIGKILL
-        writer.stdin.close()
-        writer.stdout.close()
-    check(settings, expected(settings, tmp_path), file=False, done=False)
+        pipe.send("go")
+        writer.join(60)
+        assert writer.exitcode == -signal.SIGKILL
+    check(settings, calm, file=False, done=False)
 
 
 def test_on_s3_in_the_middle_of_a_multipart_upload(settings: Settings, tmp_path: Path, s3_server: str) -> None:
@@ -152,7 +153,7 @@ def test_on_s3_in_the_middle_of_a_multipart_upload(settings: Settings, tmp_path:
     (left,) = store.fs.call_s3("list_multipart_uploads", Bucket=name)["Uploads"]
     assert left["UploadId"] == other["UploadId"]
     store.fs.call_s3("abort_multipart_upload", Bucket=name, Key=other["Key"], UploadId=other["UploadId"])
-    check(settings, expected(settings, tmp_path), file=False, done=False)
+    check(settings, made(settings, tmp_path), file=False, done=False)
 
 
 @pytest.mark.parametrize("step", list(STEPS))
@@ -243,7 +244,7 @@ def test_a_full_disk_is_said_by_name_and_leaves_nothing_half(settings: Settings,
     out = Path(settings.output)
     out.mkdir()
     script = 'mount -t tmpfs -o size=2m tmpfs "$0" && "$1" -c "$2" "$3" "$4" && find "$0" -type f'
-    command = [str(out), sys.executable, _FILL, settings.model_dump_json(), str(WRITER.parent)]
+    command = [str(out), sys.executable, _FILL, settings.model_dump_json(), str(SUPPORT)]
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", script, *command], capture_output=True, text=True, timeout=120, check=False
     )
