@@ -11,7 +11,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 
 from faithdiff_model.redaction import redact
 
-__all__ = ["RetriesExhaustedError", "is_transient", "retry_transient", "what_failed", "without_secrets"]
+__all__ = ["RetriesExhaustedError", "causes", "code_of", "is_transient", "retry_transient", "what_failed", "without_secrets"]
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 8.0  # seconds between two tries
 _PASSING_ERRNOS = {
@@ -69,7 +69,7 @@ def retry_transient(call: Callable[[], Result], what: str, seconds: float) -> Re
 
 def without_secrets(error: Exception) -> Exception:
     """The error itself, or one like it without the secrets that it or its causes quote: loggers print whole chains."""
-    if all(redact(str(one)) == " ".join(str(one).split()) for one in _chain(error)):
+    if all(redact(str(one)) == " ".join(str(one).split()) for one in causes(error)):
         return error
     text = redact(str(error))
     if not isinstance(error, OSError):
@@ -93,16 +93,16 @@ def is_transient(error: BaseException) -> bool:
         error, FileNotFoundError | FileExistsError | PermissionError | IsADirectoryError | NotADirectoryError
     ):
         return False
-    chain = list(_chain(error))
+    chain = list(causes(error))
     status = next((status for one in chain if (status := _status(one)) is not None), None)
     if status is None or isinstance(error, TimeoutError | ConnectionError):
         return any(_passes(one) for one in chain)
     # s3fs makes EIO of each code that it does not know, so what the server answered decides.
-    throttled = any(_THROTTLED.search(_code(one)) for one in chain)
+    throttled = any(_THROTTLED.search(code_of(one)) for one in chain)
     return throttled or status in _PASSING_STATUSES or (status >= 500 and status not in _FINAL_STATUSES)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """An error and what caused it: file systems wrap those of the libraries under them."""
     current: BaseException | None = error
     for _ in range(4):
@@ -120,7 +120,7 @@ def _passes(error: BaseException) -> bool:
     return any(_PASSING_CLASSES.search(kind.__name__) for kind in type(error).__mro__[:-2])
 
 
-def _code(error: object) -> str:
+def code_of(error: object) -> str:
     """The code in an error of botocore."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""

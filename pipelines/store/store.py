@@ -15,6 +15,7 @@ from typing import TypeVar
 from fsspec.implementations.local import LocalFileSystem
 
 from faithdiff_model.redaction import redact, redact_url
+from pipelines.store.access import remedy
 from pipelines.store.atomic import flush_folder, partial_beside, put_and_move, write_and_move, write_through
 from pipelines.store.layout import BESIDE, PARTIAL, PRIVATE, XMP_SUFFIX
 from pipelines.store.listing import (  # fmt: skip
@@ -105,9 +106,16 @@ class Store:
         """Refuse a store that is not there; `role` is `source` or `output`.
 
         Raises:
-            StoreError: there is no such folder.
+            StoreError: there is no such folder, or the store does not let us look.
         """
-        if not self.exists():
+        try:
+            there = self.exists()
+        except OSError as error:
+            advice = remedy(error, "check access" if isinstance(error, PermissionError) else "", s3=self.s3)
+            if not advice:
+                raise
+            raise StoreError(f"{role} {redact_url(self.url)}: cannot be looked at ({redact(str(error))}); {advice}") from error
+        if not there:
             raise StoreError(f"{role} {redact_url(self.url)}: there is no such folder; check the path")
 
     def list(self, under: str = "", on_refused: OnRefused | None = None) -> Iterator[Entry]:
@@ -143,7 +151,8 @@ class Store:
             return
         except Exception as error:  # stores raise what they like
             text = redact(getattr(error, "strerror", None) or str(error) or type(error).__name__)
-            raise StoreError(f"store {redact_url(self.url)}: cannot be listed ({text}); check access") from error
+            what = f"store {redact_url(self.url)}: cannot be listed ({text})"
+            raise StoreError(f"{what}; {remedy(error, 'check access', s3=self.s3)}") from error
 
     def info(self, path: str) -> Entry:
         """One file's entry. Raises FileNotFoundError."""
@@ -286,6 +295,5 @@ class Store:
                 raise OSError("what was written did not come back")
             self.fs.rm_file(self.key(path))
         except Exception as error:  # stores raise what they like; all of it means no
-            raise StoreError(
-                f"output {redact_url(self.url)}: cannot be written ({what_failed(error)}); check the path and permissions"
-            ) from error
+            what = f"output {redact_url(self.url)}: cannot be written ({what_failed(error)})"
+            raise StoreError(f"{what}; {remedy(error, 'check the path and permissions', s3=self.s3)}") from error
