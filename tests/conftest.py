@@ -26,6 +26,12 @@ os.environ.pop("COLUMNS", None)  # workers of pytest-xdist have it, and a consol
 import jobs.cli.main  # noqa: E402, F401 (prepares the rest)
 
 SHARED = Path(__file__).parents[2] / "shared"
+# Long files that would come last: one process of pytest-xdist would still be at them when the other has nothing left.
+_FIRST = ("test_secrets.py", "test_metrics.py", "test_readmes.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in _FIRST)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from gpu_measure import random_network, surviving
 from gpu_report import line
 
 
+@pytest.mark.slow  # a process of a step: the test below
 def test_dry_run_of_every_measuring_step(tmp_path: Path) -> None:
     """In one process, which has neither Ray, Prefect nor pydantic: everything but the GPU and the compiler."""
     out = tmp_path / "out"

@@ -135,8 +135,15 @@ def test_colour_fixes() -> None:
     assert error(wavelet(restored, lq), found["wavelet"][0]) <= 1e-5
 
 
-@pytest.mark.parametrize("start", ["lr", "noise"])
-@pytest.mark.parametrize("sampler", ["euler", "ddim"])
+@pytest.mark.parametrize(
+    ("sampler", "start"),
+    [  # each sampler and each start once; the other two pairs with `make test-slow`
+        ("euler", "lr"),
+        ("ddim", "noise"),
+        pytest.param("euler", "noise", marks=pytest.mark.slow),
+        pytest.param("ddim", "lr", marks=pytest.mark.slow),
+    ],
+)
 def test_whole_restoration(sampler: str, start: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = golden.tensors("restore_tiny")
     monkeypatch.setattr(faithdiff_model.restorer, "position_noise", lambda *_: found["noise"][0].numpy())

@@ -23,7 +23,7 @@ from pipelines.store.store import Store
 
 PNG = next(data for kind, _, data in seeds() if kind == "PNG")
 some = hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

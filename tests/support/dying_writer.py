@@ -1,7 +1,7 @@
 """Restores one archive without a model and dies, by SIGKILL, at a given step.
 
-Steps: `before write`, `mid-write`, `before move`, `mid-multipart`, `before sidecar`, `before manifest`; `wait` says so and waits
-for a word before it starts, so that somebody else can do the killing. A server that has imported everything forks each writer,
+Steps: `before write`, `mid-write`, `before move`, `mid-multipart`, `before sidecar`, `before manifest`; `wait` says so, waits
+for a word, so that somebody else can do the killing. A server that has imported everything forks each writer,
 so that none of them takes the seconds that imports take.
 """
 

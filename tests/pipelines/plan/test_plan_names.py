@@ -203,7 +203,7 @@ def buckets() -> Iterator[list[Bucket]]:
         bucket.forget()
 
 
-@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sets(SOURCES, max_size=12), st.sets(SOURCES, max_size=12), FORMATS)
 @example({"a.jpg"}, {"a.png/x.png", "A.png"}, "auto")
 @example({"a.jpg", "a.png.jpg"}, {"A.PNG/a.png.restoration.json/a.png", "A.PNG/a.jpg", "A.PNG/A.png"}, "auto")

@@ -30,9 +30,14 @@ GIANT = {"giant_pixels": 90 * 70 - 1}
 TIMES = {"started_at", "finished_at", "output_uri"} | {name for name in MANIFEST_SCHEMA.names if "seconds" in name}
 
 
+def nano_settings(folder: Path, **changes: Any) -> Settings:
+    """Of the fastest network: what is compared are bytes of two ways to the same one."""
+    return archive_settings(folder, **({"preset": "nano"} | changes))
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Restore:
-    return Restore(archive_settings(tmp_path_factory.mktemp("model"), tile=128), threads=1)
+    return Restore(nano_settings(tmp_path_factory.mktemp("model"), tile=128), threads=1)
 
 
 def save_scan(folder: Path, channels: int = 3, dtype: Any = np.uint8, **options: Any) -> Path:
@@ -85,7 +90,7 @@ def test_by_region_is_as_whole(tmp_path: Path, model: Restore, channels: int, dt
     save_scan(tmp_path, channels, dtype)
     rows, files = [], []
     for name, changes in (("whole", {}), ("regions", GIANT)):
-        settings = archive_settings(tmp_path, output=str(tmp_path / name), tile=128, format=format, **changes)
+        settings = nano_settings(tmp_path, output=str(tmp_path / name), tile=128, format=format, **changes)
         assert (decoded(settings)["pixels"] is None) == (name == "regions")
         row = restored(settings, model)
         assert (row["status"], row["parts"]) == (RESTORED, 4), row["error_reason"]
@@ -100,7 +105,7 @@ def test_a_giant_of_one_tile_is_as_whole(tmp_path: Path, model: Restore) -> None
     save_scan(tmp_path, rowsperstrip=16, tile=None)
     files = []
     for name, changes in (("whole", {}), ("regions", GIANT)):
-        settings = archive_settings(tmp_path, output=str(tmp_path / name), **changes)
+        settings = nano_settings(tmp_path, output=str(tmp_path / name), **changes)
         row = restored(settings, model)
         assert (row["status"], row["parts"]) == (RESTORED, 1), row["error_reason"]
         files.append((tmp_path / name / row["output_path"]).read_bytes())
@@ -112,8 +117,8 @@ def test_a_large_file_is_looked_into_before_it_is_read(
 ) -> None:
     save_scan(tmp_path)
     monkeypatch.setattr("pipelines.stages.decode.SMALL_BYTES", 100)
-    giant = decoded(archive_settings(tmp_path, **GIANT))
-    whole = decoded(archive_settings(tmp_path))
+    giant = decoded(nano_settings(tmp_path, **GIANT))
+    whole = decoded(nano_settings(tmp_path))
     assert giant["pixels"] is None
     assert whole["pixels"] is not None
     assert giant["source_sha256"] == whole["source_sha256"]
@@ -123,12 +128,12 @@ def test_a_large_file_is_looked_into_before_it_is_read(
         return pytest.fail(f"{path} is read whole") if path.endswith(".tif") else read(store, path)
 
     monkeypatch.setattr(Store, "read", no_scan)
-    assert decoded(archive_settings(tmp_path, **GIANT, max_bytes=1))["source_size"] == giant["source_size"]
+    assert decoded(nano_settings(tmp_path, **GIANT, max_bytes=1))["source_size"] == giant["source_size"]
 
 
 def test_only_tiles_that_are_missing_are_made_again(tmp_path: Path, model: Restore) -> None:
     save_scan(tmp_path)
-    settings = archive_settings(tmp_path, tile=128, **GIANT)
+    settings = nano_settings(tmp_path, tile=128, **GIANT)
     model.settings = settings
     row = decoded(settings)
     tiles = run_stage(Tile(settings), table_of(row))
@@ -146,7 +151,7 @@ def test_a_giant_in_another_store_is_read_by_ranges(
     data = save_scan(tmp_path).read_bytes()
     remote = Store(f"memory://{tmp_path.name}/scans")
     remote.publish("a.tif", data)
-    local = restored(archive_settings(tmp_path, output=str(tmp_path / "local"), tile=128, **GIANT), model)
+    local = restored(nano_settings(tmp_path, output=str(tmp_path / "local"), tile=128, **GIANT), model)
     read = Store.read
 
     def no_scan(store: Store, path: str) -> bytes:
@@ -154,13 +159,13 @@ def test_a_giant_in_another_store_is_read_by_ranges(
 
     monkeypatch.setattr("pipelines.stages.decode.SMALL_BYTES", 100)
     monkeypatch.setattr(Store, "read", no_scan)  # nor when its tiles are joined
-    far = restored(archive_settings(tmp_path, source=remote.url, tile=128, **GIANT), model)
+    far = restored(nano_settings(tmp_path, source=remote.url, tile=128, **GIANT), model)
     assert (far["status"], far["output_sha256"]) == (RESTORED, local["output_sha256"]), far["error_reason"]
 
 
 def test_a_giant_that_changes_meanwhile_fails_and_leaves_no_tile(tmp_path: Path) -> None:
     path = save_scan(tmp_path)
-    settings = archive_settings(tmp_path, tile=128, **GIANT)
+    settings = nano_settings(tmp_path, tile=128, **GIANT)
     row = decoded(settings)
     os.utime(path, (1, 1))
     (failed,) = run_stage(Tile(settings), table_of(row)).to_pylist()
@@ -181,13 +186,13 @@ def test_what_needs_the_whole_is_refused_by_a_clear_line(
     tmp_path: Path, changes: dict[str, Any], scan: dict[str, Any], reason: str
 ) -> None:
     save_scan(tmp_path, channels=1, **scan)
-    settings = archive_settings(tmp_path, max_pixels=1000, **GIANT, **changes)
+    settings = nano_settings(tmp_path, max_pixels=1000, **GIANT, **changes)
     row = decoded(settings)
     assert (row["status"], row["error_code"]) == (FAILED, "too_many_pixels")
     assert reason in row["error_reason"]
     assert "raise --max-pixels" in row["error_reason"]
     assert ("export it as tiled TIFF" in row["error_reason"]) == (not changes)
-    whole = decoded(archive_settings(tmp_path, output=str(tmp_path / "other"), **GIANT, **changes))
+    whole = decoded(nano_settings(tmp_path, output=str(tmp_path / "other"), **GIANT, **changes))
     # Small enough for what is done to the whole; what is written as a whole is read by region even so.
     assert (whole["status"], whole["pixels"] is None) == (PENDING, "format" in changes)
 
@@ -197,9 +202,9 @@ def test_a_giant_of_several_pages(tmp_path: Path, model: Restore, pages: str) ->
     path = save_scan(tmp_path)
     with tifffile.TiffWriter(path, append=True) as writer:
         writer.write(picture(40, 50), photometric="rgb", metadata=None)
-    first = decoded(archive_settings(tmp_path, max_pixels=1000, pages=pages, **GIANT))
+    first = decoded(nano_settings(tmp_path, max_pixels=1000, pages=pages, **GIANT))
     if pages == "first":
-        whole = decoded(archive_settings(tmp_path, pages=pages))
+        whole = decoded(nano_settings(tmp_path, pages=pages))
         assert (first["status"], first["pixels"], first["frames"]) == (PENDING, None, 2)
         assert first["warnings"] == whole["warnings"]
     else:
@@ -209,15 +214,15 @@ def test_a_giant_of_several_pages(tmp_path: Path, model: Restore, pages: str) ->
 
 def test_a_giant_has_limits_of_its_own(tmp_path: Path) -> None:
     save_scan(tmp_path)
-    row = decoded(archive_settings(tmp_path, max_giant_pixels=6000, max_pixels=1000, **GIANT))
+    row = decoded(nano_settings(tmp_path, max_giant_pixels=6000, max_pixels=1000, **GIANT))
     assert (row["status"], row["error_code"]) == (FAILED, "too_many_pixels")
     assert "--max-giant-pixels" in row["error_reason"]
-    assert decoded(archive_settings(tmp_path, max_pixels=1000, **GIANT))["status"] == PENDING
+    assert decoded(nano_settings(tmp_path, max_pixels=1000, **GIANT))["status"] == PENDING
 
 
 def test_other_formats_are_told_of_tiled_tiff(tmp_path: Path) -> None:
     save_photo(tmp_path / "scans" / "a.png", picture(*SIZE))
-    row = decoded(archive_settings(tmp_path, max_pixels=1000, **GIANT))
+    row = decoded(nano_settings(tmp_path, max_pixels=1000, **GIANT))
     assert row["error_code"] == "too_many_pixels"
     assert "raise --max-pixels" in row["error_reason"]
     assert "export it as tiled TIFF" in row["error_reason"]

@@ -52,7 +52,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Restore:
 
 
 def chosen(folder: Path, **changes: Any) -> Settings:
-    return archive_settings(folder, **({"steps": 2, "guidance_scale": 1.0, "tile": 128} | changes))
+    return archive_settings(folder, **({"preset": "nano", "tile": 128} | changes))
 
 
 def save(settings: Settings, name: str, data: bytes) -> None:

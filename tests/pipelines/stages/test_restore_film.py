@@ -23,8 +23,8 @@ from pipelines.stages.survey import SurveyFilm
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """A film of 200x152 pixels, which are two windows; segments of eight and two frames."""
-    write_film(tmp_path / "in/a.mkv", moving_frames(10, (152, 200)))
+    """A film of 200x64 pixels, which are two windows; segments of eight and two frames."""
+    write_film(tmp_path / "in/a.mkv", moving_frames(10, (64, 200)))
     return Settings(
         source=str(tmp_path / "in"), output=str(tmp_path / "out"), preset="tiny", steps=1, guidance_scale=1.0, upscale=1,
         steady="none", segment_frames=8, segment_overlap=2, window_batch=4,

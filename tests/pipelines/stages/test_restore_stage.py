@@ -110,8 +110,9 @@ class SmallDevice:
 
 
 def many_windows(seed: int = 0) -> Row:
-    row = new_row(source_path=f"{seed}.png", seed=5, prompt="", parts=1, width=200, height=150)
-    put_pixels(row, picture(300, 400, seed=seed))
+    """A row of four."""
+    row = new_row(source_path=f"{seed}.png", seed=5, prompt="", parts=1, width=96, height=96)
+    put_pixels(row, picture(192, 192, seed=seed))
     return row
 
 

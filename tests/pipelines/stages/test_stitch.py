@@ -74,8 +74,14 @@ def pixels_of_result(settings: Settings, row: Row) -> np.ndarray:
     return decode(data, "result", DecodeLimits()).pixels
 
 
-@pytest.mark.parametrize("colour_fix", ["adain", "wavelet", "none"])
-@pytest.mark.parametrize("layout", LAYOUTS)
+# Every layout, and every colour fix with and without colour: a fix sees the model's three channels, whatever the scan has.
+CASES = [
+    ("rgb", "adain"), ("rgb", "wavelet"), ("rgb", "none"), ("grey", "adain"), ("grey", "wavelet"), ("grey alpha", "none"),
+    ("rgba", "wavelet"), ("rgb 16", "none"), ("grey 16", "adain"), ("rgba 16", "wavelet"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layout", "colour_fix"), CASES)
 def test_tiles_equal_one_piece(tmp_path: Path, models: dict[str, Restore], layout: str, colour_fix: str) -> None:
     channels, dtype = LAYOUTS[layout]
     save_png(tmp_path / "scans" / "a.png", picture(*SIZE, channels, dtype))
