@@ -11,7 +11,15 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 
 from faithdiff_model.redaction import redact
 
-__all__ = ["RetriesExhaustedError", "causes", "code_of", "is_transient", "retry_transient", "what_failed", "without_secrets"]
+__all__ = [
+    "RetriesExhaustedError",
+    "causes",
+    "code_of",
+    "is_transient",
+    "retry_transient",
+    "what_failed",
+    "without_secrets",
+]
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 8.0  # seconds between two tries
 _PASSING_ERRNOS = {

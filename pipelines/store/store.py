@@ -114,7 +114,9 @@ class Store:
             advice = remedy(error, "check access" if isinstance(error, PermissionError) else "", s3=self.s3)
             if not advice:
                 raise
-            raise StoreError(f"{role} {redact_url(self.url)}: cannot be looked at ({redact(str(error))}); {advice}") from error
+            raise StoreError(
+                f"{role} {redact_url(self.url)}: cannot be looked at ({redact(str(error))}); {advice}"
+            ) from error
         if not there:
             raise StoreError(f"{role} {redact_url(self.url)}: there is no such folder; check the path")
 

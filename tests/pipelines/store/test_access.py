@@ -25,7 +25,9 @@ class RefusingS3:
 
             def _refuse(handler) -> None:  # noqa: N805 (self is the server)
                 handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
-                text = f"<?xml version='1.0'?><Error><Code>{self.code}</Code><Message>No entry.</Message></Error>".encode()
+                text = (
+                    f"<?xml version='1.0'?><Error><Code>{self.code}</Code><Message>No entry.</Message></Error>".encode()
+                )
                 handler.send_response(403)
                 handler.send_header("Content-Type", "application/xml")
                 handler.send_header("Content-Length", str(len(text)))
@@ -61,7 +63,10 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[RefusingS3]:
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
-        ("InvalidAccessKeyId", "the store does not know this key: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "),
+        (
+            "InvalidAccessKeyId",
+            "the store does not know this key: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ",
+        ),
         ("SignatureDoesNotMatch", "the secret is not that of the key: check AWS_ACCESS_KEY_ID and "),
         ("ExpiredToken", "the credentials have run out: sign in again and renew AWS_SESSION_TOKEN"),
         ("AccessDenied", "the credentials are refused, or may not do this: check AWS_ACCESS_KEY_ID and "),
