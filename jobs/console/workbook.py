@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from xml.sax.saxutils import escape
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xlsxwriter.worksheet import Worksheet
 
 __all__ = ["MOST_ROWS", "write_workbook"]
 
@@ -14,29 +18,10 @@ MOST_ROWS = 1_048_576  # of a sheet, by the format
 _MOST_CHARACTERS = 32_767  # of a cell
 _EXACT = 2**53  # whole numbers beyond are no numbers in Excel, which keeps 15 digits
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NAMES = "http://schemas.openxmlformats.org"
-_TYPES = f"""<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
-<Types xmlns="{_NAMES}/package/2006/content-types">
-<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>
-<Default Extension="xml" ContentType="application/xml"/>
-<Override PartName="/xl/workbook.xml"
- ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>
-<Override PartName="/xl/worksheets/sheet1.xml"
- ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/>
-</Types>"""
-_BOOK = f"""<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
-<workbook xmlns="{_NAMES}/spreadsheetml/2006/main" xmlns:r="{_NAMES}/officeDocument/2006/relationships">
-<sheets><sheet name="manifest" sheetId="1" r:id="rId1"/></sheets></workbook>"""
-_HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-_SHEET = f'{_HEAD}<worksheet xmlns="{_NAMES}/spreadsheetml/2006/main">'
-_FREEZE = (
-    '<sheetViews><sheetView workbookViewId="0">'
-    '<pane ySplit="1" topLeftCell="A2" state="frozen"/></sheetView></sheetViews>'
-)
 
 
 def write_workbook(path: Path, rows: Iterable[Iterable[object]]) -> None:
-    """Write rows, the first of which names the columns and stays in sight.
+    """Write rows, the first of which names the columns and stays in sight; a row at a time is in memory.
 
     Args:
         rows: of None, texts, numbers and booleans. Characters that XML has not become U+FFFD; long texts are cut.
@@ -44,34 +29,31 @@ def write_workbook(path: Path, rows: Iterable[Iterable[object]]) -> None:
     Raises:
         ValueError: there are more than `MOST_ROWS`.
     """
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as book:
-        book.writestr("[Content_Types].xml", _TYPES)
-        book.writestr("_rels/.rels", _relation("officeDocument", "xl/workbook.xml"))
-        book.writestr("xl/workbook.xml", _BOOK)
-        book.writestr("xl/_rels/workbook.xml.rels", _relation("worksheet", "worksheets/sheet1.xml"))
-        with book.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as sheet:
-            sheet.write(f"{_SHEET}{_FREEZE}<sheetData>".encode())
-            for number, row in enumerate(rows, 1):
-                if number > MOST_ROWS:
-                    raise ValueError(f"{path}: an Excel sheet holds {MOST_ROWS} rows; write .csv or .parquet instead")
-                cells = "".join(_cell(value) for value in row)
-                sheet.write(f'<row r="{number}">{cells}</row>'.encode())
-            sheet.write(b"</sheetData></worksheet>")
+    import xlsxwriter  # late: the command line starts without it
+
+    with TemporaryDirectory(prefix="faitharchive-") as folder:  # of rows on their way: also gone after an error
+        book = xlsxwriter.Workbook(path, {"constant_memory": True, "tmpdir": folder})
+        book.use_zip64()
+        sheet = book.add_worksheet("manifest")
+        sheet.freeze_panes(1, 0)
+        for number, row in enumerate(rows):
+            if number >= MOST_ROWS:
+                raise ValueError(f"{path}: an Excel sheet holds {MOST_ROWS} rows; write .csv or .parquet instead")
+            for column, value in enumerate(row):
+                _write(sheet, number, column, value)
+        book.close()
 
 
-def _relation(kind: str, target: str) -> str:
-    return (
-        f'{_HEAD}<Relationships xmlns="{_NAMES}/package/2006/relationships">'
-        f'<Relationship Id="rId1" Type="{_NAMES}/officeDocument/2006/relationships/{kind}" Target="{target}"/></Relationships>'
-    )
-
-
-def _cell(value: object) -> str:
+def _write(sheet: Worksheet, row: int, column: int, value: object) -> None:
+    """By the value's own type: what is a text is never taken for a formula, a link or a number."""
     if value is None:
-        return "<c/>"
+        return
     if isinstance(value, bool):
-        return f'<c t="b"><v>{int(value)}</v></c>'
-    if (isinstance(value, float) and abs(value) < float("inf")) or (isinstance(value, int) and abs(value) < _EXACT):
-        return f"<c><v>{value!r}</v></c>"
-    text = escape(_NO_XML.sub("\ufffd", str(value)[:_MOST_CHARACTERS]))
-    return f'<c t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
+        sheet.write_boolean(row, column, value)
+    elif (isinstance(value, float) and math.isfinite(value)) or (isinstance(value, int) and abs(value) < _EXACT):
+        sheet.write_number(row, column, value)
+    else:
+        text = _NO_XML.sub("\ufffd", str(value)[:_MOST_CHARACTERS])
+        if text.startswith("<r>") and text.endswith("</r>"):  # XlsxWriter takes that for its own formatted text
+            text = f"{text[: _MOST_CHARACTERS - 1]} "
+        sheet.write_string(row, column, text)

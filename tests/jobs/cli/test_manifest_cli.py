@@ -14,6 +14,7 @@ import openpyxl
 import pyarrow.parquet as pq
 import pytest
 from archive_steps import MOMENT, archive_settings, full_row, restore_without_model, save_photo
+from openpyxl.utils.escape import unescape
 from typer.testing import CliRunner, Result
 
 from jobs.cli import manifest as manifest_cli
@@ -153,6 +154,25 @@ def test_a_workbook_computes_nothing_and_holds_what_xml_cannot(tmp_path: Path) -
     (cells,) = openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows()
     assert [cell.value for cell in cells[:7]] == ["=1+1", "\ufffd<&>\u2028", str(2**60), True, None, "nan", 1.5]
     assert (cells[0].data_type, len(cells[7].value)) == ("s", 32767)
+
+
+def test_a_workbook_takes_no_text_for_its_own_markup(tmp_path: Path) -> None:
+    names = ["<r>a</r>", "_x0041_", "https://example.org/a", " a ", "mailto:a", "007", "{=1}"]
+    write_workbook(tmp_path / "a.xlsx", [names])
+    (cells,) = openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows()
+    # Excel itself undoes the format's escapes; openpyxl leaves that to its caller.
+    assert [unescape(cell.value) for cell in cells] == ["<r>a</r> ", *names[1:]]
+    assert {(cell.data_type, cell.hyperlink) for cell in cells} == {("s", None)}
+
+
+def test_a_workbook_that_does_not_fit_is_refused_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.console.workbook.MOST_ROWS", 3)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(ValueError, match=r"a\.xlsx: an Excel sheet holds 3 rows; write \.csv or \.parquet instead"):
+        write_workbook(tmp_path / "a.xlsx", [[1]] * 4)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
