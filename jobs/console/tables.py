@@ -11,7 +11,7 @@ from rich.text import Text
 from jobs.console.summary import RunResult, restored_in_words
 from jobs.console.terminal import print_line, printable
 from pipelines.plan.plan import Plan
-from pipelines.rows import FAILED
+from pipelines.rows import FAILED, QUARANTINED
 from pipelines.settings import Settings
 from pipelines.store.stores import open_store
 
@@ -33,8 +33,11 @@ def print_plan(plan: Plan, settings: Settings, console: Console, limit: int) -> 
     if unguided:
         table.add_row("of these without guidance (prompt and negative prompt are alike): half the work", str(unguided))
     table.add_row("already done", str(plan.done))
-    if plan.quarantined:
-        table.add_row("quarantined (--redo tries them)", str(len(plan.quarantined)))
+    due = sum(row["status"] == QUARANTINED for row in plan.final_rows)  # of which no manifest and no record tells yet
+    if len(plan.quarantined) > due:
+        table.add_row("quarantined (--redo tries them)", str(len(plan.quarantined) - due))
+    if due:
+        table.add_row("failed too often: the next restore quarantines them (--redo tries them)", str(due))
     if plan.waiting:
         table.add_row("waiting for redo with chosen settings", str(len(plan.waiting)))
     refused = [row for row in plan.final_rows if row["status"] == FAILED]
