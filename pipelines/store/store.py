@@ -114,9 +114,8 @@ class Store:
             advice = remedy(error, "check access" if isinstance(error, PermissionError) else "", s3=self.s3)
             if not advice:
                 raise
-            raise StoreError(
-                f"{role} {redact_url(self.url)}: cannot be looked at ({redact(str(error))}); {advice}"
-            ) from error
+            what = f"{role} {redact_url(self.url)}: cannot be looked at ({redact(str(error))})"
+            raise StoreError(f"{what}; {advice}") from error
         if not there:
             raise StoreError(f"{role} {redact_url(self.url)}: there is no such folder; check the path")
 
