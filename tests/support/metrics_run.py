@@ -41,14 +41,15 @@ def watched_archive(folder: Path, port: int = 0) -> Settings:
     )
 
 
-def run_watched(settings: Settings, linger: float = 0.0) -> dict[str, Any]:
+def run_watched(settings: Settings, linger: float = 0.0, **environment: str) -> dict[str, Any]:
     """`main` in a process of its own: what it printed."""
     command = f"from metrics_run import main; main(linger={linger})"
     done = subprocess.run(
         [sys.executable, "-c", command, settings.model_dump_json()],
         capture_output=True, text=True, timeout=280, check=False,
         # Shorter than Ray's 10 s, longer than what a gauge is set again after.
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'support'}", "RAY_metrics_report_interval_ms": "5000"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'support'}", "RAY_metrics_report_interval_ms": "5000",
+             **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

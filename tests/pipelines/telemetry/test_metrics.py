@@ -1,15 +1,17 @@
-"""Metrics of a real run as Ray's own endpoint exports them, and runs without one."""
+"""Metrics and traces of one real run, as Ray's own endpoint exports and a collector gets them; and runs without a port."""
 
 from __future__ import annotations
 
 import socket
 import subprocess
 import sys
+from collections import Counter
 from typing import Any
 
 import pytest
 from metrics_run import ROOT, run_watched, watched_archive
 from ports import free_port
+from trace_collector import attributes, running_collector
 
 import pipelines.run.ray_patches
 from pipelines.run.ray_patches import check_metrics_port, without_agent
@@ -20,10 +22,12 @@ from pipelines.telemetry.metrics import METRICS, change
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A run over two photographs, one of several tiles, and a file that is none: what its Ray exported."""
+    """A run over two photographs, one of several tiles, and a file that is none: what its Ray exported, and its traces."""
     folder = tmp_path_factory.mktemp("metrics")
     settings = watched_archive(folder, free_port())
-    return {**run_watched(settings), "folder": folder}
+    with running_collector() as collector:
+        found = run_watched(settings, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+    return {**found, "folder": folder, "collector": collector}
 
 
 def values(exported: dict[str, Any], name: str) -> dict[tuple[str, ...], float]:
@@ -91,6 +95,35 @@ def test_every_metric_of_the_table_is_exported_under_its_name_and_kind(exported:
     assert found >= {(f"ray_{metric.name}{endings[metric.kind]}", metric.kind) for metric in METRICS}
     known = tuple(f"ray_{metric.name}" for metric in METRICS)
     assert all(name.startswith(known) for name, _ in found)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_a_run_is_one_tree_of_traces(exported: dict[str, Any]) -> None:
+    collector = exported["collector"]
+    assert collector.services == {"faitharchive"}
+    assert len({span.trace_id for span in collector.spans}) == 1
+    (root,) = [span for span in collector.spans if not span.parent_span_id]
+    assert root.name == "run"
+    others = [span for span in collector.spans if span is not root]
+    assert {span.parent_span_id for span in others} == {root.span_id}
+    assert Counter(span.name for span in others) == {
+        "plan": 1, "pass": 1, "assemble": 1, "decode": 3, "tile": 2, "restore": 5, "write": 5, "stitch": 1,
+    }  # fmt: skip
+    whole = attributes(root)
+    assert (whole["restored"], whole["failed"], whole["left"]) == (2, 1, 0)
+    assert {attributes(span)["run_id"] for span in collector.spans} == {whole["run_id"]}
+    for span in others:
+        assert root.start_time_unix_nano <= span.start_time_unix_nano <= span.end_time_unix_nano
+    stages = [attributes(span) for span in others if span.name not in ("plan", "pass", "assemble")]
+    assert {(one["source_path"], one["stage"], one["error_code"]) for one in stages if one["status"] == "failed"} == {
+        ("bad.jpg", "decode", "not_an_image")
+    }
+    tiles = [one for one in stages if one["stage"] == "restore" and one["source_path"] == "giant.png"]
+    assert sorted(one["part"] for one in tiles) == [0, 1, 2, 3]
+    assert len({one["item_id"] for one in tiles}) == 1
+    (failed,) = [span for span in others if span.status.code == 2]
+    assert attributes(failed)["source_path"] == "bad.jpg"
 
 
 def test_changes_are_of_the_table() -> None:
