@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from faithdiff_model.evaluation.report import to_markdown
 from jobs.cli import manifest as manifest_cli
+from jobs.cli.main import main
 from jobs.cli.manifest import print_rebuilt
 from jobs.console.export import to_csv
 from jobs.console.findings import print_findings
@@ -314,16 +315,20 @@ def test_sidecars_can_be_looked_at(tmp_path: Path) -> None:
         ["verify", "SCANS", "OUT", "--only", IN_A_NAME],
     ],
 )
-def test_error_lines(tmp_path: Path, arguments: list[str]) -> None:
+def test_error_lines(
+    tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "SCANS").mkdir()
-    command = [sys.executable, "-c", "from jobs.cli.main import main; main()", *arguments]
-    environment = {**os.environ, "COLUMNS": "2000", "PYTHONPATH": str(Path(__file__).parents[3])}
-    done = subprocess.run(command, capture_output=True, timeout=120, env=environment, cwd=tmp_path, check=False)
-    assert done.returncode == 2
-    text = done.stderr.decode()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["faitharchive", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    done = capsys.readouterr()
+    text = done.err
     assert text.count("error:") - text.count("error: forged") == 1
     assert harmless(text), sorted({sign for sign in text if not harmless(sign)})
-    assert harmless(done.stdout.decode())
+    assert harmless(done.out)
     assert not any(line.startswith("error: forged") for line in text.splitlines())
 
 
