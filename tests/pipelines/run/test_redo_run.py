@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from archive_steps import archive_settings, save_photo
+from archive_steps import archive_settings, restore_without_model, save_photo
 
 from pipelines.manifest.decision import REDO, Decision
 from pipelines.manifest.decisions import DecisionLog
@@ -30,7 +30,7 @@ def test_a_redo_is_done_the_next_night_and_goes_on_after_a_stop(tmp_path: Path, 
     for name in ("a.png", "b.png", "c.png"):
         save_photo(tmp_path / "scans" / name)
     settings = archive_settings(tmp_path, preset="nano", replicas=1)
-    run(make_plan(settings), settings, run_id=new_run_id())
+    restore_without_model(settings, ended=True)
     first = rows_of(settings)
     chosen = {"a.png": {"upscale": 3}, "b.png": {"grain": "keep", "seed": 4}}
     DecisionLog(Store(settings.output)).record(
