@@ -24,6 +24,9 @@ from faithdiff_model.weights.half_file import read_half_file, unfit, write_half_
 
 HALO = 160  # pixels: as far as the network sees, rounded up to its multiple
 _CORE = 1024  # pixels a side of what one call decides; a multiple of the network's
+# The ways a scan is looked at, by the axes of [C, H, W] that are mirrored: damage is damage from every side, and much of
+# what is wrongly taken for it is so from one side alone.
+_VIEWS: tuple[tuple[int, ...], ...] = ((), (2,), (1,), (1, 2))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +118,8 @@ class DamageDetector:
     def probabilities(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How likely each pixel is damaged, in 255ths, and the likeliest family: both uint8 [H, W].
 
+        Both are means over the scan as it is, mirrored, upside down, and both.
+
         Args:
             picture: uint8, uint16 or float, [H, W, 1] or [H, W, 3].
         """
@@ -136,15 +141,18 @@ class DamageDetector:
         padding = [(0, -side % multiple) for side in cut.shape[:2]]
         padded = np.pad(np.clip(cut, 0, 1), [*padding, (0, 0)], mode="edge")
         seen = network_input(np.broadcast_to(padded, (*padded.shape[:2], 3)))
-        logits = self.network(torch.from_numpy(seen)[None].to(self.network.leave.weight.device))[0]
         inside = (
             slice(rows.start - top, rows.stop - top),
             slice(columns.start - left, columns.stop - left),
         )
-        logits = logits[:, inside[0], inside[1]].float()
-        none = -torch.nn.functional.softplus(logits).sum(dim=0)
-        probability = torch.round(-torch.expm1(none) * 255).to(torch.uint8)
-        return probability.cpu().numpy(), logits.argmax(dim=0).to(torch.uint8).cpu().numpy()
+        scan = torch.from_numpy(seen).to(self.network.leave.weight.device)
+        probability, family = torch.zeros(()), torch.zeros(())
+        for mirrored in _VIEWS:
+            logits = self.network(scan.flip(mirrored)[None])[0].flip(mirrored)[:, inside[0], inside[1]].float()
+            none = -torch.nn.functional.softplus(logits).sum(dim=0)
+            probability, family = probability - torch.expm1(none) / len(_VIEWS), family + logits
+        levels = torch.round(probability * 255).to(torch.uint8)
+        return levels.cpu().numpy(), family.argmax(dim=0).to(torch.uint8).cpu().numpy()
 
 
 def _with_infrared(probability: np.ndarray, picture: np.ndarray, infrared: np.ndarray) -> np.ndarray:

@@ -71,8 +71,18 @@ def test_the_halo_is_as_wide_as_the_network_sees(detector: DamageDetector) -> No
     np.testing.assert_array_equal(first[:, side // 2 :], second[:, side // 2 :])
 
 
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_a_mirrored_scan_has_the_mirrored_mask(
+    detector: DamageDetector, photo: np.ndarray, axes: tuple[int, ...]
+) -> None:
+    marked = levels(dust(photo[:96, :144], np.random.default_rng(6), 80))
+    found, mirrored = (detector.probabilities(each)[0].astype(int) for each in (marked, np.flip(marked, axes)))
+    assert np.ptp(found) > 100
+    assert np.abs(found - np.flip(mirrored, axes)).max() <= 1
+
+
 def test_the_same_photograph_in_other_forms_has_the_same_mask(detector: DamageDetector, photo: np.ndarray) -> None:
-    marked = levels(dust(photo, np.random.default_rng(5), 80))
+    marked = levels(dust(photo[:96, :144], np.random.default_rng(5), 80))
     expected = detector.detect(marked)
     deep = marked.astype(np.uint16) * 257
     alpha = np.dstack([marked, np.full(marked.shape[:2], 9, np.uint8)])
