@@ -43,6 +43,8 @@ def test_the_recipe_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         "0.03",
         "--hard-crops",
         "2",
+        "--last-minutes",
+        "0.03",
         "--careful-minutes",
         "0.03",
         "--batch",
