@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from jobs.cli.main import app, main
 from pipelines.settings import Settings
 
 FAST = ["--steps", "2", "--guidance-scale", "1", "--cpus", "2", "--object-store-mb", "200"]
@@ -57,6 +59,13 @@ def test_restore_then_nothing_to_do_then_the_manifest(folder: Path) -> None:
     assert sorted(row["status"] for row in rows) == ["failed", "restored"]
 
 
+def test_an_untrained_preset_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    done = CliRunner().invoke(app, ["restore", str(tmp_path / "in"), str(tmp_path / "out"), "--preset", "tiny"])
+    assert done.exit_code == 0
+    assert "preset tiny is untrained" in done.stderr
+
+
 def test_plan_changes_nothing(folder: Path, tmp_path: Path) -> None:
     planned = faitharchive("plan", folder / "scans", tmp_path / "out")
     assert planned.returncode == 0, planned.stderr
@@ -83,12 +92,17 @@ def test_plan_changes_nothing(folder: Path, tmp_path: Path) -> None:
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(
-    folder: Path, tmp_path: Path, arguments: list[str], words: list[str]
-) -> None:
+    folder: Path, tmp_path: Path, arguments: list[str], words: list[str], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     given = [a.replace("SCANS", str(folder / "scans")).replace("OUT", str(tmp_path / "out")) for a in arguments]
-    result = faitharchive(*given)
-    assert result.returncode == 2
-    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    monkeypatch.setattr(sys, "argv", ["faitharchive", *given])
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("FAITHARCHIVE_PRESET", "tiny")
+    with pytest.raises(SystemExit) as ended:
+        main()  # in this process, which has imported everything already; as processes, test_status_cli.py and others
+    assert ended.value.code == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
     assert len([line for line in lines if line.startswith("error:")]) == 1
     text = " ".join(lines)
     assert "Traceback" not in text

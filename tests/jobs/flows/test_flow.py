@@ -76,6 +76,14 @@ def test_tasks_are_named_for_people() -> None:
     assert restore.restore_archive.name == "restore-archive"
 
 
+def test_what_a_spent_budget_left_is_in_the_states_words() -> None:
+    from jobs.flows.states import in_words
+
+    counts = {"restored": 2, "failed": 0, "already_done": 1, "quarantined": 0, "left": 3, "with_warnings": 0}
+    said = in_words({**counts, "stopped": "the time budget of 8 hours is spent"})  # type: ignore[arg-type]
+    assert said.endswith("3 left to the next run; stopped: the time budget of 8 hours is spent")
+
+
 def _from(cause: Exception) -> StoreError:
     error = StoreError("output x: cannot be written")
     error.__cause__ = cause
