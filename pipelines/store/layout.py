@@ -4,10 +4,10 @@ from __future__ import annotations
 
 __all__ = [
     "BESIDE", "CAPTIONS", "CLAIM", "COMPACTIONS", "COMPARISON_SUFFIX", "DAMAGE_SUFFIX", "EXTRAS", "FRAMES_SUFFIX",
-    "FRAME_LIST", "LEASES", "MANIFEST", "PAGED", "PAGE_FOLDER", "PAGE_LIST", "PARTIAL", "PARTS", "PRIVATE", "PROGRESS",
+    "FRAME_LIST", "LEASES", "MANIFEST", "PAGED", "PAGE_FOLDER", "PAGE_LIST", "PARTIAL", "PARTS", "PLANS", "PRIVATE", "PROGRESS",
     "REBUILDS", "REPORTS", "REVIEWS", "RUNS", "SET_ASIDE", "SIDECAR_SUFFIX", "STARTED", "TRUST_SUFFIX", "VERIFICATIONS",
-    "damage_path", "lease_path", "page_path", "parts_folder", "planned_output", "progress_path", "sidecar_path", "trust_path",
-    "xmp_path",
+    "damage_path", "lease_path", "page_path", "parts_folder", "plan_folder", "planned_output", "progress_path", "shard_folder",
+    "shard_run", "sidecar_path", "trust_path", "whole_run", "xmp_path",
 ]  # fmt: skip
 
 PRIVATE = "_faitharchive"  # our own folder; nothing else in a store that we write to begins so
@@ -16,6 +16,7 @@ RUNS = f"{PRIVATE}/runs"  # summaries of runs that came to their end
 STARTED = f"{PRIVATE}/started"  # which runs began
 LEASES = f"{PRIVATE}/lease"  # which run holds the store
 PROGRESS = f"{PRIVATE}/progress"  # how far runs are
+PLANS = f"{PRIVATE}/plans"  # what a run in shards has to do, a folder a run, as long as it is on
 PARTS = f"{PRIVATE}/parts"  # tiles and segments until they are joined
 REPORTS = f"{PRIVATE}/reports"
 REVIEWS = f"{PRIVATE}/reviews"  # what people decided about results: Parquet files, never rewritten
@@ -26,6 +27,7 @@ REBUILDS = f"{PRIVATE}/rebuilds"
 CLAIM = f"{PRIVATE}/output.json"  # says which store the results were first written to
 SET_ASIDE = f"{PRIVATE}/set-aside"  # manifest files that a rebuild replaced
 
+SHARD = "-shard-"  # in the names of a run's shards and of their drivers
 PARTIAL = ".faitharchive-partial-"  # begins the name of a local file that is not whole yet
 SIDECAR_SUFFIX = ".restoration.json"
 DAMAGE_SUFFIX = ".damage.png"  # of the mask of a photograph's damage
@@ -94,9 +96,29 @@ def parts_folder(identity: str) -> str:
     return f"{PARTS}/{identity[:2]}/{identity}"
 
 
-def lease_path(number: int) -> str:
-    """Where lease `number` is."""
-    return f"{LEASES}/{number:08d}.json"
+def lease_path(number: int, folder: str = LEASES) -> str:
+    """Where lease `number` is: of the whole output, or of what has leases in a folder of its own."""
+    return f"{folder}/{number:08d}.json"
+
+
+def plan_folder(run_id: str) -> str:
+    """Where the plan of a run in shards is."""
+    return f"{PLANS}/{run_id}"
+
+
+def shard_folder(run_id: str, shard: int) -> str:
+    """Where the drivers of a shard, which are numbered from 1, take their leases and say how they ended."""
+    return f"{plan_folder(run_id)}/shard-{shard:04d}"
+
+
+def whole_run(run_id: str) -> str:
+    """The run that planned: of a shard's driver, which has a manifest folder of its own, the run that its shard is of."""
+    return run_id.partition(SHARD)[0]
+
+
+def shard_run(run_id: str, shard: int) -> str:
+    """The name of a run's shard; its drivers add the number of their lease."""
+    return f"{run_id}{SHARD}{shard:04d}"
 
 
 def progress_path(run_id: str) -> str:

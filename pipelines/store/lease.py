@@ -15,17 +15,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from faithdiff_model.redaction import redact_url
 from pipelines.store.layout import LEASES, lease_path
 from pipelines.store.lease_answers import Answer, NodeAnswers
-from pipelines.store.lease_files import DRAINING, HELD, RELEASED, LeaseRecord, newest_lease, process_mark, prune
+from pipelines.store.lease_files import (
+    DRAINING,
+    HELD,
+    RELEASED,
+    LeasePlace,
+    LeaseRecord,
+    newest_lease,
+    process_mark,
+    prune,
+    refusal,
+)
 from pipelines.store.store import Store, StoreError
 
 __all__ = ["DRAINING", "HELD", "LOST", "RELEASED", "Fence", "Lease", "LeaseError", "hold_lease"]
 
 LOST = "lost"  # not written anywhere: what an owner finds
+_WHOLE = LeasePlace()
 _BEATS = 6  # renewals in the time that a silent owner keeps its lease
 
 logger = logging.getLogger(__name__)
@@ -43,9 +53,13 @@ class Lease:
         number: of the lease file.
         record: its content.
         seconds: how long it holds without renewal.
+        place: what it is of.
     """
 
-    def __init__(self, store: Store, number: int, record: LeaseRecord, seconds: float) -> None:
+    def __init__(
+        self, store: Store, number: int, record: LeaseRecord, seconds: float, place: LeasePlace = _WHOLE
+    ) -> None:
+        self._place = place
         self._beat = seconds / _BEATS
         # A renewal that hangs on a failing store must not outlast the lease.
         self._store = Store(store.url, self._beat)
@@ -65,7 +79,7 @@ class Lease:
 
     def fence(self) -> Fence:
         """What workers ask whether they may go on."""
-        return Fence(self._store.url, self.number, self._seconds, self._record.run_id)
+        return Fence(self._store.url, self.number, self._seconds, self._record.run_id, self._place)
 
     def when_lost(self, call: Callable[[], None]) -> None:
         """Have `call` called, from the lease's thread, once the lease is lost."""
@@ -93,7 +107,7 @@ class Lease:
         Raises:
             LeaseError: another run has taken the output over.
         """
-        if self.lost or (store is not None and store.exists(lease_path(self.number + 1))):
+        if self.lost or (store is not None and self._place.taken_over(store, self.number)):
             raise LeaseError(
                 f"output {redact_url(self._store.url)}: another run took it over meanwhile; {again} after it"
             )
@@ -105,7 +119,7 @@ class Lease:
             if self._ended:
                 return
             try:
-                if self._store.exists(lease_path(self.number + 1)):
+                if self._place.taken_over(self._store, self.number):
                     self._lose()
                     return
                 self._publish(self._record.state)
@@ -117,7 +131,7 @@ class Lease:
 
     def _publish(self, state: str) -> None:
         record = replace(self._record, state=state, expires_at=time.time() + self._seconds)
-        self._store.publish(lease_path(self.number), record.dumps())
+        self._store.publish(lease_path(self.number, self._place.folder), record.dumps())
         self._record = replace(self._record, expires_at=record.expires_at)
 
     def _lose(self) -> None:
@@ -137,10 +151,12 @@ class Fence:
         number: of the lease.
         seconds: how long it holds without renewal.
         owner: the run that holds it.
+        place: what it is of.
     """
 
-    def __init__(self, url: str, number: int, seconds: float, owner: str = "") -> None:
-        self._arguments = (url, number, seconds, owner)
+    def __init__(self, url: str, number: int, seconds: float, owner: str = "", place: LeasePlace = _WHOLE) -> None:
+        self._arguments = (url, number, seconds, owner, place)
+        self._place = place
         self._store = Store(url, seconds / _BEATS)
         self._answers = NodeAnswers(url, number, owner)
         self._number = number
@@ -149,7 +165,7 @@ class Fence:
         self._looked = self._sure = time.monotonic()
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[Fence], tuple[str, int, float, str]]:
+    def __reduce__(self) -> tuple[type[Fence], tuple[str, int, float, str, LeasePlace]]:
         return Fence, self._arguments
 
     def state(self) -> str:
@@ -189,10 +205,10 @@ class Fence:
 
     def _look(self) -> None:
         try:
-            if self._store.exists(lease_path(self._number + 1)):
+            if self._place.taken_over(self._store, self._number):
                 self._state = LOST
                 return
-            record = LeaseRecord.loads(self._store.read(lease_path(self._number)))
+            record = LeaseRecord.loads(self._store.read(lease_path(self._number, self._place.folder)))
         except Exception:  # a store that does not answer: what was known holds for as long as the lease
             if time.monotonic() - self._sure > self._seconds:
                 self._state = LOST
@@ -203,20 +219,23 @@ class Fence:
 
 
 @contextmanager
-def hold_lease(store: Store, *, run_id: str, seconds: float, steal: bool = False) -> Iterator[Lease]:
-    """Hold an output store for the length of a block.
+def hold_lease(
+    store: Store, *, run_id: str, seconds: float, steal: bool = False, place: LeasePlace = _WHOLE
+) -> Iterator[Lease]:
+    """Hold an output store, or a part of its work, for the length of a block.
 
     Args:
         store: the output store.
         run_id: who holds it.
         seconds: how long the lease holds if we fall silent.
         steal: take it from a run that is at work, which then stops; waits for its word, but not for ever.
+        place: what the lease is of.
 
     Raises:
         LeaseError: another run holds it.
         StoreError: the store cannot be written.
     """
-    lease = _take(store, run_id, seconds, steal)
+    lease = _take(store, run_id, seconds, steal, place)
     try:
         yield lease
     finally:
@@ -226,13 +245,13 @@ def hold_lease(store: Store, *, run_id: str, seconds: float, steal: bool = False
             logger.warning("lease of %s could not be released: %s", run_id, error)
 
 
-def _take(store: Store, run_id: str, seconds: float, steal: bool) -> Lease:
+def _take(store: Store, run_id: str, seconds: float, steal: bool, place: LeasePlace) -> Lease:
     for _ in range(10):  # each loss of a race means that another run has just begun
-        number, holder = newest_lease(store)
+        number, holder = newest_lease(store, place.folder)
         blocked = holder is not None and holder.blocks()
         if blocked and not steal:
             assert holder is not None
-            raise LeaseError(_refusal(store, holder))
+            raise LeaseError(refusal(store, holder))
         now = time.time()
         record = LeaseRecord(
             run_id=run_id,
@@ -244,15 +263,15 @@ def _take(store: Store, run_id: str, seconds: float, steal: bool) -> Lease:
             state=HELD,
         )
         try:
-            created = store.create(lease_path(number + 1), record.dumps())
+            created = store.create(lease_path(number + 1, place.folder), record.dumps())
         except OSError as error:
             raise StoreError(
                 f"output {redact_url(store.url)}: cannot be written ({error.strerror or type(error).__name__}); check the "
                 "path, space and permissions"
             ) from error
         if created:
-            lease = Lease(store, number + 1, record, seconds)
-            prune(store, number + 1)
+            lease = Lease(store, number + 1, record, seconds, place)
+            prune(store, number + 1, place.folder)
             if blocked:
                 _await_release(store, number, seconds)
             return lease
@@ -267,13 +286,3 @@ def _await_release(store: Store, number: int, seconds: float) -> None:
         if record is None or not record.blocks():
             return
         time.sleep(min(0.5, seconds / _BEATS))
-
-
-def _refusal(store: Store, holder: LeaseRecord) -> str:
-    since, until = (
-        datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") for at in (holder.taken_at, holder.expires_at)
-    )
-    return (
-        f"output {redact_url(store.url)}: run {holder.run_id} on {holder.host} (process {holder.process}) has held it since "
-        f"{since}, for now until {until}; wait for it to end, or take it over by --steal-lease"
-    )

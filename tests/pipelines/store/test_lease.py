@@ -19,7 +19,7 @@ import pytest
 
 from pipelines.store.layout import LEASES, lease_path
 from pipelines.store.lease import DRAINING, HELD, LOST, RELEASED, LeaseError, hold_lease
-from pipelines.store.lease_files import LeaseRecord, process_mark
+from pipelines.store.lease_files import LeasePlace, LeaseRecord, newest_lease, process_mark
 from pipelines.store.store import Store
 
 
@@ -214,3 +214,36 @@ def test_old_leases_are_forgotten(store: Store) -> None:
     another_host(store, 40, state=RELEASED)
     with hold_lease(store, run_id="one", seconds=30):
         assert [entry.path for entry in store.list(LEASES)] == [lease_path(40), lease_path(41)]
+
+
+def test_parts_of_a_runs_work_have_leases_of_their_own(store: Store) -> None:
+    """Of the same part one at a time, of others meanwhile; the output's own lease does not notice."""
+    first, second = (LeasePlace(f"_faitharchive/plans/run/shard-{number:04d}", 1) for number in (1, 2))
+    with (
+        hold_lease(store, run_id="run", seconds=30) as whole,
+        hold_lease(store, run_id="run-1", seconds=30, place=first) as one,
+        hold_lease(store, run_id="run-2", seconds=30, place=second) as two,
+    ):
+        assert (whole.number, one.number, two.number) == (1, 1, 1)
+        with pytest.raises(LeaseError, match="run run-1 "), hold_lease(store, run_id="x", seconds=30, place=first):
+            pass
+        assert {lease.fence().state() for lease in (whole, one, two)} == {HELD}
+        assert newest_lease(store, first.folder)[0] == newest_lease(store)[0] == 1
+    with hold_lease(store, run_id="run-1", seconds=30, place=first) as again:
+        assert again.number == 2
+
+
+def test_the_lease_of_a_part_is_lost_with_that_of_the_whole(store: Store) -> None:
+    told = threading.Event()
+    place = LeasePlace("_faitharchive/plans/run/shard-0001", 1)
+    another_host(store, 1)
+    with hold_lease(store, run_id="run-1", seconds=0.6, place=place) as lease:
+        lease.when_lost(told.set)
+        fence = pickle.loads(pickle.dumps(lease.fence()))
+        assert fence.state() == HELD
+        another_host(store, 2)
+        assert told.wait(10)
+        until(lambda: fence.state() == LOST)
+        assert lease.lost
+        with pytest.raises(LeaseError, match="another run took it over meanwhile"):
+            lease.check("go on")
