@@ -16,6 +16,7 @@ from pipelines.manifest.runs import all_runs_ended, write_run_record, write_run_
 from pipelines.plan.plan import Plan, make_plan
 from pipelines.plan.stores import open_stores
 from pipelines.run.outcome import Outcome
+from pipelines.run.shard_board import clear_plans
 from pipelines.settings import Settings
 from pipelines.store.cleanup import clear_unfinished
 from pipelines.store.lease import Lease, hold_lease
@@ -31,6 +32,7 @@ __all__ = [
     "take_and_plan",
 ]
 
+_SLACK = 30.0  # seconds that drivers of a dead run's shards get beyond their lease, to write down what they have done
 # What the command line has planned, for the flow that it then starts: a plan is no parameter that Prefect can hold.
 _HANDED: ContextVar[tuple[str, Lease, Plan] | None] = ContextVar("handed", default=None)
 
@@ -49,7 +51,7 @@ def take_and_plan(
         damaged: ids of items that are pending whatever the manifest says.
 
     Raises:
-        LeaseError: another run holds the output.
+        LeaseError: another run holds the output, or a driver of a dead run's shard does not end.
         StoreError: a store cannot be read or written.
     """
     stores = open_stores(settings)
@@ -59,6 +61,7 @@ def take_and_plan(
             hold_lease(output, run_id=run_id, seconds=settings.lease_seconds, steal=settings.steal_lease)
         )
         output.check_writable()
+        clear_plans(output, settings.lease_seconds + _SLACK)
         if not all_runs_ended(output):
             clear_unfinished(output, 0)  # what a run that died left behind; nobody else writes while we hold the lease
         plan = make_plan(settings, damaged=damaged, stores=stores)

@@ -58,6 +58,16 @@ class RunFields(SettingFields):
     rows_per_call: int = setting(
         0, "Cluster", "Photographs whose windows share UNet calls; 0 is 4 on a GPU and 1 elsewhere.", ge=0, le=256
     )
+    shards: int = setting(
+        0,
+        "Cluster",
+        "Parts that a large run is cut into, a driver each, also on other machines; 0 is one for each million items.",
+        ge=0,
+        le=9999,
+    )
+    shards_at_once: int = setting(
+        0, "Cluster", "Shards that this machine works on at a time; 0 is 1, of a cluster one for 4 cores.", ge=0, le=256
+    )
     object_store_mb: int = setting(0, "Cluster", "Memory for rows in flight of a local Ray, MB; 0 is chosen.", ge=0)
 
     log_format: Literal["text", "json"] = setting(

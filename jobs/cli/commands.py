@@ -41,6 +41,11 @@ COMMANDS = {
     "restore": CommandPlace(
         "jobs.cli.restore", "restore", "Restore what is new or changed in SOURCE into OUTPUT.", takes_settings=True
     ),
+    "work": CommandPlace(
+        "jobs.cli.work",
+        "work",
+        "Take shards of the run that is on in OUTPUT, which another machine began with `restore --shards`, until none is free.",
+    ),
     "plan": CommandPlace(
         "jobs.cli.plan", "plan", "Show what `restore` would do and why, without doing it.", takes_settings=True
     ),

@@ -78,6 +78,8 @@ GLOSSARY: dict[str, str] = {
     "photographs at a time.",
     "seed": "The number that a network's noise is drawn from. The same seed gives the same result again.",
     "segment": "Some dozens of a film's frames that one replica restores at a time: what is lost when a machine fails.",
+    "shard": "A part of a large run, with a driver of its own, perhaps on another machine. Items go by a hash of their "
+    "id; plan, manifest and report are one for all. See --shards.",
     "sidecar": "A small JSON file beside each result, `*.restoration.json`: what was done to it, by which network, with which "
     "settings, and the checksums. It is published last, so a result with its sidecar is whole.",
     "slate": "A frame with text on it, which marks where frames of a film are missing.",

@@ -121,6 +121,11 @@ class RunProgress:
             self._last = ""
         self._show()
 
+    def counts(self, done: int, failed: int) -> None:
+        """Show what several drivers have done together."""
+        self.done, self.failed = done, failed
+        self._show()
+
     def part(self, row: Row) -> None:
         """Count a durable part: of a film, the only thing that moves for hours."""
         self._parts[row["item_id"]] = self._parts.get(row["item_id"], 0) + 1

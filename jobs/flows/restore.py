@@ -22,10 +22,12 @@ from jobs.console.tables import print_summary
 from jobs.console.terminal import ERR, OUT
 from jobs.flows.artifacts import show_report, show_run
 from jobs.flows.run_logs import log_to_run
+from jobs.flows.shards import restore_in_shards
 from jobs.flows.states import PATIENT, copy_state, emit_run_event, final_state, is_retryable, refusals_as_states
 from jobs.restoration import handed_over, handed_run_id, record_run, record_start, summarise, take_and_plan
 from pipelines.manifest.runs import new_run_id
 from pipelines.plan.plan import Plan
+from pipelines.plan.slices import shard_count
 from pipelines.review.report import NIGHTLY_CARDS, Published, make_and_publish
 from pipelines.rows import FAILED, Row
 from pipelines.run.cluster import connected
@@ -80,13 +82,7 @@ def plan_task(
 def run_task(plan: Plan, settings: Settings, lease: Lease, flow_run_id: str) -> tuple[Outcome, list[Failure]]:
     """Restore what is pending on Ray, with progress on the terminal. Without pending items Ray is not even started."""
     failures: list[Failure] = []
-    progress, stop = RunProgress(len(plan.pending), ERR), Stop()
-
-    def on_stop() -> None:
-        if on_purpose(stop.reason, stop.signal):  # the summary says what else ended it
-            progress.ending(stop.reason, settings.drain_seconds)
-
-    stop.when_requested(on_stop)
+    progress, stop = _progress(plan, settings)
 
     def on_row(row: Row) -> None:
         progress(row)
@@ -99,6 +95,29 @@ def run_task(plan: Plan, settings: Settings, lease: Lease, flow_run_id: str) -> 
         return restore(), failures
     with progress, connected(settings):  # Ray takes seconds to start, and to end
         return restore(on_row=on_row, on_part=progress.part, on_frames=progress.frames), failures
+
+
+def _run_shards(plan: Plan, settings: Settings, lease: Lease, shards: int) -> tuple[Outcome, list[Failure]]:
+    """The same in shards. No task: each shard is a flow within this one, which a task cannot have."""
+    progress, stop = _progress(plan, settings)
+    failures: list[Failure] = []
+    for row in plan.final_rows:
+        _note_failure(failures, row)
+    with progress:
+        outcome, more = restore_in_shards(plan, settings, lease, stop, shards, progress.counts)
+    return outcome, [*failures, *more][:_SHOWN_FAILURES]
+
+
+def _progress(plan: Plan, settings: Settings) -> tuple[RunProgress, Stop]:
+    """What is shown while a run goes on, and what ends it early, which is shown, too."""
+    progress, stop = RunProgress(len(plan.pending), ERR), Stop()
+
+    def on_stop() -> None:
+        if on_purpose(stop.reason, stop.signal):  # the summary says what else ended it
+            progress.ending(stop.reason, settings.drain_seconds)
+
+    stop.when_requested(on_stop)
+    return progress, stop
 
 
 @task(name="commit", **_TASK, retries=2, retry_delay_seconds=[30, 120])
@@ -140,7 +159,11 @@ def restore_archive(settings: Settings, damaged: list[str] | None = None, report
             return cast("RunResult", copy_state(planned))  # in truth a state, which Prefect takes as this run's
         lease, plan = _plain(planned)
         record_start(settings, run_id, started)
-        outcome, failures = run_task(_opaque(plan), settings, _opaque(lease), str(flow_run.id or ""))
+        shards = shard_count(settings.shards, len(plan.pending))
+        if shards > 1:
+            outcome, failures = _run_shards(plan, settings, lease, shards)
+        else:
+            outcome, failures = run_task(_opaque(plan), settings, _opaque(lease), str(flow_run.id or ""))
         summary = summary_task(_opaque(plan), outcome, run_id, started, time.monotonic() - clock)
         try:
             if not lease.lost:

@@ -25,7 +25,7 @@ from prefect.settings import (
 
 from pipelines.run.terminal import stdin_from_null
 
-__all__ = ["some_server", "start_own_server"]
+__all__ = ["server_address", "some_server", "start_own_server"]
 
 _START_SECONDS = 120.0
 
@@ -98,6 +98,12 @@ def _answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (URLError, OSError, ValueError):
         return False
+
+
+def server_address() -> str:
+    """The URL of the API that flows of this process use; empty if none has been started."""
+    own = SubprocessASGIServer()
+    return PREFECT_API_URL.value() or (own.api_url if own.running else "")
 
 
 def start_own_server() -> None:

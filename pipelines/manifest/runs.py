@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TypedDict, cast
 
-from pipelines.store.layout import MANIFEST, RUNS, STARTED
+from pipelines.store.layout import MANIFEST, RUNS, STARTED, whole_run
 from pipelines.store.store import Store
 
 __all__ = [
@@ -71,7 +71,7 @@ def run_history(store: Store, *, also_begun: Iterable[str] = ()) -> RunHistory:
     """
     ended = frozenset(PurePosixPath(entry.path).stem for entry in store.list(RUNS))
     begun = frozenset(PurePosixPath(entry.path).stem for entry in store.list(STARTED))
-    return RunHistory(begun.union(also_begun), ended)
+    return RunHistory(frozenset(whole_run(run_id) for run_id in begun.union(also_begun)), ended)
 
 
 def new_run_id(now: datetime | None = None) -> str:

@@ -17,18 +17,23 @@ from pipelines.run.terminal import stdin_from_null
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
 
-__all__ = ["alive_nodes", "connected"]
+__all__ = ["alive_nodes", "connected", "own_address"]
 
 _MB = 1 << 20
 # Rows in flight on one machine: enough for a few large photographs, small beside the model.
 _OBJECT_STORE_MB = 1024
 # Seconds before a client tries again.
 _PAUSES = (1.0, 5.0)
+_QUIET: dict[str, object] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
 
 
 @contextmanager
-def connected(settings: Settings) -> Iterator[None]:
+def connected(settings: Settings, at: str = "") -> Iterator[None]:
     """A Ray session for a run; one that we started is shut down at the end, one that was there stays.
+
+    Args:
+        settings: say where Ray is.
+        at: address of the local Ray of another process of this machine, to be joined instead (`own_address`).
 
     Raises:
         StoreError: the cluster cannot be reached, or the port for metrics cannot be had.
@@ -36,19 +41,24 @@ def connected(settings: Settings) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    agent = _agent(settings)
+    agent = nullcontext() if at else _agent(settings)
     try:
         with stdin_from_null(), _silenced_core(), ray_patches.client_causes() as causes, agent:
-            _init(_init_arguments(settings))
+            _init({"address": at, **_QUIET} if at else _init_arguments(settings))
     except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
         why = ": ".join(dict.fromkeys([_said(error), *causes[-1:]]))
         raise StoreError(
-            f"ray address {settings.ray_address}: cannot connect ({why}); check that the cluster runs"
+            f"ray address {at or settings.ray_address}: cannot connect ({why}); check that the cluster runs"
         ) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def own_address() -> str:
+    """Where other processes of this machine find the Ray that this one is connected to."""
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def alive_nodes() -> set[str]:
@@ -110,14 +120,13 @@ def _agent(settings: Settings) -> AbstractContextManager[None]:
 
 
 def _init_arguments(settings: Settings) -> dict[str, object]:
-    quiet: dict[str, object] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
     if settings.ray_address != "local":
-        return {"address": settings.ray_address, **quiet}
+        return {"address": settings.ray_address, **_QUIET}
     return {
         "address": "local",
         "num_cpus": local_cpus(settings),
         "object_store_memory": (settings.object_store_mb or _OBJECT_STORE_MB) * _MB,
         "include_dashboard": False,
         **ray_patches.metrics_port_argument(settings.metrics_port),
-        **quiet,
+        **_QUIET,
     }

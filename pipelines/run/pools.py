@@ -21,7 +21,7 @@ _ROOM = 1
 _ELASTIC_REPLICAS = 64
 
 
-__all__ = ["Pool", "Resources", "cluster_pools", "local_cpus", "memory_gib"]
+__all__ = ["Pool", "Resources", "cluster_pools", "local_cpus", "local_replicas", "memory_gib"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ def cluster_pools(settings: Settings) -> Resources:
     caption_share = share if settings.gpus_per_captioner < 0 else settings.gpus_per_captioner
     fitting = None  # on a cluster as many as there are nodes for, also those that come later
     if local:
-        fitting = max(1, int(gpus / share)) if share else _local_replicas(settings)
+        fitting = max(1, int(gpus / share)) if share else local_replicas(settings)
     threads = 0 if share else settings.cpu_threads
 
     def device(taken: float) -> str:
@@ -174,7 +174,7 @@ def _check_placeable(name: str, pool: Pool, nodes: Sequence[_Node]) -> None:
 
 def local_cpus(settings: Settings) -> int:
     """Logical CPUs of a local Ray: one an actor, and as many as there are for decoding while actors wait on their models."""
-    return _cores(settings) + _local_replicas(settings) + max(1, settings.caption_replicas)
+    return _cores(settings) + local_replicas(settings) + max(1, settings.caption_replicas)
 
 
 def memory_gib() -> float:
@@ -182,7 +182,7 @@ def memory_gib() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
-def _local_replicas(settings: Settings) -> int:
+def local_replicas(settings: Settings) -> int:
     """Replicas without a GPU that the cores and the memory of this machine carry: the one place of this rule."""
     if settings.replicas:
         return settings.replicas

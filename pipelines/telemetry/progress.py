@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 
-from pipelines.store.layout import PROGRESS, progress_path
+from pipelines.store.layout import PROGRESS, progress_path, whole_run
 from pipelines.store.store import Store
 from pipelines.telemetry import logs
 
@@ -20,7 +20,7 @@ __all__ = ["DRAINING", "ENDED", "SECONDS", "Progress", "Publisher", "read_progre
 
 SECONDS = 10.0  # between two signs of life
 RUNNING, DRAINING, ENDED = "running", "draining", "ended"
-_KEPT = 20  # files of older runs that stay, as leases do
+_KEPT = 20  # runs whose files stay, as leases do; of a run in shards all
 _PATIENCE = 3.0  # seconds for which a failing store is tried: the next sign of life comes soon
 
 
@@ -109,8 +109,11 @@ class Publisher:
             self._safely(self._prune)
 
     def _prune(self) -> None:
-        for old in run_ids(self._store)[:-_KEPT]:
-            self._store.remove(progress_path(old))
+        known = run_ids(self._store)
+        kept = sorted({whole_run(run_id) for run_id in known})[-_KEPT:]
+        for old in known:
+            if whole_run(old) not in kept:
+                self._store.remove(progress_path(old))
 
     def _safely(self, call: Callable[[], object]) -> None:
         try:

@@ -63,6 +63,7 @@ CHANGE_NOTHING = {
     "sequences", "max_film_bytes",
     "max_film_frames", "budget_hours", "undisclosed_because", "memory", "log_format", "log_level", "metrics_port",
     "damaged", "review_worst_db", "trust", "review_below", "sensitive", "trust_seeds", "trust_share",
+    "shards", "shards_at_once",
 }  # fmt: skip
 
 

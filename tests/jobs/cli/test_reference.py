@@ -15,7 +15,7 @@ from pipelines.settings import Settings
 README = Path(__file__).parents[3] / "jobs" / "README.md"
 SETTINGS = "Settings of a restoration"
 # The commands that take settings of a restoration as flags; what they share is described once.
-SHARE = {"restore", "plan", "doctor", "verify", "serve", "attribute"}
+SHARE = {"restore", "work", "plan", "doctor", "verify", "serve", "attribute"}
 
 
 def _flags(app: typer.Typer) -> dict[str, set[str]]:

@@ -46,7 +46,14 @@ def test_deployments_name_flows_and_settings_that_there_are(monkeypatch: pytest.
     from importlib import import_module
 
     content = yaml.safe_load((ROOT / "infra/prefect.yaml").read_text())
-    assert [each["name"] for each in content["deployments"]] == ["nightly", "backfill", "verify", "report", "train"]
+    assert [each["name"] for each in content["deployments"]] == [
+        "nightly",
+        "work",
+        "backfill",
+        "verify",
+        "report",
+        "train",
+    ]
     for each in content["deployments"]:
         assert set(each) == {
             "name", "description", "entrypoint", "tags", "parameters", "schedules", "concurrency_limit", "work_pool",
