@@ -16,6 +16,7 @@ from pipelines.columns import MANIFEST_COLUMNS, MANIFEST_SCHEMA, PAYLOAD_COLUMNS
 from pipelines.errors import ItemError
 
 __all__ = [
+    "CUT",
     "FAILED",
     "HELD_BACK",
     "MANIFEST_COLUMNS",
@@ -43,6 +44,7 @@ SCHEMA_VERSION = 1
 
 PENDING, RESTORED, FAILED, QUARANTINED = "pending", "restored", "failed", "quarantined"
 PART_DONE = "part_done"  # one tile of several is durable; the item is finished by `assemble`
+CUT = "cut"  # a segment of a film: it goes back to the driver, which hands it out as a block of its own
 HELD_BACK = "held_back"  # not tried, as the run is ending; the next one plans it again
 
 _PAYLOAD_NAMES = tuple(c.name for c in PAYLOAD_COLUMNS if c.name not in ("part", "replaces"))

@@ -197,12 +197,6 @@ class PendingRows(CompactRows):
         for text, choice in self.builder.chosen.items():
             yield choice, PendingRows(self.table.filter(pc.equal(column, text)), self.builder.for_choice(choice))
 
-    def waves(self, most: int) -> Iterator[PendingRows]:
-        """All rows in order, at most so many at a time. Each has memory of its own: a slice is pickled with its whole table."""
-        for start in range(0, len(self), most):
-            places = pa.array(range(start, min(start + most, len(self))))
-            yield PendingRows(self.table.take(places), self.builder)
-
     def unguided(self, settings: Settings) -> int:
         """Rows for which guidance is set and changes nothing, since their prompt is the negative one, as where both are empty.
 

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 
-from ray.data import Dataset
 from ray.exceptions import RayError
 
 from faithdiff_model.redaction import redact
-from pipelines.errors import ItemError
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.pending import PendingRows
 from pipelines.plan.plan import Plan
-from pipelines.rows import FAILED, HELD_BACK, PART_DONE, PENDING, RESTORED, Row, fail, whole_row
-from pipelines.run.assembly import build_film_stream, build_stream, final_rows
-from pipelines.run.cluster import alive_nodes
+from pipelines.rows import FAILED, HELD_BACK, RESTORED, Row, fail, whole_row
+from pipelines.run.assembly import build_stream, final_rows
+from pipelines.run.feeder import Feeder
+from pipelines.run.flow import Flow, gone
 from pipelines.run.frame_counts import FrameCounts, OnFrames
 from pipelines.run.joiner import Joiner
 from pipelines.run.outage import OutageWatch
 from pipelines.run.outcome import Outcome
-from pipelines.run.pools import cluster_pools
+from pipelines.run.pools import cluster_pools, replicas_now
 from pipelines.run.row_feed import RowFeed
 from pipelines.run.run_observer import Observer
 from pipelines.run.stage_runner import RunContext
 from pipelines.run.stall import StallWatch
 from pipelines.run.stop import DrainTimeout, Stop, handle_signals, time_budget
-from pipelines.run.streaming import StreamOptions
+from pipelines.run.streaming import StreamOptions, open_stream
 from pipelines.settings import Settings
 from pipelines.store.lease import Lease, hold_lease
 from pipelines.store.ownership import claim_output
@@ -36,21 +34,13 @@ from pipelines.store.store import Store
 from pipelines.store.stores import open_store
 from pipelines.store.urls import absolute_store
 
-__all__ = ["Build", "OnRow", "run"]
+__all__ = ["OnRow", "run"]
 
 OnRow = Callable[[Row], None]
-Build = Callable[..., Dataset]
 
-# All together first; then what was lost, each row alone; again if the cluster failed or lost nodes meanwhile, so that no
-# photograph is blamed for a machine.
-_MOST_PASSES = 4
-# Rows that go into Ray Data at once: each photograph above 1 MiB costs the driver 52 KB there, and each wave loads the model
-# anew. On many GPUs so few would be over too soon.
-_WAVE_ROWS = 20_000
-_WAVE_ROWS_A_REPLICA = 200
+_MOST_STREAMS = 4  # if the cluster fails a stream is over, and another is begun
 _LOST = "another run has taken the output over, or it could not be reached for too long"
 _LEAST_JOINED = 2  # items joined at a time, or as many as there are replicas
-_LOOK = 0.2  # seconds between two looks at what was joined
 
 
 def run(
@@ -121,6 +111,7 @@ class _Run:
         self.writer = ManifestWriter(store, stamp["run_id"])
         self.outages = OutageWatch(settings)
         self.outcome = Outcome()
+        self.handed_out: list[str] = []
         self.waiting: set[str] = set(plan.pending.table["item_id"].to_pylist())
 
     def go(self) -> Outcome:
@@ -132,11 +123,10 @@ class _Run:
                 if row["status"] == FAILED:  # what was adopted was restored by another run
                     outcome.count(row)
                     self.observer.refused(row)
-            for build, settings, rows in self._waves() if self.waiting else ():
+            for settings, rows in self._by_settings() if self.waiting else ():
                 if self.stop.requested:
                     break
-                self._passes(build, settings, rows)
-                gc.collect()  # its blocks lie in cycles, 8 KB each (measured: tests/benchmarks/scale.py)
+                self._streams(settings, rows)
         except DrainTimeout:
             self.stop.request("interrupted")
         finally:
@@ -156,97 +146,72 @@ class _Run:
             text = redact(error.strerror or type(error).__name__)
             self.stop.request(f"the manifest cannot be written ({text}); make space and check access")
 
-    def _waves(self) -> Iterator[tuple[Build, Settings, PendingRows]]:
-        """What waits, photographs before films, in slices that a driver can hold as blocks. Items that people chose settings
-        for come last, the same settings together: they are in no hurry, and each choice loads its model anew."""
+    def _by_settings(self) -> Iterator[tuple[Settings, PendingRows]]:
+        """What waits. Items that people chose settings for come last, the same settings together: they are in no hurry, and
+        each choice loads its model anew."""
         for choice, chosen in self.plan.pending.by_choice():
-            settings = choice.settings.with_absolute_paths(absolute_store) if choice else self.settings
-            most = max(_WAVE_ROWS, _WAVE_ROWS_A_REPLICA * cluster_pools(settings).replicas)
-            for kind, build in (("photo", build_stream), ("film", build_film_stream)):
-                for rows in chosen.of_kind(kind).waves(most):
-                    yield build, settings, rows
+            if chosen:
+                settings = choice.settings.with_absolute_paths(absolute_store) if choice else self.settings
+                yield settings, chosen
 
-    def _passes(self, build: Build, settings: Settings, rows: PendingRows) -> None:
+    def _streams(self, settings: Settings, rows: PendingRows) -> None:
+        """Have rows restored by one stream, or by others where the cluster fails. If it does again and again, what was handed
+        out last is lost, and the rest stays for the next run."""
         fault: RayError | None = None
-        isolated = nodes_went = False
-        for _ in range(_MOST_PASSES):
-            before = alive_nodes()
+        for _ in range(_MOST_STREAMS):
             try:
-                fault = None
-                self._pass(build, settings, rows, isolated=isolated)
+                self._stream(settings, rows, alone=fault is not None)
+                return
             except RayError as error:  # the stream broke: what it had finished is finished
                 fault = error
             rows = rows.select(self.waiting.intersection(rows.table["item_id"].to_pylist()))
             if not rows or self.stop.requested:
                 return
-            nodes_went = not before <= alive_nodes()
-            if isolated and not fault and not nodes_went:
-                break  # what is still missing took its processes along by itself
-            isolated = True
-        if fault is not None and not self.outcome.restored + self.outcome.failed:
+        assert fault is not None
+        if not self.outcome.restored + self.outcome.failed:
             raise fault
-        cause = type(fault).__name__ if fault else "nodes went" if nodes_went else ""
-        for row in rows:
-            self._finish_row(fail(row, "run", _gone(row, cause)))
-        if fault is not None and self.waiting:
+        for row in rows.select(self.handed_out):
+            self._finish_row(fail(row, "run", gone(row, type(fault).__name__)))
+        if self.waiting:
             self.stop.request(
                 f"the cluster failed again and again ({type(fault).__name__}); look at its nodes and logs"
             )
 
-    def _pass(self, build: Build, settings: Settings, rows: PendingRows, *, isolated: bool) -> None:
-        """Stream a wave's rows, and join what was cut as soon as its parts are there."""
+    def _stream(self, settings: Settings, rows: PendingRows, *, alone: bool) -> None:
+        """Have rows restored by one stream, and join what was cut as soon as its parts are there."""
         resources = cluster_pools(settings)
         # What went with a block is found missing, and tried alone.
         options = StreamOptions(skip_lost_blocks=True, limit_memory=settings.ray_address == "local")
         self.observer.replicas(resources.restore.most or 0)
-        trace, kind = self.observer.trace, rows.table["media_kind"][0].as_py()
-        about = {"run_id": self.lease.run_id, "alone": isolated, "media_kind": kind, "items": len(rows)}
-        counts = FrameCounts(self.on_frames if kind == "film" else None)
+        trace, kinds = self.observer.trace, sorted(set(rows.table["media_kind"].unique().to_pylist()))
+        about = {"run_id": self.lease.run_id, "alone": alone, "media_kind": ", ".join(kinds), "items": len(rows)}
+        counts = FrameCounts(self.on_frames if "film" in kinds else None)
         context = RunContext(self.lease.fence(), self.lease.run_id, trace.traceparent, counts.reporter)
-        stream = partial(build, rows, self.stamp, settings, resources, context, isolated=isolated)
+        build = partial(
+            build_stream,
+            builder=rows.builder,
+            stamp=self.stamp,
+            settings=settings,
+            resources=resources,
+            context=context,
+        )
+        stream = open_stream(build, options)
+        feeder = Feeder(rows, stream, partial(replicas_now, resources), alone=alone)
         joining = Joiner(settings, context, max(_LEAST_JOINED, resources.replicas))
         stall = StallWatch(settings.stall_minutes, resources)
-        with trace.step("pass", **about), RowFeed(final_rows(stream, options)) as feed:
-            for row in self._items(feed, joining, stall, rows, counts.look):
-                self._finish_row(row)
+        with trace.step("pass", **about), RowFeed(final_rows(stream)) as feed:
+            flow = Flow(rows, stream, feeder, feed, joining, stall, self.stop, self.waiting, self._part)
+            try:
+                for row in flow.items(counts.look):
+                    self._finish_row(row)
+            finally:
+                self.handed_out = feeder.missing
+                feeder.stop()
 
-    def _items(
-        self, feed: RowFeed, joining: Joiner, stall: StallWatch, rows: PendingRows, look: Callable[[], None]
-    ) -> Iterator[Row]:
-        """Parts to items: an item's final row, once. Those whose parts are all durable are joined meanwhile, also while the run
-        drains: else a night that always ends early would never show any."""
-        durable: dict[str, set[int]] = {}
-        while not (feed.ended and joining.idle):
-            for joined in joining.finished(_LOOK if feed.ended else 0.0):
-                stall.see()
-                if joined["item_id"] in self.waiting:
-                    yield joined
-            look()
-            row = feed.take(_LOOK)
-            if row is None:
-                self._end_stall(stall, joining, rows)
-                continue
-            stall.see()
-            if row["item_id"] not in self.waiting:
-                continue  # a sibling tile failed before, or its block came twice
-            if row["status"] != PART_DONE:
-                yield row
-                continue
-            self.observer.part(row)
-            if self.on_part:
-                self.on_part(row)
-            parts = durable.setdefault(row["item_id"], set())
-            whole = len(parts | {row["part"]}) == row["parts"] != len(parts)
-            parts.add(row["part"])
-            if whole:
-                joining.add({**row, "status": PENDING})
-
-    def _end_stall(self, stall: StallWatch, joining: Joiner, rows: PendingRows) -> None:
-        """Leave a pass in which nothing happens any more."""
-        if stall.is_over():
-            left = rows.select(self.waiting).table["source_path"].to_pylist()
-            self.stop.request(stall.reason(left, not joining.idle))
-            raise DrainTimeout
+    def _part(self, row: Row) -> None:
+        self.observer.part(row)
+        if self.on_part:
+            self.on_part(row)
 
     def _finish_row(self, row: Row) -> None:
         """A row that came out: final, or held back."""
@@ -268,12 +233,3 @@ class _Run:
         outage = self.outages.see(row)
         if outage:
             self.stop.request(outage)
-
-
-def _gone(row: Row, cause: str) -> ItemError:
-    """Why a row has no result after it was tried alone. `cause`: what of the cluster failed; empty if nothing did."""
-    if cause:
-        reason = f"no result came back from the cluster ({cause}); the next run tries it again"
-        return ItemError("lost", f"{row['source_path']}: {reason}")
-    reason = "each process that worked on it died; look at the file, or lower --max-pixels or add memory if it is large"
-    return ItemError("crashed", f"{row['source_path']}: {reason}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 import ray
@@ -21,7 +22,7 @@ _ROOM = 1
 _ELASTIC_REPLICAS = 64
 
 
-__all__ = ["Pool", "Resources", "cluster_pools", "local_cpus", "local_replicas", "memory_gib"]
+__all__ = ["Pool", "Resources", "cluster_pools", "local_cpus", "local_replicas", "memory_gib", "replicas_now"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,8 @@ class Resources:
         replicas: of FaithDiff that are to be kept busy, now or later.
         rows_per_call: that each is given at a time.
         threads: CPU threads of a replica; 0 leaves torch's choice.
+        task_cpus: that a task without a model takes. Less than one where each stage could not have a task at a time: Ray keeps
+            a place for those that come first, and what is restored would be written when nothing is left to restore.
     """
 
     restore: Pool
@@ -59,6 +62,7 @@ class Resources:
     replicas: int
     rows_per_call: int
     threads: int
+    task_cpus: float = 1.0
 
 
 def cluster_pools(settings: Settings) -> Resources:
@@ -109,6 +113,8 @@ def cluster_pools(settings: Settings) -> Resources:
         rows_per_call=settings.rows_per_call or (4 if share else 1),
         threads=threads,
     )
+    total = max(ray.cluster_resources().get("CPU", 0.0), (growing or {}).get("CPU", 0.0))
+    resources = replace(resources, task_cpus=_task_cpus(total, resources, captions=settings.captions == "llava"))
     pools = {"replica": resources.restore}
     if settings.captions == "llava":
         pools["captioner"] = resources.caption
@@ -116,6 +122,24 @@ def cluster_pools(settings: Settings) -> Resources:
         for name, pool in pools.items():
             _check_placeable(name, pool, ray.nodes())
     return resources
+
+
+def _task_cpus(total: float, resources: Resources, *, captions: bool) -> float:
+    """CPUs of a task: one, or a part of those that the models leave of so few."""
+    taken = resources.restore.num_cpus * resources.restore.least
+    stages = 2  # one that reads and cuts, one that writes
+    if captions:  # between reading and cutting
+        taken, stages = taken + resources.caption.num_cpus * resources.caption.least, 3
+    return max(0.1, min(1.0, math.floor((total - taken) / stages * 10) / 10))
+
+
+def replicas_now(resources: Resources) -> int:
+    """Replicas that the cluster has room for as it is now, or those that it was planned with where they are more."""
+    pool = resources.restore
+    if pool.most is not None:
+        return resources.replicas
+    name, share = ("GPU", pool.num_gpus) if pool.num_gpus else ("CPU", pool.num_cpus or 1.0)
+    return max(resources.replicas, int(ray.cluster_resources().get(name, 0.0) / share))
 
 
 def _leave_room(total: float, actors: int, cpus: float) -> float:

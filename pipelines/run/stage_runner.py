@@ -19,7 +19,9 @@ from pipelines.settings import Settings
 from pipelines.stages.adapter import BatchStage, Stage, run_batch, stream_rows
 from pipelines.store.lease import HELD, LOST, Fence
 
-__all__ = ["RunContext", "StageRunner", "hold_back"]
+__all__ = ["SEGMENT", "RunContext", "StageRunner", "hold_back", "media_kind"]
+
+SEGMENT = "segment"
 
 _HEAVY = ["pixels", "extra_pixels", "icc_profile", "damage_mask", "filled_mask"]
 
@@ -55,8 +57,11 @@ class StageRunner:
         settings: all settings.
         context: of the run.
         writes: whether the stage finishes what others have begun, and so goes on while the run drains.
-        expand: gives the whole rows of a table of another form; for the first stage of a stream.
+        expand: gives the whole rows of a table that is no table of rows yet; for the first stage of a stream.
         arguments: further arguments of the stage's constructor, by name.
+        rows: that a `BatchStage` is given together; 0 is a whole table.
+        by_kind: who handles the tables of a kind (`media_kind`) instead, in the same processes; None hands them on. A table
+            never mixes kinds.
     """
 
     stage: type[Stage]
@@ -65,17 +70,19 @@ class StageRunner:
     writes: bool = False
     expand: Expand | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
+    rows: int = 0
+    by_kind: Mapping[str, StageRunner | None] = field(default_factory=dict)
 
     def task(self) -> Callable[[pa.Table], Iterator[pa.Table]]:
         """The stage as a function for stateless tasks. Its tables are of bounded size."""
-        processes: list[_StageProcess] = []  # none where the function is unpickled, then one
+        kinds: list[_Kinds] = []  # none where the function is unpickled, then one
 
         def call(table: pa.Table) -> Iterator[pa.Table]:
-            if self.expand is not None:
+            if self.expand is not None and "status" not in table.column_names:
                 table = to_table(self.expand(table))
-            if not processes:
-                processes.append(_StageProcess(self))
-            yield from processes[0].stream(table)
+            if not kinds:
+                kinds.append(_Kinds(self))
+            yield from kinds[0].stream(table)
 
         call.__name__ = self.stage.__name__
         return call
@@ -85,14 +92,41 @@ class StageRunner:
 
         class Actor:
             def __init__(self, runner: StageRunner) -> None:
-                self.process = _StageProcess(runner, log_creation=True)
+                self.kinds = _Kinds(runner, log_creation=True)
 
             def __call__(self, table: pa.Table) -> pa.Table:
-                tables = list(self.process.stream(table))
+                tables = list(self.kinds.stream(table))
                 return tables[0] if len(tables) == 1 else pa.concat_tables([to_table([]), *tables])
 
         Actor.__name__ = Actor.__qualname__ = self.stage.__name__
         return Actor
+
+
+class _Kinds:
+    """The stages of one process, by the kind of media that each handles; each is created when its first table comes.
+
+    Args:
+        runner: of the stage that handles all kinds without another.
+        log_creation: as for `_StageProcess`.
+    """
+
+    def __init__(self, runner: StageRunner, *, log_creation: bool = False) -> None:
+        self._runner, self._log_creation = runner, log_creation
+        self._made: dict[str, _StageProcess] = {}
+
+    def stream(self, table: pa.Table) -> Iterator[pa.Table]:
+        """A table through the stage for it."""
+        if not table.num_rows:
+            return
+        kind = media_kind(table)
+        kind = kind if kind in self._runner.by_kind else ""
+        runner = self._runner.by_kind[kind] if kind else self._runner
+        if runner is None:
+            yield table
+            return
+        if kind not in self._made:
+            self._made[kind] = _StageProcess(runner, log_creation=self._log_creation)
+        yield from self._made[kind].stream(table)
 
 
 class _StageProcess:
@@ -104,7 +138,7 @@ class _StageProcess:
     """
 
     def __init__(self, runner: StageRunner, *, log_creation: bool = False) -> None:
-        self.fence, self.writes = runner.context.fence, runner.writes
+        self.fence, self.writes, self.rows = runner.context.fence, runner.writes, runner.rows
         context = runner.context
         self.observer = StageObserver(
             runner.stage.name, runner.settings, run_id=context.run_id, traceparent=context.traceparent
@@ -130,10 +164,15 @@ class _StageProcess:
         elif not isinstance(stage, BatchStage):
             # Asked before each row, inside the stage, so that its rows still leave it in tables of many.
             yield from map(self.observer.log_failures, stream_rows(stage, table, self._core(stage)))
-        elif self._may_go_on():
-            yield self.observer.log_failures(self.observer.batch(table, lambda rows: run_batch(stage, rows)))
         else:
-            yield hold_back(table)
+            together = self.rows or table.num_rows
+            for start in range(0, table.num_rows, together):
+                yield self._batch(stage, table.slice(start, together))
+
+    def _batch(self, stage: BatchStage, table: pa.Table) -> pa.Table:
+        if not self._may_go_on():
+            return hold_back(table)
+        return self.observer.log_failures(self.observer.batch(table, lambda rows: run_batch(stage, rows)))
 
     def _core(self, stage: Stage) -> Callable[[Row], Iterator[Row]]:
         def core(row: Row) -> Iterator[Row]:
@@ -147,6 +186,12 @@ class _StageProcess:
     def _may_go_on(self) -> bool:
         state = self.fence.state()
         return state == HELD or (self.writes and state != LOST)
+
+
+def media_kind(table: pa.Table) -> str:
+    """What the rows of a table that is not empty are of: `photo`, `film`, or `segment`, a part of a film by itself."""
+    kind = table["media_kind"][0].as_py() or ""
+    return SEGMENT if kind == "film" and table["part"][0].as_py() is not None else kind
 
 
 def hold_back(table: pa.Table, fault: str = "") -> pa.Table:

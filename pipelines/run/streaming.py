@@ -1,4 +1,4 @@
-"""Runs a Ray dataset, with Ray Data set up for it, in this process or, over `ray://`, in an actor on the cluster's head.
+"""Runs Ray datasets, with Ray Data set up for it, in this process or, over `ray://`, in an actor on the cluster's head.
 
 Ray Data's executor needs a process that is part of the cluster. A Ray client is not: there only small tables, without pixels,
 come over the wire, one call a table.
@@ -11,20 +11,25 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 import ray
+from ray.actor import ActorHandle
 from ray.data import DataContext, Dataset, ExecutionResources
 from ray.exceptions import RayError
 
+from pipelines.run.block_feed import BlockFeed
+from pipelines.run.fed_dataset import delivered_tables, fed_dataset
 from pipelines.run.ray_patches import ON_THE_HEAD, end_released_actors
 
-__all__ = ["StreamOptions", "tables"]
+__all__ = ["FedStream", "StreamOptions", "open_stream", "tables"]
 
 # New actors that may die while they start, as when their spot node goes, before the run fails.
 _START_DEATHS = 5
 
 Build = Callable[[], Dataset]
+BuildOn = Callable[[Dataset], Dataset]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +94,120 @@ class _Driver:
 
 
 def _remote_tables(build: Build, options: StreamOptions) -> Iterator[pa.Table]:
-    # Never repeated: a second driver would do again what is done. What went with it is planned again.
-    remote = ray.remote(num_cpus=0, resources=ON_THE_HEAD, max_restarts=0, max_task_retries=0)(_Driver)
-    driver = remote.remote(build, options)
+    driver = _on_the_head(_Driver, build, options)
     try:
         while (table := ray.get(driver.next.remote())) is not None:
             yield table
     finally:
         with suppress(RayError, ConnectionError):
             ray.kill(driver)
+
+
+class FedStream(Protocol):
+    """A dataset that is given its blocks while it runs. All but `tables` may be called from any thread.
+
+    Attributes:
+        idle: whether all blocks went through, and all tables were handled: rows that are missing now went with a process that
+            died.
+    """
+
+    @property
+    def idle(self) -> bool: ...
+
+    def add(self, block: pa.Table) -> None:
+        """A block of rows for the dataset."""
+        ...
+
+    def close(self) -> None:
+        """There will be no more blocks."""
+        ...
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The tables of the dataset as they come, in no order, until it is closed and all blocks are through. A table counts
+        as handled when the next is asked for.
+
+        Raises:
+            RayError: the cluster failed.
+        """
+        ...
+
+
+def open_stream(build: BuildOn, options: StreamOptions) -> FedStream:
+    """A dataset to be fed, where it can run.
+
+    Args:
+        build: makes the lazy dataset of that of the blocks; can be pickled, and is called where the dataset runs.
+        options: how it is run.
+    """
+    stream = _RemoteStream if ray.util.client.ray.is_connected() else _LocalStream
+    return stream(build, options)
+
+
+class _LocalStream:
+    """In this process. Arguments as `open_stream`."""
+
+    def __init__(self, build: BuildOn, options: StreamOptions) -> None:
+        self._build, self._options, self._feed = build, options, BlockFeed()
+        self.add, self.close = self._feed.add, self._feed.close
+
+    @property
+    def idle(self) -> bool:
+        return self._feed.idle
+
+    def tables(self) -> Iterator[pa.Table]:
+        _set_up_ray_data(self._options)
+        yield from delivered_tables(self._build(fed_dataset(self._feed)), self._feed)
+
+
+class _StreamActor:
+    """A stream on the cluster's head, for a client. Arguments as `open_stream`."""
+
+    def __init__(self, build: BuildOn, options: StreamOptions) -> None:
+        self._stream = _LocalStream(build, options)
+        self._tables = self._stream.tables()
+
+    def next(self) -> pa.Table | None:
+        """The next table; None at the end."""
+        return next(self._tables, None)
+
+    def add(self, block: pa.Table) -> None:
+        self._stream.add(block)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def idle(self) -> bool:
+        return self._stream.idle
+
+
+class _RemoteStream:
+    """On the cluster's head. Arguments as `open_stream`."""
+
+    def __init__(self, build: BuildOn, options: StreamOptions) -> None:
+        self._actor = _on_the_head(_StreamActor, build, options)
+
+    @property
+    def idle(self) -> bool:
+        return bool(ray.get(self._actor.idle.remote()))
+
+    def add(self, block: pa.Table) -> None:
+        self._actor.add.remote(block)
+
+    def close(self) -> None:
+        with suppress(RayError, ConnectionError):
+            self._actor.close.remote()
+
+    def tables(self) -> Iterator[pa.Table]:
+        try:
+            while (table := ray.get(self._actor.next.remote())) is not None:
+                yield table
+        finally:
+            with suppress(RayError, ConnectionError):
+                ray.kill(self._actor)
+
+
+def _on_the_head(cls: type, build: object, options: StreamOptions) -> ActorHandle:
+    """An actor that drives a dataset. Never repeated: a second one would do again what is done; what went with it is planned
+    again. One call waits for a table while others add blocks."""
+    remote = ray.remote(num_cpus=0, resources=ON_THE_HEAD, max_restarts=0, max_task_retries=0, max_concurrency=4)(cls)
+    return remote.remote(build, options)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pipelines.film.plan import FilmPlan, load_plan
 from pipelines.film.segments import segment_path
-from pipelines.rows import PART_DONE, Row, drop_payload
+from pipelines.rows import CUT, PART_DONE, Row, drop_payload
 from pipelines.settings import Settings
 from pipelines.store.stores import open_store
 
@@ -37,7 +37,7 @@ class Cut:
         drop_payload(row)
         for segment in plan.segments:
             if segment.shot == shot:
-                part: Row = {**row, "shot": shot, "source_state": source_state, "part": segment.number}
+                part: Row = {**row, "shot": shot, "source_state": source_state, "part": segment.number, "status": CUT}
                 if not settings.redo and self.output.exists(segment_path(row["identity"], segment.number)):
                     part["status"] = PART_DONE
                 yield part

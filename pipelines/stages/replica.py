@@ -12,7 +12,7 @@ from pipelines.settings import Settings
 if TYPE_CHECKING:
     from faithdiff_model.restorer import Restorer
 
-__all__ = ["FittingRestorer", "Replica", "load_replica"]
+__all__ = ["FittingRestorer", "Replica", "ReplicaLoader", "load_replica"]
 
 _WINDOW_BATCH = {"cuda": 4}  # a guess until it is measured on a GPU; a CPU gains nothing from batches
 
@@ -74,6 +74,24 @@ class FittingRestorer:
         if parts is not None and parts.placement != "resident":
             told.append(f"slower by {parts.placement}, as the device's memory was too small; no result changes by it")
         return told
+
+
+class ReplicaLoader:
+    """Loads a replica at most once in a process, for the stages there that restore by it. Travels unloaded.
+
+    Args:
+        settings, threads, planned: as `load_replica`.
+    """
+
+    def __init__(self, settings: Settings, threads: int, planned: str) -> None:
+        self._arguments = settings, threads, planned
+        self._replica: Replica | None = None
+
+    def load(self) -> Replica:
+        """The replica. Raises as `load_replica`."""
+        if self._replica is None:
+            self._replica = load_replica(*self._arguments)
+        return self._replica
 
 
 def load_replica(settings: Settings, threads: int, planned: str) -> Replica:

@@ -18,7 +18,7 @@ from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
 from pipelines.stages.consistency import Consistency
 from pipelines.stages.faithfulness import undamaged
-from pipelines.stages.replica import FittingRestorer, load_replica
+from pipelines.stages.replica import FittingRestorer, ReplicaLoader
 from pipelines.stages.tile_parts import PartStatistics
 from pipelines.stages.tiling import tile_places
 from pipelines.stages.trust import TrustStage
@@ -36,6 +36,7 @@ class Restore:
         settings: model, sampling and tiles.
         threads: CPU threads of the replica; 0 leaves torch's choice.
         digest: of the model that the run was planned with; empty is not compared.
+        loader: of a replica that other stages of the process restore by, too; used instead of `threads` and `digest`.
 
     Raises:
         WeightsError: this node's weights are missing or others.
@@ -44,8 +45,10 @@ class Restore:
     name: ClassVar[str] = "restore"
     fallback_code: ClassVar[str] = "restore_error"
 
-    def __init__(self, settings: Settings, threads: int = 0, digest: str = "") -> None:
-        replica = load_replica(settings, threads, digest)
+    def __init__(
+        self, settings: Settings, threads: int = 0, digest: str = "", loader: ReplicaLoader | None = None
+    ) -> None:
+        replica = (loader or ReplicaLoader(settings, threads, digest)).load()
         self.settings, self.device = settings, replica.device
         self.fitting = FittingRestorer(replica)
         self.trust = TrustStage(settings, self.fitting)

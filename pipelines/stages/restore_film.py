@@ -25,7 +25,7 @@ from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
 from pipelines.stages.faithfulness import squared_error
 from pipelines.stages.publish import write_errors
-from pipelines.stages.replica import FittingRestorer, load_replica
+from pipelines.stages.replica import FittingRestorer, ReplicaLoader
 from pipelines.store.concurrency import prefetch
 from pipelines.store.large_files import publishing
 from pipelines.store.lease import LOST, Fence
@@ -41,6 +41,7 @@ class RestoreFilm:
         settings: all settings.
         threads: CPU threads of the replica; 0 leaves torch's choice.
         digest: of the model that the run was planned with; empty is not compared.
+        loader: of a replica that other stages of the process restore by, too; used instead of `threads` and `digest`.
         writing_fence: of the run's lease: a part is not published once it is lost.
         on_frame: called after each restored frame with the item's id and path, its frames, the part's number, and how many of
             the part's are done; `last` says that this was its last.
@@ -59,9 +60,10 @@ class RestoreFilm:
         digest: str = "",
         writing_fence: Fence | None = None,
         on_frame: Callable[..., None] | None = None,
+        loader: ReplicaLoader | None = None,
     ) -> None:
         self.on_frame = on_frame
-        replica = load_replica(settings, threads, digest)
+        replica = (loader or ReplicaLoader(settings, threads, digest)).load()
         self.fitting, self.device = FittingRestorer(replica), replica.device
         self.settings, self.fence = settings, writing_fence
         stores = stores_of(settings)

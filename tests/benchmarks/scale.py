@@ -3,8 +3,8 @@
     python tests/benchmarks/scale.py            some minutes; starts local Rays
 
 Each in a process of its own. `ids` is the driver's set of items that still wait (`pipelines/run/driver.py`), `blocks` the
-planned rows on their way into Ray Data, one a block as photographs above 1 MiB go (`pipelines/run/assembly.py`), `waves` what
-stays of them when they go there wave by wave (`pipelines/run/driver.py`), `sha256` what verifying does.
+planned rows on their way into a plain Ray dataset, one a block as photographs above 1 MiB go (`pipelines/run/assembly.py`),
+`fed` what stays of them when they are handed to it while it runs (`pipelines/run/feeder.py`), `sha256` what verifying does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gc
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
@@ -63,27 +64,35 @@ def blocks(count: int) -> dict[str, Any]:
     return found
 
 
-def waves(count: int) -> dict[str, Any]:
-    """As many go through Ray Data, by a task that does nothing, in five waves: what a block of a later wave leaves behind."""
-    import ray
-
+def fed(count: int) -> dict[str, Any]:
+    """As many go through a stream that is fed, by a task that does nothing, 64 at a time: what a block leaves behind."""
     from pipelines.run.assembly import blocks as blocks_of
+    from pipelines.run.streaming import StreamOptions, open_stream
 
     pending = _pending(count)
     _start_ray()
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    sizes, rows, began = [resident()], 0, time.perf_counter()
-    for wave in pending.waves(count // 5):
-        dataset = ray.data.from_arrow(list(blocks_of(wave.table, spread=count)))
-        for table in dataset.map_batches(lambda table: table, batch_format="pyarrow", batch_size=None).iter_batches(
-            batch_size=None, batch_format="pyarrow"
-        ):
-            rows += table.num_rows
-        del dataset, table
-        gc.collect()  # as the run does
-        sizes.append(resident())
+    stream = open_stream(_nothing, StreamOptions())
+    made = iter(blocks_of(pending.table, spread=count))
+    under_way = rows = 0
+    sizes, began = [resident()], time.perf_counter()
+    for block in itertools.islice(made, 64):
+        stream.add(block)
+        under_way += 1
+    for table in stream.tables():
+        rows, under_way = rows + table.num_rows, under_way - 1
+        block = next(made, None)
+        if block is not None:
+            stream.add(block)
+            under_way += 1
+        elif not under_way:
+            stream.close()
+        if rows % (count // 5) == 0:
+            gc.collect()
+            sizes.append(resident())
     seconds = time.perf_counter() - began
     assert rows == count
+    import ray
+
     ray.shutdown()
     return {
         "seconds": round(seconds, 2),
@@ -91,6 +100,10 @@ def waves(count: int) -> dict[str, Any]:
         "a_second": round(count / seconds),
         "resident_mb": [round(size / MIB) for size in sizes],
     }
+
+
+def _nothing(dataset: Any) -> Any:
+    return dataset.map_batches(lambda table: table, batch_format="pyarrow", batch_size=None)
 
 
 def _pending(count: int) -> PendingRows:
@@ -127,7 +140,7 @@ def sha256(count: int) -> dict[str, Any]:
 MEASURES: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
     "ids": (ids, 10_000_000),
     "blocks": (blocks, 20_000),
-    "waves": (waves, 10_000),
+    "fed": (fed, 10_000),
     "sha256": (sha256, 1000),
 }
 COLUMNS = ("what", "count", "seconds", "bytes_each", "a_second", "mb_a_second")

@@ -93,3 +93,15 @@ def test_a_cpu_computes_nano_alike_in_every_way() -> None:
     assert rows[0]["difference"] == 0 <= rows[1]["difference"] < 1e-4
     with pytest.raises(ValueError, match="choose one of float32, channels-last, bfloat16, compiled"):
         nano_cpu.prepared("int8")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_the_engine_without_a_model_is_measured(tmp_path: Path) -> None:
+    import engine
+
+    found = engine.main(["--share", "0.16", "--only", "five turns, 2 replicas", "--out", str(tmp_path)])
+    (row,) = found["rows"]
+    assert (row["items"], row["model_loads"], row["code"]) == (8, 2, "now")
+    assert row["rows_a_second"] > 0 < row["first_s"]
+    assert len(list(tmp_path.glob("engine-cpu-*.json"))) == 1

@@ -1,5 +1,6 @@
 """What a Ray worker does wrong in a test, told by the environment variable FAITHARCHIVE_CHAOS (JSON).
 
+- `loads`: a file that gets a line for each time that a process loads the model to restore with.
 - `slow`: seconds that restoring a photograph takes longer.
 - `where`: a file that gets a line, `TIME NODE`, for each photograph that is restored.
 - `gate`: a file; until it exists, sources of which the path holds `gated` wait before they are restored.
@@ -29,9 +30,20 @@ def install() -> None:
     wanted = json.loads(os.environ.get("FAITHARCHIVE_CHAOS", "{}"))
     if not wanted:
         return
+    import pipelines.stages.replica
     from pipelines.stages.decode import Decode
     from pipelines.stages.restore import Restore
     from pipelines.stages.restore_film import RestoreFilm
+
+    load = pipelines.stages.replica.load_replica
+
+    def loading(*arguments: Any) -> Any:
+        if "loads" in wanted:
+            with Path(wanted["loads"]).open("a") as log:
+                log.write(f"{os.getpid()}\n")
+        return load(*arguments)
+
+    pipelines.stages.replica.load_replica = loading
 
     decode, restore, restore_film = Decode.core, Restore._restore, RestoreFilm._restore
 

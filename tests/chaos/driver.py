@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 # Not `tests` itself: its folder `pipelines` would hide the package of that name in Ray's workers.
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+PATHS = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+sys.path[:0] = PATHS
 
 from jobs.service.environment import prepare_environment
 
@@ -26,6 +27,7 @@ import ray
 from pipelines.manifest.runs import new_run_id, write_run_record, write_run_start
 from pipelines.plan.plan import make_plan
 from pipelines.rows import Row
+from pipelines.run import assembly, feeder
 from pipelines.run.driver import run
 from pipelines.run.outcome import Outcome
 from pipelines.settings import Settings
@@ -36,9 +38,17 @@ from pipelines.store.store import Store
 def environment() -> dict[str, Any]:
     """What `ray.init` needs so that workers misbehave as told, in silence."""
     hook = sys.argv[2] if len(sys.argv) > 2 else "{}"
-    variables = {"PYTHONPATH": os.pathsep.join(sys.path[:2]), "FAITHARCHIVE_CHAOS": hook}
+    variables = {"PYTHONPATH": os.pathsep.join(PATHS), "FAITHARCHIVE_CHAOS": hook}
     hooks = {"worker_process_setup_hook": "chaos_hooks.install", "env_vars": variables}
     return {"log_to_driver": False, "logging_level": "CRITICAL", "runtime_env": hooks}
+
+
+def hand_out_little(hook: dict[str, Any]) -> None:
+    """Rows one by one, and so few at a time, where the hook has `open_blocks`: a small archive is then as many waves as a large
+    one."""
+    if "open_blocks" in hook:
+        assembly._BLOCK_ROWS = 1
+        feeder._BLOCKS, feeder._BLOCKS_A_REPLICA = hook["open_blocks"], 0
 
 
 def start_ray(settings: Settings) -> None:
@@ -56,6 +66,7 @@ def main(start: Callable[[Settings], None], on_row: Callable[[int], None] = lamb
         on_row: called after each final item with how many there are.
     """
     settings = Settings(**json.loads(sys.argv[1]))
+    hand_out_little(json.loads(sys.argv[2]) if len(sys.argv) > 2 else {})
     finished: list[str] = []
 
     def seen(row: Row) -> None:

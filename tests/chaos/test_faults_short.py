@@ -34,17 +34,17 @@ def test_worker_processes_die_in_every_way(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_killed_then_interrupted_then_finished(tmp_path: Path) -> None:
     """Three runs: SIGKILL for the whole first, SIGTERM for the second, the third gets to the end."""
-    settings = make_archive(tmp_path, 24).model_copy(update={"replicas": 1, "cpus": 2})  # fewer processes to start
+    settings = make_archive(tmp_path, 48).model_copy(update={"replicas": 1, "cpus": 2})  # fewer processes to start
     with Run(settings, {"slow": 0.1}) as first:
         first.wait_for(5)
         first.kill()
     done = len(list(Path(settings.output).rglob("*.restoration.json")))
-    assert 5 <= done < 24
+    assert 5 <= done < 30
     with Run(settings, {"slow": 0.3}) as second:
         second.wait_for(3)
         second.process.send_signal(signal.SIGTERM)
         stopped = second.wait()
-    assert (stopped["done"], stopped["planned"]) == (done, 24 - done)
+    assert (stopped["done"], stopped["planned"]) == (done, 48 - done)
     assert (stopped["signal"], stopped["failed"]) == (signal.SIGTERM, 0)
     assert stopped["restored"] + stopped["left"] == stopped["planned"]
     with Run(settings) as third:
@@ -52,6 +52,6 @@ def test_killed_then_interrupted_then_finished(tmp_path: Path) -> None:
     assert finished["planned"] == finished["restored"] == stopped["left"] > 0
     found = census(settings)
     found.assert_exact()
-    assert found.statuses == {"restored": 24}
+    assert found.statuses == {"restored": 48}
     assert found.digests == restored_calmly(settings, found.digests)
     assert leftovers(settings) == []

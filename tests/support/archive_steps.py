@@ -12,7 +12,7 @@ from PIL import Image
 from pipelines.manifest.runs import new_run_id, write_run_record
 from pipelines.manifest.writer import ManifestWriter
 from pipelines.plan.plan import Plan, make_plan
-from pipelines.rows import MANIFEST_SCHEMA, PART_DONE, PENDING, RESTORED, Row, new_row
+from pipelines.rows import CUT, MANIFEST_SCHEMA, PART_DONE, PENDING, RESTORED, Row, new_row
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_stage
 from pipelines.stages.decode import Decode
@@ -105,6 +105,12 @@ def _written(settings: Settings, write: Write, part: Row) -> Row:
     part.update(software='{"torch": "none"}', device="none", lq_psnr_db=100.0, model_preset=settings.preset)
     (row,) = run_stage(write, table_of(part)).to_pylist()
     return row
+
+
+def handed_out(table: Any) -> Any:
+    """Segments of a film as the driver gives them to replicas."""
+    rows: list[Row] = table.to_pylist()
+    return table_of(*({**row, "status": PENDING if row["status"] == CUT else row["status"]} for row in rows))
 
 
 def table_of(*rows: Row) -> Any:

@@ -94,8 +94,8 @@ def test_finished_tiles_are_not_restored_again(
     seen: list[tuple[int, float | None]] = []
     original = pipelines.run.driver.final_rows
 
-    def watched(make: object, configure: object):
-        for row in original(make, configure):
+    def watched(stream: object):
+        for row in original(stream):
             if row["status"] == PART_DONE:
                 seen.append((row["part"], row["seconds_restore"]))
                 assert {path: store.info(path).version for path in stamps} == stamps

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archive_steps import handed_out
 from film_clips import decoded, moving_frames, times_and_sound, write_film
 from film_evening import EVENING, FAST, Evening, restore, restored_evening, settings_of, two_shots
 from PIL import Image
@@ -205,7 +206,7 @@ def test_a_film_goes_to_and_from_an_object_store(
     settings = Settings(source=f"{bucket.url}/in", output=f"{bucket.url}/out", **(FAST | {"steady": "none"}))
     (row,) = make_plan(settings).pending
     shots = run_stage(SurveyFilm(settings), to_table([row]))
-    parts = run_stage(Cut(settings), shots)
+    parts = handed_out(run_stage(Cut(settings), shots))
     done = run_stage(RestoreFilm(settings, 1), parts).to_pylist()
     assert [part["status"] for part in done] == [PART_DONE] * 2, [part["error_reason"] for part in done]
     again = run_stage(Cut(settings), run_stage(SurveyFilm(settings), to_table([row]))).to_pylist()

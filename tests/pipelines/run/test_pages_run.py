@@ -79,8 +79,8 @@ def test_pages_of_a_run_that_was_killed_are_not_restored_again(
     seen: list[tuple[int, float | None]] = []
     original = pipelines.run.driver.final_rows
 
-    def watched(make: object, configure: object):
-        for row in original(make, configure):
+    def watched(stream: object):
+        for row in original(stream):
             if row["status"] == PART_DONE and row["source_path"] == "album.tif":
                 seen.append((row["part"], row["seconds_restore"]))
             yield row

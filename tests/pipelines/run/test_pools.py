@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 import pipelines.run.pools
-from pipelines.run.pools import Pool, cluster_pools
+from pipelines.run.pools import Pool, Resources, _task_cpus, cluster_pools
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
 
@@ -133,3 +133,13 @@ def test_a_cluster_without_room_for_a_pass_is_refused_before_the_start(cluster: 
     cluster(_node(GPU=1))
     with pytest.raises(StoreError, match=r"a pass needs 1 CPU \(1 to read and write with\), and the cluster has 0"):
         cluster_pools(_settings())
+
+
+def test_tasks_take_less_where_each_stage_could_not_have_one() -> None:
+    """On two CPUs the write stage waited until nothing was left to restore, and results came at the end."""
+    pool = Pool(least=1, num_cpus=1)
+    few = Resources(restore=pool, caption=pool, replicas=1, rows_per_call=1, threads=1)
+    assert _task_cpus(2, few, captions=False) == 0.5
+    assert _task_cpus(4, few, captions=False) == 1.0
+    assert _task_cpus(4, few, captions=True) == 0.6
+    assert _task_cpus(1, few, captions=True) == 0.1

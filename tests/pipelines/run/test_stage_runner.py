@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import pyarrow as pa
 import pytest
 from archive_steps import picture, table_of
 
@@ -110,7 +111,7 @@ def test_a_stage_that_cannot_be_created_says_so_once_a_row(store: Store) -> None
 def test_rows_are_made_where_they_are_needed(store: Store) -> None:
     with hold_lease(store, run_id="one", seconds=30) as lease:
         described = runner(lease.fence(), expand=lambda table: [new_row(source_path="a", run_id="r")])
-        (table,) = described.task()(None)
+        (table,) = described.task()(pa.table({"item_id": ["a"]}))
         assert table.to_pylist()[0]["caption"] == "seen"
 
 

@@ -54,7 +54,7 @@ def test_a_run_that_waits_for_ever_ends_by_itself(
     Image.new("L", (40, 40), 90).save(tmp_path / "in/a.png")
     never = threading.Event()
 
-    def waiting(make: object, options: object) -> Iterator[Row]:
+    def waiting(stream: object) -> Iterator[Row]:
         never.wait(60)
         yield from ()
 

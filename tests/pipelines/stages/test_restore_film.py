@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from archive_steps import handed_out
 from film_clips import moving_frames, write_film
 
 from pipelines.film.segments import segment_path
@@ -33,7 +34,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def segments(settings: Settings) -> Any:
     (row,) = make_plan(settings).pending
-    return run_stage(Cut(settings), run_stage(SurveyFilm(settings), to_table([row])))
+    return handed_out(run_stage(Cut(settings), run_stage(SurveyFilm(settings), to_table([row]))))
 
 
 def frames_of(settings: Settings, cut: Any) -> list[np.ndarray]:
