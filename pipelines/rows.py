@@ -5,6 +5,7 @@ A row is a dict with exactly these keys. A stage fills its own columns; a failed
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TypedDict, cast
@@ -35,6 +36,7 @@ __all__ = [
     "fail",
     "get_pixels",
     "new_row",
+    "parts_key",
     "put_pixels",
     "to_table",
     "whole_row",
@@ -167,6 +169,12 @@ def columns_of(row: Row) -> dict[str, object]:
 def whole_row(values: Mapping[str, object]) -> Row:
     """A row of some of its columns, the others empty; of what a table or a file gave back."""
     return cast(Row, {**new_row(), **values})
+
+
+def parts_key(row: Row) -> str:
+    """Names an item's parts: of one identity, and of one source. Twins, the same scan under two names, have parts of their own,
+    as the first that is joined removes its own."""
+    return hashlib.sha256(f"{row['identity']} {row['item_id']}".encode()).hexdigest()
 
 
 def to_table(rows: list[Row]) -> pa.Table:

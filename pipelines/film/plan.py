@@ -98,24 +98,24 @@ class FilmPlan:
         )
 
 
-def plan_path(identity: str) -> str:
+def plan_path(key: str) -> str:
     """Where a film's plan is."""
-    return f"{parts_folder(identity)}/film.json.gz"
+    return f"{parts_folder(key)}/film.json.gz"
 
 
-def load_plan(store: Store, identity: str, settings: Settings) -> FilmPlan | None:
+def load_plan(store: Store, key: str, settings: Settings) -> FilmPlan | None:
     """A film's plan, or None where there is no usable one.
 
     Args:
         store: the output store.
-        identity: of the film.
-        settings: that the identity stands for.
+        key: of the film's parts (`rows.parts_key`).
+        settings: that the key stands for.
 
     Raises:
         OSError: the store fails.
     """
     try:
-        return FilmPlan.from_bytes(store.read(plan_path(identity)), settings)
+        return FilmPlan.from_bytes(store.read(plan_path(key)), settings)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile):

@@ -74,9 +74,9 @@ def cut(shots: list[tuple[int, int]], frames: int, overlap: int) -> list[Segment
     return segments
 
 
-def segment_path(identity: str, number: int) -> str:
+def segment_path(key: str, number: int) -> str:
     """Where a restored segment is."""
-    return f"{parts_folder(identity)}/{number:05d}.mkv"
+    return f"{parts_folder(key)}/{number:05d}.mkv"
 
 
 ReadSegment = Callable[[int], Iterator[np.ndarray]]

@@ -20,7 +20,7 @@ from pipelines.media.photo.mask import MaskPages
 from pipelines.media.photo.metadata.embed import add_tiff_blocks
 from pipelines.media.photo.metadata.fit import Embedded
 from pipelines.media.photo.tiff_writer import TiffPage, write_tiff_pages
-from pipelines.rows import Row, columns_of, drop_payload
+from pipelines.rows import Row, columns_of, drop_payload, parts_key
 from pipelines.settings import Settings
 from pipelines.stages.carried import enlarged_dpi, fitted_metadata, joined_record
 from pipelines.stages.consistency import MEASURES, joined_measures, measures_of
@@ -103,7 +103,7 @@ def _pages(row: Row, output: Store, settings: Settings) -> tuple[list[Page], flo
     """The pages, and the seconds that the model took for all of them."""
     pages, seconds, next_page = [], 0.0, 0
     for number in range(row["parts"]):
-        with part_errors(output, row), OpenPart(output, row["identity"], number) as part:
+        with part_errors(output, row), OpenPart(output, parts_key(row), number) as part:
             found = part.row()
         seconds += found["seconds_restore"] or 0.0
         if number == next_page:
@@ -280,8 +280,8 @@ class _Bound:
 
     def _read(self, page: Page) -> Row:
         """The whole row of a page's first part."""
-        identity = self._whole["identity"]
-        with part_errors(self._output, self._whole), OpenPart(self._output, identity, page.first) as part:
+        key = parts_key(self._whole)
+        with part_errors(self._output, self._whole), OpenPart(self._output, key, page.first) as part:
             return part.row()
 
     def _describe(self, digest: str, size: int) -> None:

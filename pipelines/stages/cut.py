@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pipelines.film.plan import FilmPlan, load_plan
 from pipelines.film.segments import segment_path
-from pipelines.rows import CUT, PART_DONE, Row, drop_payload
+from pipelines.rows import CUT, PART_DONE, Row, drop_payload, parts_key
 from pipelines.settings import Settings
 from pipelines.store.stores import open_store
 
@@ -32,17 +32,18 @@ class Cut:
 
     def core(self, row: Row) -> Iterator[Row]:
         """Yield a row for each segment of the row's shot; its frames stay in the source until they are restored."""
-        settings, plan = self.settings, self.plan(row["identity"])
+        settings, key = self.settings, parts_key(row)
+        plan = self.plan(key)
         shot, source_state = row["shot"], row["source_state"]
         drop_payload(row)
         for segment in plan.segments:
             if segment.shot == shot:
                 part: Row = {**row, "shot": shot, "source_state": source_state, "part": segment.number, "status": CUT}
-                if not settings.redo and self.output.exists(segment_path(row["identity"], segment.number)):
+                if not settings.redo and self.output.exists(segment_path(key, segment.number)):
                     part["status"] = PART_DONE
                 yield part
 
-    def _plan(self, identity: str) -> FilmPlan:
-        plan = load_plan(self.output, identity, self.settings)
-        assert plan is not None, identity  # the survey has just written or read it
+    def _plan(self, key: str) -> FilmPlan:
+        plan = load_plan(self.output, key, self.settings)
+        assert plan is not None, key  # the survey has just written or read it
         return plan

@@ -23,7 +23,7 @@ from pipelines.media.photo.header import RECOPY
 from pipelines.media.photo.sniff import recognise
 from pipelines.media.photo.tiff_directories import PageList, list_pages
 from pipelines.media.time_limit import deadline
-from pipelines.rows import PART_DONE, Row, drop_payload, put_pixels
+from pipelines.rows import PART_DONE, Row, drop_payload, parts_key, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.extra_channels import put_extra
 from pipelines.stages.giants import SMALL_BYTES, giant_state, open_giant, reading_source
@@ -130,7 +130,7 @@ class Decode:
             page: Row = {**row, "page": [number, first]}
             parts = range(first, first + count)
             first += count
-            if not settings.redo and all(has_part(self.output, row["identity"], part) for part in parts):
+            if not settings.redo and all(has_part(self.output, parts_key(row), part) for part in parts):
                 for part in parts:
                     yield drop_payload({**page, "part": part, "status": PART_DONE})
                 continue

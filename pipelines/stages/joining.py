@@ -13,7 +13,7 @@ import numpy as np
 from faithdiff_model.image.resize import from_unit_float, to_grey, to_unit_float
 from faithdiff_model.image.windows import TilePlacement
 from faithdiff_model.presets import PRESETS
-from pipelines.rows import Row
+from pipelines.rows import Row, parts_key
 from pipelines.settings import Settings
 from pipelines.stages.tile_parts import OpenPart, part_errors
 from pipelines.stages.tiling import tile_places
@@ -47,7 +47,7 @@ class JoinedTiles:
     def __init__(
         self, store: Store, waiting: Row, settings: Settings, *, first: int = 0, count: int | None = None
     ) -> None:
-        self._store, self._settings, self._identity, self._first = store, settings, waiting["identity"], first
+        self._store, self._settings, self._key, self._first = store, settings, parts_key(waiting), first
         self.row = waiting
         # From an object store each tile is fetched once: it stays open, as a file on this machine, until its rows are joined.
         self._fetched: dict[int, OpenPart] = {}
@@ -57,7 +57,7 @@ class JoinedTiles:
         with part_errors(self._store, self.row):
             for number in range(first, first + (count or waiting["parts"])):
                 with ExitStack() as stack:
-                    part = stack.enter_context(OpenPart(store, self._identity, number))
+                    part = stack.enter_context(OpenPart(store, self._key, number))
                     row = part.row()
                     statistics.append(part.statistics())
                     if not store.local:
@@ -99,7 +99,7 @@ class JoinedTiles:
                     yield band
 
     def _part(self, number: int) -> OpenPart:
-        return self._fetched.pop(number, None) or OpenPart(self._store, self._identity, number)
+        return self._fetched.pop(number, None) or OpenPart(self._store, self._key, number)
 
     def _finished(self, core: np.ndarray) -> np.ndarray:
         """Restored rows of a tile as the photograph has them."""

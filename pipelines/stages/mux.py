@@ -21,7 +21,7 @@ from pipelines.film.sinks import OutputRecord
 from pipelines.manifest.ownership import check_may_write
 from pipelines.manifest.sidecar import sidecar_bytes
 from pipelines.media.film.write.segment_file import read_record, read_segment
-from pipelines.rows import RESTORED, Row, drop_payload
+from pipelines.rows import RESTORED, Row, drop_payload, parts_key
 from pipelines.settings import Settings
 from pipelines.stages.faithfulness import psnr_db
 from pipelines.stages.publish import write_errors
@@ -54,7 +54,7 @@ class Mux:
             ItemError: a segment is missing or damaged, the result could not be written, or a file that is not ours lies there.
         """
         started = time.monotonic()
-        key, path = row["identity"], row["source_path"]
+        key, path = parts_key(row), row["source_path"]
         plan = load_plan(self.output, key, self.settings)
         if plan is None:
             raise ItemError("write_error", f"{path}: its survey is gone from the output; run again")
@@ -124,7 +124,7 @@ class Mux:
         whole["finished_at"] = datetime.now(UTC)
         with write_errors(row["output_path"]):
             self.output.publish(sidecar_path(row["output_path"]), sidecar_bytes(whole))
-        self.output.remove_folder(parts_folder(row["identity"]))
+        self.output.remove_folder(parts_folder(parts_key(row)))
         return drop_payload(whole)
 
     def _whole(self, row: Row, plan: FilmPlan, records: list[SegmentRecord]) -> Row:
@@ -176,17 +176,17 @@ class Mux:
 
     def _record(self, row: Row, segment: Segment) -> SegmentRecord:
         with self._part(row, segment.number):
-            record = read_record(opener(self.output, segment_path(row["identity"], segment.number)))
+            record = read_record(opener(self.output, segment_path(parts_key(row), segment.number)))
             return cast(SegmentRecord, record)
 
     def _frames(self, row: Row, number: int) -> Iterator[np.ndarray]:
         with self._part(row, number):
-            yield from read_segment(opener(self.output, segment_path(row["identity"], number)))
+            yield from read_segment(opener(self.output, segment_path(parts_key(row), number)))
 
     @contextmanager
     def _part(self, row: Row, number: int) -> Iterator[None]:
         """A segment that cannot be read is an error of the film; a damaged one is removed, so that it is made again."""
-        path = segment_path(row["identity"], number)
+        path = segment_path(parts_key(row), number)
         try:
             yield
         except OSError as error:

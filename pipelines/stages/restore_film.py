@@ -20,7 +20,7 @@ from pipelines.film.source import open_film, reading_film, source_state
 from pipelines.manifest.identity import software_versions
 from pipelines.media.film.facts import FilmReader
 from pipelines.media.film.write.segment_file import SegmentWriter
-from pipelines.rows import HELD_BACK, PART_DONE, Row, drop_payload
+from pipelines.rows import HELD_BACK, PART_DONE, Row, drop_payload, parts_key
 from pipelines.settings import Settings
 from pipelines.stages.adapter import describe
 from pipelines.stages.faithfulness import squared_error
@@ -95,7 +95,7 @@ class RestoreFilm:
         yield result
 
     def _restore(self, row: Row) -> Row:
-        path, key, number = row["source_path"], row["identity"], row["part"]
+        path, key, number = row["source_path"], parts_key(row), row["part"]
         plan = self._plan(row)
         segment = plan.segments[number]
         row.update(
@@ -170,11 +170,12 @@ class RestoreFilm:
         raise ItemError("unreadable", f"{row['source_path']}: {reason}")
 
     def _plan(self, row: Row) -> FilmPlan:
-        if self._known is None or self._known[0] != row["identity"]:
-            plan = load_plan(self.output, row["identity"], self.settings)
+        key = parts_key(row)
+        if self._known is None or self._known[0] != key:
+            plan = load_plan(self.output, key, self.settings)
             if plan is None:
                 raise ItemError("restore_error", f"{row['source_path']}: its survey is gone from the output; run again")
-            self._known = row["identity"], plan
+            self._known = key, plan
         return self._known[1]
 
 

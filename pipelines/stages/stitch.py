@@ -19,7 +19,7 @@ from pipelines.media.photo.decode import decode, decode_page
 from pipelines.media.photo.regions import RegionPhoto
 from pipelines.media.photo.tiff_directories import list_pages
 from pipelines.media.photo.tiff_writer import strips_of
-from pipelines.rows import Row, columns_of
+from pipelines.rows import Row, columns_of, parts_key
 from pipelines.settings import Settings
 from pipelines.stages.bind_pages import Page, bind_pages
 from pipelines.stages.consistency import Consistency
@@ -76,7 +76,7 @@ class Stitch:
             whole["seconds_tile"] = time.monotonic() - started
             bands = self._measured(whole, tiles, source)
             done = publish_bands(whole, bands, tiles.shape, tiles.dtype, self.output, self.settings)
-        self.output.remove_folder(parts_folder(row["identity"]))
+        self.output.remove_folder(parts_folder(parts_key(row)))
         yield done
 
     def _bound(self, row: Row) -> Row:
@@ -85,7 +85,7 @@ class Stitch:
 
         def pixels_of(page: Page, page_row: Row) -> np.ndarray:
             if page.tiles == 1:
-                with part_errors(self.output, page_row), OpenPart(self.output, row["identity"], page.first) as part:
+                with part_errors(self.output, page_row), OpenPart(self.output, parts_key(row), page.first) as part:
                     return part.rows(part.shape[0])
             tiles = JoinedTiles(self.output, page_row, self.settings, first=page.first, count=page.tiles)
             if not source:
@@ -96,7 +96,7 @@ class Stitch:
             return whole_of(self._measured(page_row, tiles, scan), tiles.shape, tiles.dtype)
 
         done = bind_pages(row, self.output, self.settings, pixels_of)
-        self.output.remove_folder(parts_folder(row["identity"]))
+        self.output.remove_folder(parts_folder(parts_key(row)))
         return done
 
     def _scan(self, row: Row, data: bytes, number: int) -> np.ndarray:

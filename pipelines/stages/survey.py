@@ -16,7 +16,7 @@ from pipelines.film.source import open_film, reading_film, source_digest, source
 from pipelines.manifest.identity import row_identity
 from pipelines.media.film.facts import FilmReader
 from pipelines.media.film.survey.survey import Surveyor
-from pipelines.rows import PART_DONE, Row, put_pixels
+from pipelines.rows import PART_DONE, Row, parts_key, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.publish import write_errors
 from pipelines.stages.tiling import check_result_size
@@ -59,12 +59,12 @@ class SurveyFilm:
         row["seconds_read"] = time.monotonic() - started
         started = time.monotonic()
         row["identity"] = row_identity(row, disclosed=self.settings.disclosure)
-        plan = load_plan(self.output, row["identity"], self.settings)
+        plan = load_plan(self.output, parts_key(row), self.settings)
         reader: FilmReader | None = None
         if plan is None or self.settings.redo:
             reader, plan = self._survey(path)
             with write_errors(f"{path}: survey"):
-                self.output.publish(plan_path(row["identity"]), plan.to_bytes())
+                self.output.publish(plan_path(parts_key(row)), plan.to_bytes())
         row["seconds_decode"] = time.monotonic() - started
         self._fill(row, plan)
         if published(self.output, row, self.settings) is not None:  # what is wanted beside it is all that is made

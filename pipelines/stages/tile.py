@@ -17,7 +17,7 @@ from pipelines.manifest.identity import row_identity
 from pipelines.media.photo.mask import read_mask
 from pipelines.media.photo.regions import RegionPhoto
 from pipelines.media.time_limit import deadline
-from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, put_pixels
+from pipelines.rows import PART_DONE, Row, drop_payload, get_pixels, parts_key, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.giants import changed, check_unchanged, open_giant, reading_source
 from pipelines.stages.sensitive import found_in
@@ -72,7 +72,7 @@ class Tile:
                 part: Row = {**row, "part": number}
                 if number > first:
                     part["damage_mask"] = part["extra_pixels"] = part["metadata_blocks"] = None
-                if part["parts"] > 1 and not settings.redo and has_part(self.output, part["identity"], number):
+                if part["parts"] > 1 and not settings.redo and has_part(self.output, parts_key(part), number):
                     yield drop_payload({**part, "status": PART_DONE})
                 else:
                     self._cut(part, place, source, filled)

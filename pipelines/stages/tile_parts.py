@@ -20,7 +20,7 @@ import numpy as np
 
 from faithdiff_model.image.colour_statistics import ColourStatistics
 from pipelines.errors import ItemError
-from pipelines.rows import MANIFEST_SCHEMA, Row, columns_of, whole_row
+from pipelines.rows import MANIFEST_SCHEMA, Row, columns_of, parts_key, whole_row
 from pipelines.store.large_files import seekable
 from pipelines.store.layout import parts_folder
 from pipelines.store.store import Store
@@ -48,12 +48,12 @@ class PartStatistics(NamedTuple):
         return cls(lq, restored)
 
 
-def part_path(identity: str, number: int) -> str:
-    return f"{parts_folder(identity)}/{number:05d}.npz"
+def part_path(key: str, number: int) -> str:
+    return f"{parts_folder(key)}/{number:05d}.npz"
 
 
-def has_part(store: Store, identity: str, number: int) -> bool:
-    return store.exists(part_path(identity, number))
+def has_part(store: Store, key: str, number: int) -> bool:
+    return store.exists(part_path(key, number))
 
 
 def write_part(store: Store, row: Row, core_HWC: np.ndarray, statistics: str) -> None:
@@ -81,12 +81,12 @@ def write_part(store: Store, row: Row, core_HWC: np.ndarray, statistics: str) ->
         metadata_blocks=np.frombuffer(row["metadata_blocks"] or b"", np.uint8),
         trust_map=np.frombuffer(row["trust_map"] or b"", np.uint8),
     )
-    store.publish(part_path(row["identity"], row["part"]), buffer.getvalue())
+    store.publish(part_path(parts_key(row), row["part"]), buffer.getvalue())
 
 
-def read_part(store: Store, identity: str, number: int) -> tuple[np.ndarray, PartStatistics, Row]:
+def read_part(store: Store, key: str, number: int) -> tuple[np.ndarray, PartStatistics, Row]:
     """A tile: its core (uint16 over [0, 1]), statistics, and row. Raises OSError, or others where it is damaged."""
-    with OpenPart(store, identity, number) as part:
+    with OpenPart(store, key, number) as part:
         return part.rows(part.shape[0]), part.statistics(), part.row()
 
 
@@ -102,7 +102,7 @@ def part_errors(store: Store, row: Row) -> Iterator[None]:
         reason = f"{row['source_path']}: a restored tile is missing ({type(error).__name__}); run again"
         raise ItemError("write_error", reason) from error
     except Exception as error:  # a damaged archive: zip, zlib, JSON and numpy each complain in their own way
-        store.remove_folder(parts_folder(row["identity"]))
+        store.remove_folder(parts_folder(parts_key(row)))
         reason = (
             f"{row['source_path']}: a restored tile is damaged ({type(error).__name__}), all were removed; run again"
         )
@@ -124,7 +124,7 @@ class OpenPart(AbstractContextManager["OpenPart"]):
 
     Args:
         store: the output store.
-        identity: of the photograph.
+        key: of the photograph's parts (`rows.parts_key`).
         number: of the tile.
 
     Attributes:
@@ -134,9 +134,9 @@ class OpenPart(AbstractContextManager["OpenPart"]):
         OSError: it cannot be read. Here and in all methods others, by zip, zlib, JSON and numpy, where it is damaged.
     """
 
-    def __init__(self, store: Store, identity: str, number: int) -> None:
+    def __init__(self, store: Store, key: str, number: int) -> None:
         with ExitStack() as stack:
-            file = stack.enter_context(_part_file(store, part_path(identity, number)))
+            file = stack.enter_context(_part_file(store, part_path(key, number)))
             self._archive = stack.enter_context(np.load(file, allow_pickle=False))
             self._core: IO[bytes] = stack.enter_context(self._archive.zip.open("core.npy"))
             np.lib.format.read_magic(self._core)

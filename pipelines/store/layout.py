@@ -91,9 +91,9 @@ def xmp_path(output_path: str) -> str:
     return output_path + XMP_SUFFIX
 
 
-def parts_folder(identity: str) -> str:
-    """Where an identity's parts are."""
-    return f"{PARTS}/{identity[:2]}/{identity}"
+def parts_folder(key: str) -> str:
+    """Where an item's parts are. `key`: its `rows.parts_key`."""
+    return f"{PARTS}/{key[:2]}/{key}"
 
 
 def lease_path(number: int, folder: str = LEASES) -> str:

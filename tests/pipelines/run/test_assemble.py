@@ -11,7 +11,7 @@ from PIL import Image
 from pipelines.manifest.reader import current_rows
 from pipelines.manifest.runs import new_run_id
 from pipelines.plan.plan import make_plan
-from pipelines.rows import PART_DONE, Row
+from pipelines.rows import PART_DONE, Row, parts_key
 from pipelines.run.driver import run
 from pipelines.settings import Settings
 from pipelines.stages.tile_parts import part_path
@@ -105,4 +105,4 @@ def test_finished_tiles_are_not_restored_again(
     row = restored(settings)["large.png"]
     assert row["status"] == "restored"
     assert sorted(number for number, seconds in seen if seconds is not None) == [2]
-    assert not store.exists(part_path(row["identity"], 0))
+    assert not store.exists(part_path(parts_key(row), 0))

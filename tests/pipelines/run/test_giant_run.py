@@ -11,7 +11,7 @@ from archive_steps import picture, table_of
 from pipelines.manifest.reader import current_rows
 from pipelines.manifest.runs import new_run_id
 from pipelines.plan.plan import make_plan
-from pipelines.rows import PART_DONE, Row
+from pipelines.rows import PART_DONE, Row, parts_key
 from pipelines.run.driver import run
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_stage
@@ -48,7 +48,7 @@ def test_a_giant_is_restored_as_any_photograph_and_resumed(tmp_path: Path, ray_s
     one = run_stage(Restore(giant, threads=giant.cpu_threads), tiles.slice(1, 1))
     assert run_stage(Write(giant), one).to_pylist()[0]["status"] == PART_DONE
     store, made = Store(giant.output), list[int]()
-    assert store.exists(part_path(expected["identity"], 1))
+    assert store.exists(part_path(parts_key(expected), 1))
 
     def note(part: Row) -> None:
         if part["seconds_restore"] is not None:  # else it was there

@@ -13,7 +13,7 @@ from archive_steps import archive_settings, picture, save_photo, table_of
 
 from pipelines.errors import ItemError
 from pipelines.plan.plan import make_plan
-from pipelines.rows import FAILED, MANIFEST_SCHEMA, PART_DONE, PENDING, RESTORED, Row
+from pipelines.rows import FAILED, MANIFEST_SCHEMA, PART_DONE, PENDING, RESTORED, Row, parts_key
 from pipelines.settings import Settings
 from pipelines.stages import giants
 from pipelines.stages.adapter import run_stage
@@ -139,7 +139,7 @@ def test_only_tiles_that_are_missing_are_made_again(tmp_path: Path, model: Resto
     tiles = run_stage(Tile(settings), table_of(row))
     parts = run_stage(Write(settings), run_stage(model, tiles)).to_pylist()
     output = Store(settings.output)
-    output.fs.rm_file(output.key(part_path(parts[0]["identity"], 2)))
+    output.fs.rm_file(output.key(part_path(parts_key(parts[0]), 2)))
     again = run_stage(Tile(settings), table_of(row)).to_pylist()
     assert [part["status"] for part in again] == [PART_DONE, PART_DONE, PENDING, PART_DONE]
     assert again[2]["pixels"] == tiles.to_pylist()[2]["pixels"]

@@ -14,7 +14,7 @@ from archive_steps import MOMENT, archive_settings
 from faithdiff_model.image.colour_statistics import ColourStatistics
 from faithdiff_model.image.resize import from_unit_float, to_grey, to_unit_float
 from pipelines.errors import ItemError
-from pipelines.rows import Row, new_row
+from pipelines.rows import Row, new_row, parts_key
 from pipelines.settings import Settings
 from pipelines.stages.joining import JoinedTiles
 from pipelines.stages.tile_parts import OpenPart, PartStatistics, part_path, write_part
@@ -91,24 +91,24 @@ def test_a_tile_that_is_damaged_inside_stops_the_bands(tmp_path: Path, at: float
     settings = archive_settings(tmp_path, tile=128)
     store = Store(settings.output)
     row, _, _ = write_tiles(store, settings, 3, 8)
-    path = Path(store.key(part_path(row["identity"], 7)))
+    path = Path(store.key(part_path(parts_key(row), 7)))
     data = bytearray(path.read_bytes())
     data[int(at * len(data))] ^= 0x10
     path.write_bytes(data)
     with pytest.raises(ItemError, match="a restored tile is damaged") as error:
         list(JoinedTiles(store, row, settings).bands())
     assert error.value.code == "write_error"
-    assert not store.exists(part_path(row["identity"], 0))  # all are made again
+    assert not store.exists(part_path(parts_key(row), 0))  # all are made again
 
 
 def test_a_tile_is_read_in_pieces_of_any_store(tmp_path: Path) -> None:
     settings = archive_settings(tmp_path, tile=128)
     local, remote = Store(settings.output), Store("memory://joining/a")
     row, _, _ = write_tiles(local, settings, 3, 16)
-    path = part_path(row["identity"], 5)
+    path = part_path(parts_key(row), 5)
     remote.publish(path, local.read(path))
     for store in (local, remote):
-        with OpenPart(store, row["identity"], 5) as part:
+        with OpenPart(store, parts_key(row), 5) as part:
             rows, columns, _ = part.shape
             first, rest = part.rows(10), part.rows(10_000)
             assert (len(first), len(rest)) == (10, rows - 10)

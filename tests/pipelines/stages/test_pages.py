@@ -23,7 +23,7 @@ from pipelines.media.photo.decode import decode, decode_page
 from pipelines.media.photo.mask import read_mask, read_masks
 from pipelines.media.photo.tiff_directories import list_pages
 from pipelines.plan.plan import make_plan
-from pipelines.rows import FAILED, PART_DONE, PENDING, RESTORED, Row
+from pipelines.rows import FAILED, PART_DONE, PENDING, RESTORED, Row, parts_key
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_stage
 from pipelines.stages.decode import Decode
@@ -207,7 +207,7 @@ def test_pages_that_an_earlier_run_finished_are_not_decoded_again(
     save(settings, "album.tif", tiff_pages([(page, {}) for page in PAGES]))
     (first, *_) = parts_of(settings, model)
     store = Store(settings.output)
-    (Path(settings.output) / part_path(first["identity"], 5)).unlink()
+    (Path(settings.output) / part_path(parts_key(first), 5)).unlink()
     decoded = []
 
     def watched(*arguments: Any, **options: Any) -> Any:
@@ -217,7 +217,7 @@ def test_pages_that_an_earlier_run_finished_are_not_decoded_again(
     monkeypatch.setattr(pipelines.stages.decode, "decode_page", watched)
     row = restored(settings, model)
     assert decoded == [2]
-    assert not store.exists(part_path(row["identity"], 0))
+    assert not store.exists(part_path(parts_key(row), 0))
     other = chosen(tmp_path / "other")
     save(other, "album.tif", (Path(settings.source) / "album.tif").read_bytes())
     assert restored(other, model)["output_sha256"] == row["output_sha256"]

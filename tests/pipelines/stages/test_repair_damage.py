@@ -23,7 +23,7 @@ from pipelines.manifest.sidecar import read_sidecar
 from pipelines.media.photo.encode import encode
 from pipelines.media.photo.mask import read_mask, write_mask
 from pipelines.plan.plan import make_plan
-from pipelines.rows import PENDING, RESTORED, Row, get_pixels, new_row, put_pixels
+from pipelines.rows import PENDING, RESTORED, Row, get_pixels, new_row, parts_key, put_pixels
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_stage
 from pipelines.stages.decode import Decode
@@ -170,7 +170,7 @@ def published(settings: Settings, model: Restore) -> Row:
     parts: list[Row] = table.to_pylist()
     if len(parts) == 1:
         return parts[0]
-    masks = [read_part(Store(settings.output), part["identity"], part["part"])[2]["damage_mask"] for part in parts]
+    masks = [read_part(Store(settings.output), parts_key(part), part["part"])[2]["damage_mask"] for part in parts]
     assert [mask is not None for mask in masks] == [True] + [False] * (len(parts) - 1)
     (done,) = run_stage(Stitch(settings), table_of({**parts[-1], "status": PENDING})).to_pylist()
     return done

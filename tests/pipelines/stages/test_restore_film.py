@@ -14,7 +14,7 @@ from film_clips import moving_frames, write_film
 from pipelines.film.segments import segment_path
 from pipelines.media.film.write.segment_file import read_segment
 from pipelines.plan.plan import make_plan
-from pipelines.rows import FAILED, PART_DONE, Row, to_table
+from pipelines.rows import FAILED, PART_DONE, Row, parts_key, to_table
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_stage
 from pipelines.stages.cut import Cut
@@ -39,7 +39,7 @@ def segments(settings: Settings) -> Any:
 
 def frames_of(settings: Settings, cut: Any) -> list[np.ndarray]:
     """Of all published segments."""
-    paths = [segment_path(row["identity"], row["part"]) for row in cut.to_pylist()]
+    paths = [segment_path(parts_key(row), row["part"]) for row in cut.to_pylist()]
     return [frame for path in paths for frame in read_segment(partial(str, f"{settings.output}/{path}"))]
 
 

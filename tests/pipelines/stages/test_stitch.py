@@ -14,7 +14,7 @@ from pipelines.manifest.sidecar import read_sidecar
 from pipelines.media.photo.decode import DecodeLimits, decode
 from pipelines.media.photo.encode import encode
 from pipelines.plan.plan import make_plan
-from pipelines.rows import FAILED, MANIFEST_SCHEMA, PART_DONE, PENDING, RESTORED, Row, get_pixels
+from pipelines.rows import FAILED, MANIFEST_SCHEMA, PART_DONE, PENDING, RESTORED, Row, get_pixels, parts_key
 from pipelines.settings import Settings
 from pipelines.stages.adapter import run_stage
 from pipelines.stages.decode import Decode
@@ -124,10 +124,10 @@ def settings(tmp_path: Path) -> Settings:
 def test_stitching_publishes_and_clears_up(settings: Settings, models: dict[str, Restore]) -> None:
     output = Store(settings.output)
     parts = parts_of(settings, models["adain"])
-    identity = parts[0]["identity"]
-    assert [entry.path for entry in output.list()] == [part_path(identity, number) for number in range(4)]
+    key = parts_key(parts[0])
+    assert [entry.path for entry in output.list()] == [part_path(key, number) for number in range(4)]
     assert all(row["pixels"] is None for row in parts)
-    core, _, record = read_part(output, identity, 3)
+    core, _, record = read_part(output, key, 3)
     assert core.dtype == np.uint16
     assert record["part"] == 3
     output.publish(f"{PARTS}/other/00000.npz", b"of another photograph")
@@ -142,14 +142,32 @@ def test_stitching_publishes_and_clears_up(settings: Settings, models: dict[str,
     assert {name: sidecar[name] for name in MANIFEST_SCHEMA.names} == {
         name: row[name] for name in MANIFEST_SCHEMA.names
     }
-    assert not output.exists(parts_folder(identity))
+    assert not output.exists(parts_folder(key))
     assert not output.exists(MANIFEST)
+
+
+def test_twins_have_tiles_of_their_own(settings: Settings, models: dict[str, Restore]) -> None:
+    """The same scan under two names in one run: the first that was joined took the tiles of the other with it."""
+    scans = Path(settings.source)
+    (scans / "b.png").write_bytes((scans / "a.png").read_bytes())
+    model = models["adain"]
+    model.settings = settings
+    parts = table_of(*({**row, "run_id": "run1", "flow_run_id": ""} for row in make_plan(settings).pending))
+    for stage in (Decode(settings), Tile(settings), model, Write(settings)):
+        parts = run_stage(stage, parts)
+    rows: list[Row] = parts.to_pylist()
+    assert [row["status"] for row in rows] == [PART_DONE] * 8
+    assert len({row["identity"] for row in rows}) == 1
+    for last in (rows[3], rows[7]):
+        (joined,) = run_stage(Stitch(settings), table_of(waiting(last))).to_pylist()
+        assert joined["status"] == RESTORED, joined["error_reason"]
+    assert (Path(settings.output) / "a.png").read_bytes() == (Path(settings.output) / "b.png").read_bytes()
 
 
 def test_durable_tiles_are_not_restored_again(settings: Settings, models: dict[str, Restore]) -> None:
     parts = parts_of(settings, models["adain"])
     output = Store(settings.output)
-    output.fs.rm_file(output.key(part_path(parts[0]["identity"], 2)))
+    output.fs.rm_file(output.key(part_path(parts_key(parts[0]), 2)))
     (row,) = make_plan(settings).pending
     again = run_stage(Tile(settings), run_stage(Decode(settings), table_of(row))).to_pylist()
     assert [part["status"] for part in again] == [PART_DONE, PART_DONE, PENDING, PART_DONE]
@@ -164,7 +182,7 @@ def test_durable_tiles_are_not_restored_again(settings: Settings, models: dict[s
 @pytest.mark.parametrize("damage", ["missing", b"", b"PK\x03\x04 not whole", "half"])
 def test_a_lost_or_damaged_tile_is_made_again(settings: Settings, models: dict[str, Restore], damage: Any) -> None:
     parts = parts_of(settings, models["adain"])
-    path = Path(settings.output) / part_path(parts[0]["identity"], 1)
+    path = Path(settings.output) / part_path(parts_key(parts[0]), 1)
     if damage == "missing":
         path.unlink()
     else:
