@@ -20,7 +20,7 @@ from pipelines.run.frame_counts import FrameCounts, OnFrames
 from pipelines.run.joiner import Joiner
 from pipelines.run.outage import OutageWatch
 from pipelines.run.outcome import Outcome
-from pipelines.run.pools import cluster_pools, replicas_now
+from pipelines.run.pools import cluster_pools, replicas_for, replicas_now
 from pipelines.run.row_feed import RowFeed
 from pipelines.run.run_observer import Observer
 from pipelines.run.stage_runner import RunContext
@@ -180,6 +180,8 @@ class _Run:
     def _stream(self, settings: Settings, rows: PendingRows, *, alone: bool) -> None:
         """Have rows restored by one stream, and join what was cut as soon as its parts are there."""
         resources = cluster_pools(settings)
+        if settings.ray_address == "local":
+            resources = replicas_for(resources, rows.table)
         # What went with a block is found missing, and tried alone.
         options = StreamOptions(skip_lost_blocks=True, limit_memory=settings.ray_address == "local")
         self.observer.replicas(resources.restore.most or 0)

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import ray
 
 from faithdiff_model.presets import PRESETS
@@ -20,9 +22,19 @@ from pipelines.store.store import StoreError
 _ROOM = 1
 # Blocks are made for as many replicas as a growing cluster may have: a run of fewer rows must not lie in a few blocks.
 _ELASTIC_REPLICAS = 64
+_SMALL = 1 << 20  # bytes of a photograph's file that is surely one tile
 
 
-__all__ = ["Pool", "Resources", "cluster_pools", "local_cpus", "local_replicas", "memory_gib", "replicas_now"]
+__all__ = [
+    "Pool",
+    "Resources",
+    "cluster_pools",
+    "local_cpus",
+    "local_replicas",
+    "memory_gib",
+    "replicas_for",
+    "replicas_now",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +143,23 @@ def _task_cpus(total: float, resources: Resources, *, captions: bool) -> float:
     if captions:  # between reading and cutting
         taken, stages = taken + resources.caption.num_cpus * resources.caption.least, 3
     return max(0.1, min(1.0, math.floor((total - taken) / stages * 10) / 10))
+
+
+def replicas_for(resources: Resources, rows: pa.Table) -> Resources:
+    """A local Ray's pools for some rows: all replicas from the start, or as many as there are small photographs.
+
+    Ray lets a pool grow into what other stages leave, and in a stream that is fed none of them ever ends. On a cluster, where
+    models have GPUs that nothing else asks for, it grows.
+
+    Args:
+        resources: of the local Ray.
+        rows: of the plan's pending table.
+    """
+    pool = resources.restore
+    assert pool.most is not None
+    small = pc.all(pc.and_(pc.equal(rows["media_kind"], "photo"), pc.less(rows["source_size"], _SMALL)))
+    wanted = min(pool.most, rows.num_rows) if small.as_py() else pool.most
+    return replace(resources, restore=replace(pool, least=max(pool.least, wanted)))
 
 
 def replicas_now(resources: Resources) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
 import pipelines.run.pools
-from pipelines.run.pools import Pool, Resources, _task_cpus, cluster_pools
+from pipelines.run.pools import Pool, Resources, _task_cpus, cluster_pools, replicas_for
 from pipelines.settings import Settings
 from pipelines.store.store import StoreError
 
@@ -143,3 +144,21 @@ def test_tasks_take_less_where_each_stage_could_not_have_one() -> None:
     assert _task_cpus(4, few, captions=False) == 1.0
     assert _task_cpus(4, few, captions=True) == 0.6
     assert _task_cpus(1, few, captions=True) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("kinds", "sizes", "least"),
+    [
+        (["photo"] * 2, [1000, 2000], 2),
+        (["photo"] * 9, [1000] * 9, 4),
+        (["photo"], [5_000_000], 4),
+        (["film"], [1000], 4),
+        (["photo"], [None], 4),
+    ],
+)
+def test_a_local_pool_is_whole_from_the_start(kinds: list[str], sizes: list[int | None], least: int) -> None:
+    """It grows only into CPUs that other stages leave, which never end in a stream that is fed: one of two replicas did all."""
+    pool = Pool(least=1, most=4, num_cpus=1)
+    resources = Resources(restore=pool, caption=pool, replicas=4, rows_per_call=1, threads=1)
+    rows = pa.table({"media_kind": kinds, "source_size": pa.array(sizes, pa.int64())})
+    assert replicas_for(resources, rows).restore == Pool(least=least, most=4, num_cpus=1)
