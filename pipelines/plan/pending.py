@@ -194,7 +194,7 @@ class PendingRows(CompactRows):
             yield None, self
             return
         yield None, PendingRows(self.table.filter(pc.is_null(column)), self.builder)
-        for text, choice in self.builder.chosen.items():
+        for text, choice in sorted(self.builder.chosen.items()):
             yield choice, PendingRows(self.table.filter(pc.equal(column, text)), self.builder.for_choice(choice))
 
     def unguided(self, settings: Settings) -> int:

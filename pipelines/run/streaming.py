@@ -71,6 +71,8 @@ def _local_tables(build: Build, options: StreamOptions) -> Iterator[pa.Table]:
 def _set_up_ray_data(options: StreamOptions) -> None:
     # Ray 2.60 has no other name yet for max_restarts and max_task_retries, and warns at each use.
     warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+    # Nor does it know how many blocks a stream that is fed will have.
+    warnings.filterwarnings("ignore", message="The minimum number of concurrent actors")
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a lost block is ours to handle and to report
     end_released_actors()
     context = DataContext.get_current()
