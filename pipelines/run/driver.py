@@ -38,7 +38,7 @@ __all__ = ["OnRow", "run"]
 
 OnRow = Callable[[Row], None]
 
-_MOST_STREAMS = 4  # if the cluster fails a stream is over, and another is begun
+_MOST_STREAMS = 4  # if the cluster fails, or nodes go, a stream is over, and another is begun
 _LOST = "another run has taken the output over, or it could not be reached for too long"
 _LEAST_JOINED = 2  # items joined at a time, or as many as there are replicas
 
@@ -157,28 +157,28 @@ class _Run:
     def _streams(self, settings: Settings, rows: PendingRows) -> None:
         """Have rows restored by one stream, or by others where the cluster fails. If it does again and again, what was handed
         out last is lost, and the rest stays for the next run."""
+        cause = ""
         fault: RayError | None = None
         for _ in range(_MOST_STREAMS):
             try:
-                self._stream(settings, rows, alone=fault is not None)
-                return
+                if not self._stream(settings, rows, alone=bool(cause)):
+                    return
+                fault, cause = None, "nodes went"
             except RayError as error:  # the stream broke: what it had finished is finished
-                fault = error
+                fault, cause = error, type(error).__name__
             rows = rows.select(self.waiting.intersection(rows.table["item_id"].to_pylist()))
             if not rows or self.stop.requested:
                 return
-        assert fault is not None
-        if not self.outcome.restored + self.outcome.failed:
+        if fault is not None and not self.outcome.restored + self.outcome.failed:
             raise fault
         for row in rows.select(self.handed_out):
-            self._finish_row(fail(row, "run", gone(row, type(fault).__name__)))
+            self._finish_row(fail(row, "run", gone(row, cause)))
         if self.waiting:
-            self.stop.request(
-                f"the cluster failed again and again ({type(fault).__name__}); look at its nodes and logs"
-            )
+            self.stop.request(f"the cluster failed again and again ({cause}); look at its nodes and logs")
 
-    def _stream(self, settings: Settings, rows: PendingRows, *, alone: bool) -> None:
-        """Have rows restored by one stream, and join what was cut as soon as its parts are there."""
+    def _stream(self, settings: Settings, rows: PendingRows, *, alone: bool) -> bool:
+        """Have rows restored by one stream, and join what was cut as soon as its parts are there. Whether another one must look
+        at what is left."""
         resources = cluster_pools(settings)
         if settings.ray_address == "local":
             resources = replicas_for(resources, rows.table)
@@ -209,6 +209,7 @@ class _Run:
             finally:
                 self.handed_out = feeder.missing
                 feeder.stop()
+        return flow.doubtful
 
     def _part(self, row: Row) -> None:
         self.observer.part(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator
 
 from pipelines.errors import ItemError
@@ -17,10 +18,8 @@ from pipelines.run.streaming import FedStream
 
 __all__ = ["Flow", "gone"]
 
-# All together first; then what was lost, each row alone; again if nodes went meanwhile, so that no photograph is blamed for a
-# machine. All rounds go through the one stream, whose replicas stay.
-_MOST_ROUNDS = 4
 _LOOK = 0.2  # seconds between two looks at what was joined
+_NODES = 5.0  # seconds between two looks at which nodes there are
 
 
 class Flow:
@@ -36,6 +35,9 @@ class Flow:
         stop: asks the run to end.
         waiting: ids of items without a final row; the caller takes out those that `items` gave.
         on_part: called with the row of each part that became durable.
+
+    Attributes:
+        doubtful: whether rows are left that went twice while nodes went, too: actors of another stream must tell which it was.
     """
 
     def __init__(
@@ -54,7 +56,8 @@ class Flow:
         self.joining, self.stall, self.stop, self.waiting = joining, stall, stop, waiting
         self.on_part = on_part
         self._durable: dict[str, set[int]] = {}
-        self._nodes = alive_nodes()
+        self.doubtful = False
+        self._nodes, self._next_look = alive_nodes(), 0.0
 
     def items(self, look: Callable[[], None]) -> Iterator[Row]:
         """Final rows and rows that were held back, an item's once. What was cut is joined meanwhile, also while the run drains:
@@ -74,6 +77,9 @@ class Flow:
                     self.feeder.finished(joined["item_id"])
                     yield joined
             look()
+            if time.monotonic() >= self._next_look:
+                self._next_look = time.monotonic() + _NODES
+                self._nodes |= alive_nodes()
             if self.stop.requested:
                 self.feeder.stop()
             self.feeder.top_up()
@@ -118,17 +124,18 @@ class Flow:
 
     def _missing(self) -> Iterator[Row]:
         """Rows that went with processes that died are tried again, each alone, and fail if they go again though no node did."""
-        now = alive_nodes()
-        nodes_went, self._nodes = not self._nodes <= now, now
         if not self.feeder.missing:
             self.feeder.stop()
-        elif self.feeder.rounds < _MOST_ROUNDS and (nodes_went or not self.feeder.alone):
+        elif not self.feeder.alone:
             self._durable = {item: parts for item, parts in self._durable.items() if item not in self.feeder.missing}
             self.feeder.again()
+        elif not self._nodes <= alive_nodes():
+            self.doubtful = True  # they may have been given to an actor of a node that went
+            self.feeder.stop()
         else:
             for row in self.rows.select(self.feeder.missing):
                 self.feeder.finished(row["item_id"])
-                yield fail(row, "run", gone(row, "nodes went" if nodes_went else ""))
+                yield fail(row, "run", gone(row, ""))
 
     def _end_stall(self) -> None:
         if self.stall.is_over():

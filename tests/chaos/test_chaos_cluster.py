@@ -28,7 +28,8 @@ def test_replicas_use_a_node_that_joins(tmp_path: Path) -> None:
     """A run that begins on one node uses one that comes, and lives through its end. Both wait until both are at work."""
     settings = make_archive(tmp_path, 28).model_copy(update=ELASTIC)
     where, gate = tmp_path / "where", tmp_path / "gate"
-    hook = {"where": str(where), "gated": "box 1", "gate": str(gate)}
+    # Slow enough that the node which joined finishes a photograph before it leaves: its replica's first one takes seconds.
+    hook = {"where": str(where), "gated": "box 1", "gate": str(gate), "slow": 0.5}
     with Run(settings, hook, {"nodes": 0, 2: 1, 20: -1}) as run:
         end = time.monotonic() + 240
         while len(run.workers("Restore)).submit")) < 2:
