@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import pyarrow as pa
 import ray
@@ -83,8 +82,9 @@ def build_stream(
         ds = ds.map_batches(repair.task(), batch_size=None, batch_format="pyarrow", **task)
     # 3. describe, a shot by its key frame                1:1, LLaVA actors, a GPU each; left out without LLaVA
     if settings.captions == "llava":
-        caption = StageRunner(CaptionStage, settings, context, rows=resources.rows_per_call, by_kind={SEGMENT: None})
-        ds = _on_actors(ds, caption, resources.caption, revision)
+        own = _on_its_device(settings, resources.caption, revision)
+        caption = StageRunner(CaptionStage, own, context, rows=resources.rows_per_call, by_kind={SEGMENT: None})
+        ds = _on_actors(ds, caption, resources.caption)
     # 4. a photograph: enlarge and cut into tiles         1:N, a CPU task, one with step 1 where nothing stands between
     # 5. a film: cut shots into segments                  1:N, no frames travel; they come back, a block each
     cut = StageRunner(Cut, settings, context)
@@ -98,7 +98,7 @@ def build_stream(
     by_kind = {"film": None, SEGMENT: StageRunner(RestoreFilm, own, context, arguments=parts)}
     model: dict[str, object] = {"loader": loader}
     restore = StageRunner(Restore, own, context, arguments=model, rows=resources.rows_per_call, by_kind=by_kind)
-    ds = _on_actors(ds, restore, resources.restore, revision)
+    ds = _on_actors(ds, restore, resources.restore)
     # 7. publish: a photograph with its sidecar, or a durable tile               1:1, a CPU task, goes on while draining
     write = StageRunner(Write, settings, context, writes=True, by_kind=_PHOTOGRAPHS_ALONE)
     return ds.map_batches(write.task(), batch_size=None, batch_format="pyarrow", **task)
@@ -142,10 +142,9 @@ def _numbered(column: pa.ChunkedArray) -> Iterator[tuple[int, int | None]]:
         yield from enumerate(column.slice(start, _COLUMN).to_pylist(), start)
 
 
-def _on_actors(ds: Dataset, runner: StageRunner, pool: Pool, revision: str | None) -> Dataset:
+def _on_actors(ds: Dataset, runner: StageRunner, pool: Pool) -> Dataset:
     """A stage with a model on a pool of actors, each given a block at a time. The pool grows while it is busy and there is
-    room, and shrinks when idle. All load the weights of the plan's `revision`."""
-    runner = replace(runner, settings=_on_its_device(runner.settings, pool, revision))
+    room, and shrinks when idle."""
     # `map_batches` by the name by which it takes whole blocks on GPUs, too: the stage cuts them into calls itself. A batch size
     # of Ray's would have rows wait for others, and mix those that are tried alone with what killed its process.
     return ds.map_batches_internal(
@@ -162,6 +161,7 @@ def _on_actors(ds: Dataset, runner: StageRunner, pool: Pool, revision: str | Non
 
 
 def _on_its_device(settings: Settings, pool: Pool, revision: str | None) -> Settings:
+    """Settings of a stage with a model on a pool's device. All its actors load the weights of the plan's `revision`."""
     return settings.at_revisions(revision).model_copy(update={"device": pool.device})
 
 

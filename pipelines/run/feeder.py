@@ -36,11 +36,10 @@ class Feeder:
 
     Attributes:
         alone: whether a block holds a row.
-        rounds: that were begun.
     """
 
     def __init__(self, rows: PendingRows, stream: FedStream, replicas: Callable[[], int], *, alone: bool) -> None:
-        self.alone, self.rounds = alone, 1
+        self.alone = alone
         self._rows, self._stream, self._replicas = rows, stream, replicas
         self._most, self._next_look = 0, 0.0
         self._segments: deque[Row] = deque()
@@ -94,7 +93,7 @@ class Feeder:
 
     def again(self) -> None:
         """Begin a round: hand out what is missing, each row alone."""
-        self.alone, self.rounds = True, self.rounds + 1
+        self.alone = True
         self._block_of.clear()
         self._left.clear()
         self._segments.clear()

@@ -100,8 +100,8 @@ def cluster_pools(settings: Settings) -> Resources:
     least = min(settings.min_replicas, settings.replicas or fitting or settings.min_replicas)
     # A local Ray counts a CPU an actor beside those for decoding (see `local_cpus`); a cluster's CPUs are real.
     cpus = 1.0 if local else float(settings.cpu_threads)
+    total = max(ray.cluster_resources().get("CPU", 0.0), (growing or {}).get("CPU", 0.0))
     if not local:
-        total = max(ray.cluster_resources().get("CPU", 0.0), (growing or {}).get("CPU", 0.0))
         actors = 0 if share else least
         actors += settings.captions == "llava" and not caption_share
         cpus = _leave_room(total, actors, cpus)
@@ -125,7 +125,6 @@ def cluster_pools(settings: Settings) -> Resources:
         rows_per_call=settings.rows_per_call or (4 if share else 1),
         threads=threads,
     )
-    total = max(ray.cluster_resources().get("CPU", 0.0), (growing or {}).get("CPU", 0.0))
     resources = replace(resources, task_cpus=_task_cpus(total, resources, captions=settings.captions == "llava"))
     pools = {"replica": resources.restore}
     if settings.captions == "llava":

@@ -96,7 +96,11 @@ class _Driver:
 
 
 def _remote_tables(build: Build, options: StreamOptions) -> Iterator[pa.Table]:
-    driver = _on_the_head(_Driver, build, options)
+    yield from _drawn(_on_the_head(_Driver, build, options))
+
+
+def _drawn(driver: ActorHandle) -> Iterator[pa.Table]:
+    """The tables that an actor on the head gives, one a call, and its end with them."""
     try:
         while (table := ray.get(driver.next.remote())) is not None:
             yield table
@@ -200,12 +204,7 @@ class _RemoteStream:
             self._actor.close.remote()
 
     def tables(self) -> Iterator[pa.Table]:
-        try:
-            while (table := ray.get(self._actor.next.remote())) is not None:
-                yield table
-        finally:
-            with suppress(RayError, ConnectionError):
-                ray.kill(self._actor)
+        return _drawn(self._actor)
 
 
 def _on_the_head(cls: type, build: object, options: StreamOptions) -> ActorHandle:
